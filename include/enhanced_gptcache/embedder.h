@@ -1,0 +1,80 @@
+#pragma once
+// Text to unit vectors with a local BERT-family sentence encoder (sentence-transformers folder
+// layout), on the CPU, without Python. The one real implementation is made by Embedder::open;
+// the class is an interface because the cache is tested with a fake one.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "enhanced_gptcache/result.h"
+
+namespace enhanced_gptcache {
+
+struct EmbedderOptions {
+  /// A folder with model.safetensors, config.json, vocab.txt or tokenizer.json, and optionally
+  /// 1_Pooling/config.json, modules.json, sentence_bert_config.json.
+  std::string model_dir;
+  /// "int8" (per-channel weights, per-row dynamic activations) or "fp32" (the plain reference).
+  std::string precision = "int8";
+  /// "auto", or one of the names embed::kernel_names() lists ("avx512vnni", "avx2", "scalar");
+  /// asking for one this processor lacks is an error.
+  std::string kernel = "auto";
+  /// Worker threads of embed_async. embed() runs on the caller's thread.
+  size_t threads = 1;
+  /// embed_async refuses with kOverloaded when so many texts wait.
+  size_t queue_max = 256;
+  /// The packed int8 weights are written here at first start and mapped at later ones; empty:
+  /// "<model_dir>/model.int8.packed". A folder that cannot be written is no error.
+  std::string packed_path;
+};
+
+/// What the tokenizer saw in one text; the cache decides eligibility from it.
+struct TextStats {
+  uint32_t tokens = 0;          ///< word pieces without [CLS] and [SEP], before truncation
+  uint32_t unknown_tokens = 0;  ///< of them [UNK]
+  bool truncated = false;       ///< longer than the model's window: the vector does not see all of it
+};
+
+/// Thread rule: immutable once made.
+struct Embedding {
+  std::vector<float> values;  ///< dimensions() floats, Euclidean length 1
+  TextStats stats;
+};
+
+/// Thread rule: every method may be called from any thread, all at once.
+class Embedder {
+ public:
+  using Callback = std::function<void(Result<Embedding>)>;
+
+  /// Reads and verifies the model. kNotFound: a file is missing; kCorrupt: damaged or truncated;
+  /// kUnsupported: a well-formed model that is no BERT encoder, or a kernel this machine lacks.
+  static Result<std::unique_ptr<Embedder>> open(const EmbedderOptions& options);
+
+  virtual ~Embedder() = default;
+  /// Length of a vector (384 for all-MiniLM-L6-v2).
+  virtual size_t dimensions() const = 0;
+  /// Word pieces the model sees, [CLS] and [SEP] included (256 for all-MiniLM-L6-v2).
+  virtual size_t window_tokens() const = 0;
+  /// Changes whenever vectors would: hash of weights, precision and pooling. Names the epoch of entries.
+  virtual std::string_view model_epoch() const = 0;
+  /// Name of the kernel table in use.
+  virtual std::string_view kernel_name() const = 0;
+
+  /// Tokenizes only. Invalid UTF-8 is read as U+FFFD per maximal invalid sequence.
+  virtual TextStats inspect(std::string_view text) const = 0;
+  /// Blocks for the forward pass. Text over the window is truncated and says so in stats.
+  virtual Result<Embedding> embed(std::string_view text) const = 0;
+  /// The same for several texts in one pass.
+  virtual Result<std::vector<Embedding>> embed_batch(std::span<const std::string_view> texts) const = 0;
+  /// Queues the text; `done` is called once, on a worker thread, or at once on the caller's thread
+  /// with kOverloaded when the queue is full. Waiting texts are batched, nothing waits for a batch.
+  virtual void embed_async(std::string text, Callback done) const = 0;
+};
+
+}  // namespace enhanced_gptcache

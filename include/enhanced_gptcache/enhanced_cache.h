@@ -1,0 +1,234 @@
+#pragma once
+// EnhancedCache: answers a prompt from what it has stored, by the same request (exact layer) or by
+// the same meaning in the same context, scope and authority (semantic layer). It never calls a
+// model provider; get_or_compute and the proxy do that around it. docs/architecture.md tells the story.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "enhanced_gptcache/embedder.h"
+#include "enhanced_gptcache/options.h"
+#include "enhanced_gptcache/result.h"
+
+namespace enhanced_gptcache {
+
+/// One message of a conversation. `role` is user, assistant, tool...; system text is kept apart.
+struct Turn {
+  std::string role;
+  std::string content;
+};
+
+/// A request as the cache sees it, whatever dialect it came in. make_prompt() builds one from a
+/// plain question; the proxy's dialects build theirs from request bodies.
+struct Prompt {
+  std::string tenant = "local";    ///< authority; never from a request body
+  std::string name_space;          ///< below the tenant
+  std::string model = "default";
+  std::string user;                ///< whose tau decides; empty: the tenant's own
+  std::string dialect = "chat";    ///< "chat", "completions", "responses", "messages"
+  std::string canonical;           ///< canonical JSON of every keyed field but the model (exact key)
+  std::string system;              ///< system prompt, all of it (partition)
+  std::string shape = "{}";        ///< canonical JSON of the keyed fields that change the answer's form (partition)
+  std::string query;               ///< newest user text (embedded)
+  std::vector<Turn> context;       ///< turns before it, oldest first, without system messages
+  bool user_scoped = false;        ///< also partition by `user`
+  std::string ineligible;          ///< non-empty: why the semantic layer must not see it ("image", "tool_result", ...)
+};
+
+/// The chat request with these messages and nothing else: what the native API and the library use.
+/// System turns in `context` become the system prompt.
+Prompt make_prompt(std::string_view query, std::vector<Turn> context = {}, std::string_view name_space = {},
+                   std::string_view model = "default");
+
+enum class Layer { kExact, kSemantic, kShared };
+enum class MissReason {
+  kEmpty,           ///< nothing stored in this partition
+  kNoCandidate,     ///< nothing at or above similarity_threshold
+  kBelowThreshold,  ///< a candidate, but under the threshold of the policy
+  kContext,         ///< the conversation before it differs
+  kGuard,           ///< a guard refused; Lookup::detail names it
+  kVerifier,
+  kIneligible,      ///< the semantic layer may not look; Lookup::detail says why
+  kShadow,          ///< would have been served, but mode is shadow or serve_percent left it out
+};
+std::string_view to_string(Layer layer);
+std::string_view to_string(MissReason reason);
+
+/// One stored answer. Thread rule: immutable; shared, so a hit outlives eviction.
+class Entry {
+ public:
+  virtual ~Entry() = default;
+  virtual std::string_view id() const = 0;
+  virtual std::string_view query() const = 0;
+  virtual std::string_view model() const = 0;
+  virtual std::string_view name_space() const = 0;
+  /// What was stored: JSON text of any kind for native JSON, else empty.
+  virtual std::string_view response_json() const = 0;
+  /// Text of the first choice, or the native string.
+  virtual std::string_view text() const = 0;
+  /// The whole canonical answer (JSON text of the dialect's non-streamed answer); empty for native entries.
+  virtual std::string_view completion() const = 0;
+  virtual std::string_view dialect() const = 0;
+  virtual int64_t created_ms() const = 0;
+  virtual int64_t expires_ms() const = 0;  ///< 0: never
+  virtual std::vector<std::string_view> tags() const = 0;
+  virtual std::string_view subject() const = 0;
+  virtual bool semantic() const = 0;  ///< false: found by the exact layer only
+  virtual uint64_t hits() const = 0;
+  virtual uint64_t tokens_prompt() const = 0;
+  virtual uint64_t tokens_completion() const = 0;
+};
+using EntryPtr = std::shared_ptr<const Entry>;
+
+struct LookupOptions {
+  std::optional<double> threshold;   ///< raises the similarity floor; a lower value than the policy's changes nothing
+  bool exact = true;                 ///< ask the exact layer
+  bool semantic = true;              ///< ask the semantic layer
+  std::optional<int64_t> age_max_ms; ///< older entries do not count
+  bool counted = true;               ///< false: probes; leaves counters and recency alone
+};
+
+struct Nearest {
+  double similarity = 0;
+  double probability = 0;  ///< estimate that its answer would be right; monotone in similarity until the verifier exists
+  std::string entry_id;
+};
+
+struct Lookup {
+  EntryPtr entry;                     ///< null: a miss
+  Layer layer = Layer::kExact;        ///< of a hit
+  double similarity = 0;              ///< of a hit; 1 for exact
+  double probability = 0;             ///< of a hit; 1 for exact
+  double threshold = 0;               ///< what the similarity was held against
+  MissReason reason = MissReason::kEmpty;  ///< of a miss
+  std::string detail;                 ///< guard name or ineligibility
+  std::optional<Nearest> nearest;     ///< of a miss, whenever there was a candidate
+  std::string request_id;             ///< names this decision in feedback()
+  std::shared_ptr<const Embedding> embedding;  ///< hand it to store() so the text is not embedded twice
+};
+
+struct StoreRequest {
+  Prompt prompt;
+  std::string text;           ///< assistant text; for a native string, the string
+  std::string response_json;  ///< native JSON that is no string; else empty
+  std::string completion;     ///< canonical answer of the dialect; else empty
+  std::optional<int64_t> ttl_ms;
+  std::vector<std::string> tags;
+  std::string subject;
+  std::string principal;      ///< who wrote it (provenance)
+  uint64_t tokens_prompt = 0;
+  uint64_t tokens_completion = 0;
+  double latency_ms = 0;      ///< what the answer cost, for cost-aware eviction
+  std::shared_ptr<const Embedding> embedding;  ///< of prompt.query, when already known
+};
+struct Stored {
+  std::string id;
+  bool semantic = false;
+  std::string ineligible;  ///< why not semantic
+};
+
+/// Selects entries of one tenant. Empty fields do not restrict.
+struct Filter {
+  std::string tenant = "local";
+  std::optional<std::string> name_space;
+  std::optional<std::string> model;
+  std::optional<std::string> subject;
+  std::vector<std::string> tags;  ///< any of them
+  std::optional<std::string> query_contains;
+  std::optional<int64_t> created_before_ms;
+};
+
+struct Feedback {
+  std::string tenant = "local";
+  std::string request_id;       ///< or entry_id
+  std::string entry_id;
+  std::string user;             ///< with entry_id only
+  bool correct = true;
+  std::string missed_entry_id;  ///< with request_id: this entry should have been served
+};
+struct FeedbackResult {
+  double tau = 0;      ///< of that user, after the update
+  std::string action;  ///< "confirmed", "removed", "recorded_lost_hit", "none"
+};
+
+/// One candidate as explain() reports it.
+struct CandidateReport {
+  std::string entry_id;
+  std::string query;
+  double similarity = 0;
+  double probability = 0;
+  double divergence = 0;     ///< of the contexts; 0 when both are empty
+  std::vector<std::pair<std::string, std::string>> checks;  ///< check name -> "pass" or why not
+  bool served = false;
+};
+struct Explanation {
+  Lookup decision;
+  std::string partition;      ///< hexadecimal hash
+  size_t partition_entries = 0;
+  std::string policy;
+  double tau = 0;
+  std::string tau_source;     ///< "user", "global", "initial", "off"
+  TextStats text;
+  std::vector<CandidateReport> candidates;
+};
+
+struct CacheStats {
+  uint64_t entries = 0, semantic_entries = 0, partitions = 0, bytes = 0;
+  uint64_t exact_hits = 0, exact_misses = 0, semantic_hits = 0, semantic_misses = 0;
+  uint64_t stores = 0, store_refused = 0, evictions_size = 0, evictions_expired = 0, removals = 0;
+  uint64_t flights_joined = 0, embed_failures = 0;
+  uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
+  bool pca_active = false;
+  double global_tau = 0;
+};
+
+/// Thread rule: every method may be called from any thread. Lookups never wait for writers.
+class EnhancedCache {
+ public:
+  using LookupCallback = std::function<void(Result<Lookup>)>;
+  using StoreCallback = std::function<void(Result<Stored>)>;
+
+  /// `embedder` null: the exact layer only. It is shared, and must not be asked for other models meanwhile.
+  static Result<std::unique_ptr<EnhancedCache>> open(const Options& options,
+                                                     std::shared_ptr<const Embedder> embedder);
+  virtual ~EnhancedCache() = default;
+
+  /// Exact layer only: no embedding, no lock shared with writers, counted as one exact attempt.
+  virtual EntryPtr find_exact(const Prompt& prompt, const LookupOptions& options) = 0;
+  /// Exact, then semantic. Blocks for one embedding at most (more with context). Fails only when a
+  /// dependency fails; callers then go on as after a miss.
+  virtual Result<Lookup> lookup(const Prompt& prompt, const LookupOptions& options = {}) = 0;
+  /// The same; `done` runs at once on an exact hit, else on an embedder thread.
+  virtual void lookup_async(Prompt prompt, LookupOptions options, LookupCallback done) = 0;
+  /// Stores or replaces (same exact key). Findable when it returns. kInvalidArgument: too large.
+  virtual Result<Stored> store(const StoreRequest& request) = 0;
+  virtual void store_async(StoreRequest request, StoreCallback done) = 0;
+  /// lookup, else `compute` once for all callers with the same exact key at that time, then store.
+  virtual Result<std::string> get_or_compute(const Prompt& prompt,
+                                             const std::function<Result<std::string>()>& compute) = 0;
+  /// lookup with everything that led to it; counts nothing, changes nothing.
+  virtual Result<Explanation> explain(const Prompt& prompt, const LookupOptions& options = {}) = 0;
+  /// kNotFound: no such request or entry in this tenant.
+  virtual Result<FeedbackResult> feedback(const Feedback& feedback) = 0;
+
+  virtual EntryPtr get(std::string_view tenant, std::string_view id) const = 0;
+  virtual bool remove(std::string_view tenant, std::string_view id) = 0;
+  /// Newest first, at most `limit`, after `cursor` (the id of the last one seen; empty: from the start).
+  virtual std::vector<EntryPtr> list(const Filter& filter, size_t limit, std::string_view cursor) const = 0;
+  /// Removes what matches (or only counts it, dry_run). Cost in proportion to the tenant's entries.
+  virtual size_t invalidate(const Filter& filter, bool dry_run) = 0;
+  /// Removes one namespace of a tenant, or all of the tenant (nullopt). Cost in proportion to what goes.
+  virtual size_t flush(std::string_view tenant, std::optional<std::string_view> name_space) = 0;
+
+  /// Takes effect for calls that start later; shrinking bytes_max evicts before it returns.
+  virtual Result<void> set_options(const Options& options) = 0;
+  virtual Options options() const = 0;
+  virtual CacheStats stats() const = 0;
+};
+
+}  // namespace enhanced_gptcache

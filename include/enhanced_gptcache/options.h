@@ -1,0 +1,64 @@
+#pragma once
+// What an EnhancedCache can be told, as plain fields with defaults and units in their names.
+// The server fills them from its settings table; a library user sets them by hand.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace enhanced_gptcache {
+
+enum class DecisionPolicy {
+  kStatic,    ///< similarity >= similarity_threshold
+  kAdaptive,  ///< similarity >= max(similarity_threshold, tau of this user)
+};
+enum class CacheMode {
+  kServe,
+  kShadow,  ///< decide and count, never serve
+};
+
+/// The context filter: is the conversation before the question the same one?
+struct ContextOptions {
+  bool enabled = true;
+  double divergence_threshold = 0.3;  ///< 1 - cosine of the context embeddings, 0..2
+  size_t window_size = 3;             ///< last turns that are compared
+};
+
+struct PcaOptions {
+  bool enabled = true;
+  size_t target_dimensions = 128;
+  size_t training_samples = 100;       ///< first fit after so many vectors
+  size_t compression_threshold = 100;  ///< active from so many entries on
+  std::string model_path;              ///< empty: kept in memory only
+};
+
+/// Tau: each user's learned similarity threshold (MeanCache, arXiv 2403.02694).
+struct TauOptions {
+  bool enabled = true;
+  double initial_tau = 0.85;
+  double learning_rate = 0.01;
+  size_t num_users = 10;               ///< taus combined in one aggregation, at most
+  size_t aggregation_frequency = 100;  ///< updates between aggregations
+  double tau_min = 0.65;               ///< the cache sets this to similarity_threshold
+  double tau_max = 0.99;
+  double target_error_rate = 0.02;     ///< delta: tau settles where this share of hits is wrong
+};
+
+struct Options {
+  double similarity_threshold = 0.65;  ///< below it nothing is a candidate, 0..1
+  size_t bytes_max = size_t{100} << 20U;  ///< what the cache may hold, by real bytes
+  size_t entry_bytes_max = size_t{1} << 20U;  ///< a larger entry is not stored
+  size_t partitions_max = 100'000;     ///< the least recently used are dropped above it
+  DecisionPolicy decision = DecisionPolicy::kAdaptive;
+  CacheMode mode = CacheMode::kServe;
+  double serve_percent = 100.0;        ///< share of would-be semantic hits that are served, 0..100
+  int64_t ttl_ms = 0;                  ///< default lifetime of an entry; 0: no limit
+  double ttl_jitter = 0.05;            ///< +- share of the TTL, so that entries do not expire together
+  double unknown_token_share_max = 0.10;  ///< more [UNK] than this: exact layer only
+  size_t candidates = 8;               ///< k of the nearest-neighbour search
+  ContextOptions context;
+  PcaOptions pca;
+  TauOptions tau;
+};
+
+}  // namespace enhanced_gptcache

@@ -1,0 +1,43 @@
+#pragma once
+// Nearest neighbours of one partition by cosine: exact search over unit vectors.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace enhanced_gptcache::index {
+
+struct Neighbour {
+  uint64_t label = 0;
+  float similarity = 0;  ///< cosine in [-1, 1] (dot product of unit vectors)
+};
+
+/// Thread rule: search() from any thread, never waits for add() or remove(); add() and remove() are
+/// serialised by the caller (one writer at a time). A vector is visible to searches that start after add() returned.
+class VectorIndex {
+ public:
+  explicit VectorIndex(size_t dimensions);
+  ~VectorIndex();
+  VectorIndex(const VectorIndex&) = delete;
+  VectorIndex& operator=(const VectorIndex&) = delete;
+
+  /// `vector` has dimensions() floats of length 1; `label` is not in the index yet.
+  void add(uint64_t label, std::span<const float> vector);
+  /// False when there is no such label. The space is reused.
+  bool remove(uint64_t label);
+  /// The k nearest with similarity >= similarity_min, best first.
+  std::vector<Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
+
+  size_t dimensions() const;
+  size_t size() const;
+  /// Resident bytes of vectors and bookkeeping.
+  size_t bytes() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace enhanced_gptcache::index
