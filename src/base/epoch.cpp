@@ -208,6 +208,10 @@ size_t epoch_collect() {
   return taken.size();
 }
 
+uint64_t epoch_stamp() { return domain().now.fetch_add(1, std::memory_order_acq_rel); }
+
+bool epoch_passed(uint64_t stamp) { return stamp < oldest_pinned(); }
+
 bool epoch_drain(int64_t timeout_ms) {
   Domain& shared = domain();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);

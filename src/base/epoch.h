@@ -48,6 +48,12 @@ void epoch_retire(std::unique_ptr<T> object, size_t bytes = sizeof(T)) {
 /// every few blocks; call it to give memory back early.
 size_t epoch_collect();
 
+/// For structures that reuse a place instead of freeing it: take a stamp after unlinking the place,
+/// and write to it again only once epoch_passed(stamp). Any thread; a stamp costs one shared
+/// increment, the question one exchange per registered thread.
+uint64_t epoch_stamp();
+bool epoch_passed(uint64_t stamp);
+
 /// Waits until everything retired before the call is freed: for shutdown and tests, on a thread that
 /// is not pinned. False when readers stayed pinned for longer than `timeout_ms`.
 bool epoch_drain(int64_t timeout_ms);

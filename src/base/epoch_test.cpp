@@ -75,6 +75,18 @@ TEST(Epoch, AnotherThreadsPinHoldsOnlyWhatItCanSee) {
   EXPECT_EQ(Block::alive.load(), 0);
 }
 
+TEST(Epoch, StampPassesWhenTheReadersOfItsTimeAreGone) {
+  uint64_t stamp = 0;
+  {
+    const EpochGuard guard;
+    stamp = epoch_stamp();
+    EXPECT_FALSE(epoch_passed(stamp));
+  }
+  EXPECT_TRUE(epoch_passed(stamp));
+  const EpochGuard later;
+  EXPECT_TRUE(epoch_passed(stamp));
+}
+
 TEST(Epoch, SlotsAreReusedAfterThreadsEnd) {
   std::thread([] { const EpochGuard guard; }).join();
   const size_t slots = epoch_stats().slots;

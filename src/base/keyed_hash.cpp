@@ -37,7 +37,8 @@ std::string Hash128::hex() const {
   return out;
 }
 
-Hash128 keyed_hash(const SecretKey& key, std::string_view domain, std::initializer_list<std::string_view> parts) {
+Hash128 keyed_hash(const SecretKey& key, std::string_view domain,
+                   std::initializer_list<std::string_view> parts) {
   ensure_sodium();
   crypto_generichash_state state;
   crypto_generichash_init(&state, key.data(), key.size(), 16);

@@ -29,7 +29,8 @@ struct Hash128Hasher {
 
 /// Any thread. Hash of the parts in order, each prefixed by its length; `domain` keeps uses apart
 /// ("exact", "partition", "tenant"...).
-Hash128 keyed_hash(const SecretKey& key, std::string_view domain, std::initializer_list<std::string_view> parts);
+Hash128 keyed_hash(const SecretKey& key, std::string_view domain,
+                   std::initializer_list<std::string_view> parts);
 
 /// From the operating system's generator.
 SecretKey random_key();

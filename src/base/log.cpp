@@ -48,11 +48,16 @@ std::string escape_lines(std::string_view message) {
 bool parse_log_level(std::string_view name, LogLevel& level) {
   std::string upper(name);
   std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return std::toupper(c); });
-  if (upper == "DEBUG") level = LogLevel::kDebug;
-  else if (upper == "INFO") level = LogLevel::kInfo;
-  else if (upper == "WARNING") level = LogLevel::kWarning;
-  else if (upper == "ERROR") level = LogLevel::kError;
-  else return false;
+  if (upper == "DEBUG")
+    level = LogLevel::kDebug;
+  else if (upper == "INFO")
+    level = LogLevel::kInfo;
+  else if (upper == "WARNING")
+    level = LogLevel::kWarning;
+  else if (upper == "ERROR")
+    level = LogLevel::kError;
+  else
+    return false;
   return true;
 }
 

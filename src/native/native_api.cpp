@@ -1,0 +1,278 @@
+#include "native/native_api.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+
+#include "base/canonical_json.h"
+#include "base/clock.h"
+#include "base/error_table.h"
+#include "base/log.h"
+#include "native/body.h"
+#include "native/deadline.h"
+#include "native/raw_json.h"
+#include "native/reply.h"
+#include "native/requests.h"
+
+namespace enhanced_gptcache::native {
+
+using http::ExchangePtr;
+
+class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
+ public:
+  Impl(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
+       NativeObserver* observer)
+      : cache_(cache), caller_of_(std::move(caller_of)), offload_(std::move(offload)), observer_(observer) {
+    set_options(options);
+  }
+
+  void set_options(NativeOptions options) { options_.store(std::make_shared<const NativeOptions>(options)); }
+
+  void lookup(const ExchangePtr& exchange);
+  void store(const ExchangePtr& exchange);
+  void list(const ExchangePtr& exchange);
+  void get_entry(const ExchangePtr& exchange);
+  void delete_entry(const ExchangePtr& exchange);
+  void feedback(const ExchangePtr& exchange);
+  void explain(const ExchangePtr& exchange);
+  void invalidate(const ExchangePtr& exchange);
+  void flush(const ExchangePtr& exchange);
+
+ private:
+  /// The parsed body and the caller, or an answer already sent (false).
+  struct Call {
+    Caller caller;
+    nlohmann::json body;
+  };
+  bool begin(const ExchangePtr& exchange, Call& call);
+  void refuse(const ExchangePtr& exchange, const Error& error, std::string_view param = {});
+  /// Runs `work` elsewhere, or answers 503.
+  void later(const ExchangePtr& exchange, std::function<void()> work);
+  std::shared_ptr<const NativeOptions> options() const { return options_.load(); }
+  void store_all(const ExchangePtr& exchange, std::vector<StoreRequest> requests);
+
+  EnhancedCache& cache_;
+  CallerOf caller_of_;
+  Offload offload_;
+  NativeObserver* observer_;
+  std::atomic<std::shared_ptr<const NativeOptions>> options_;
+};
+
+namespace {
+
+double elapsed_ms(const http::Exchange& exchange) {
+  return static_cast<double>(base::system_clock().mono_us() - exchange.started_us) / 1000.0;
+}
+
+/// The id in /cache/entries/{id}; empty when it is none.
+std::string_view path_id(const http::Request& request) {
+  const std::string_view id = request.path.substr(request.path.rfind('/') + 1);
+  const bool hex = id.find_first_not_of("0123456789abcdef") == id.npos;
+  return hex && id.size() <= 64 ? id : std::string_view();
+}
+
+}  // namespace
+
+void NativeApi::Impl::refuse(const ExchangePtr& exchange, const Error& error, std::string_view param) {
+  if (observer_ != nullptr) observer_->on_error(error.code);
+  exchange->send(error_response(error, param));
+}
+
+bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
+  auto caller = caller_of_(exchange->request());
+  if (!caller) {
+    // A refused credential is the one invalid argument that is not the body's fault.
+    exchange->send(error_response(401, caller.error().message));
+    return false;
+  }
+  call.caller = std::move(*caller);
+  if (exchange->request().method == "GET" || exchange->request().method == "DELETE") return true;
+  auto body = Body::parse(exchange->request().body);
+  if (!body) {
+    refuse(exchange, body.error());
+    return false;
+  }
+  call.body = std::move(*body);
+  return true;
+}
+
+void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> work) {
+  if (!offload_(std::move(work))) {
+    refuse(exchange,
+           {ErrorCode::kOverloaded, "too many administrative calls are waiting; try again in a second"});
+  }
+}
+
+void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  const auto options = this->options();
+  Body body(call.body);
+  LookupCall wanted = read_lookup(body, call.caller, *options);
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  auto once = std::make_shared<AnswerOnce>(exchange, options->request_timeout_ms);
+  cache_.lookup_async(
+      std::move(wanted.prompt), wanted.options,
+      [self = shared_from_this(), exchange, once](Result<Lookup> found) {
+        if (!found) {
+          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
+          once->send(error_response(found.error()));
+          return;
+        }
+        const double latency_ms = elapsed_ms(*exchange);
+        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
+        once->send(json_response(200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms)));
+      });
+}
+
+void NativeApi::Impl::store(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  auto requests = read_entries(exchange->request().body, call.body, call.caller, *options());
+  if (!requests) return exchange->send(error_response(400, requests.error().message, requests.error().param));
+  if (requests->size() > 1) {
+    return later(exchange, [self = shared_from_this(), exchange, all = std::move(*requests)]() mutable {
+      self->store_all(exchange, std::move(all));
+    });
+  }
+  auto once = std::make_shared<AnswerOnce>(exchange, options()->request_timeout_ms);
+  cache_.store_async(std::move(requests->front()), [self = shared_from_this(), once](Result<Stored> stored) {
+    if (!stored) {
+      if (self->observer_ != nullptr) self->observer_->on_error(stored.error().code);
+      return once->send(error_response(stored.error()));
+    }
+    once->send(json_response(201, stored_json({*stored})));
+  });
+}
+
+void NativeApi::Impl::store_all(const ExchangePtr& exchange, std::vector<StoreRequest> requests) {
+  std::vector<Stored> stored;
+  stored.reserve(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto one = cache_.store(requests[i]);
+    if (!one) {
+      Error error = one.error();
+      error.message = fmt::format("entries[{}]: {} ({} entries before it are stored)", i, error.message, i);
+      return refuse(exchange, error, fmt::format("entries[{}]", i));
+    }
+    stored.push_back(std::move(*one));
+  }
+  exchange->send(json_response(201, stored_json(stored)));
+}
+
+void NativeApi::Impl::list(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  auto wanted = read_list(exchange->request().query, call.caller, *options());
+  if (!wanted) return exchange->send(error_response(400, wanted.error().message, wanted.error().param));
+  later(exchange, [self = shared_from_this(), exchange, wanted = std::move(*wanted)] {
+    std::string out = "{\"entries\":[";
+    std::string last;
+    size_t count = 0;
+    for (const EntryPtr& entry : self->cache_.list(wanted.filter, wanted.limit, wanted.cursor)) {
+      if (count++ > 0) out += ',';
+      out += entry_json(*entry, false);
+      last = entry->id();
+    }
+    out += "],\"next_cursor\":" + (count < wanted.limit ? "null" : base::json_string(last)) + "}";
+    exchange->send(json_response(200, std::move(out)));
+  });
+}
+
+void NativeApi::Impl::get_entry(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  const EntryPtr entry = cache_.get(call.caller.tenant, path_id(exchange->request()));
+  if (entry == nullptr) return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
+  exchange->send(json_response(200, entry_json(*entry, true)));
+}
+
+void NativeApi::Impl::delete_entry(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  if (!cache_.remove(call.caller.tenant, path_id(exchange->request()))) {
+    return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
+  }
+  exchange->send(json_response(200, "{\"removed\":1}"));
+}
+
+void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  Body body(call.body);
+  const Feedback wanted = read_feedback(body, call.caller);
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  auto result = cache_.feedback(wanted);
+  if (!result) return refuse(exchange, result.error());
+  exchange->send(json_response(
+      200, fmt::format("{{\"tau\":{:.6g},\"action\":{}}}", result->tau, base::json_string(result->action))));
+}
+
+void NativeApi::Impl::explain(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  Body body(call.body);
+  LookupCall wanted = read_lookup(body, call.caller, *options());
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  later(exchange, [self = shared_from_this(), exchange, wanted = std::move(wanted)] {
+    auto explanation = self->cache_.explain(wanted.prompt, wanted.options);
+    if (!explanation) return self->refuse(exchange, explanation.error());
+    exchange->send(json_response(
+        200, explanation_json(*explanation, base::system_clock().wall_ms(), elapsed_ms(*exchange))));
+  });
+}
+
+void NativeApi::Impl::invalidate(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  Body body(call.body);
+  const InvalidateCall wanted = read_invalidate(body, call.caller);
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  later(exchange, [self = shared_from_this(), exchange, wanted] {
+    const size_t count = self->cache_.invalidate(wanted.filter, wanted.dry_run);
+    exchange->send(
+        json_response(200, fmt::format("{{\"{}\":{},\"dry_run\":{}}}", wanted.dry_run ? "matched" : "removed",
+                                       count, wanted.dry_run)));
+  });
+}
+
+void NativeApi::Impl::flush(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  Body body(call.body);
+  const auto name_space = body.text("namespace", 256);
+  if (body.text("confirm", 64) != "flush") body.reject("confirm", "must be the string flush");
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, name_space] {
+    const size_t removed =
+        self->cache_.flush(tenant, name_space ? std::optional<std::string_view>(*name_space) : std::nullopt);
+    exchange->send(json_response(200, fmt::format("{{\"removed\":{}}}", removed)));
+  });
+}
+
+NativeApi::NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
+                     NativeObserver* observer)
+    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer)) {}
+NativeApi::~NativeApi() = default;
+
+void NativeApi::set_options(NativeOptions options) { impl_->set_options(options); }
+
+void NativeApi::register_routes(http::Server& server) {
+  const auto route = [&](const char* method, const char* path, void (Impl::*handler)(const ExchangePtr&)) {
+    server.route(method, path, [impl = impl_, handler, path](ExchangePtr exchange) {
+      exchange->notes.route = path;
+      (impl.get()->*handler)(exchange);
+    });
+  };
+  route("POST", "/cache/lookup", &Impl::lookup);
+  route("POST", "/cache/entries", &Impl::store);
+  route("GET", "/cache/entries", &Impl::list);
+  route("GET", "/cache/entries/*", &Impl::get_entry);
+  route("DELETE", "/cache/entries/*", &Impl::delete_entry);
+  route("POST", "/cache/feedback", &Impl::feedback);
+  route("POST", "/cache/explain", &Impl::explain);
+  route("POST", "/cache/invalidate", &Impl::invalidate);
+  route("POST", "/cache/flush", &Impl::flush);
+}
+
+}  // namespace enhanced_gptcache::native

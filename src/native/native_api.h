@@ -1,0 +1,55 @@
+#pragma once
+// The cache's own HTTP API (/cache/...): lookup, entries, feedback, explain, invalidate, flush. It
+// shares one cache with the proxied traffic: a chat request with one user message is the native
+// `query` with an empty `context`. Bodies are strict: an unknown field is an error.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "http/server.h"
+
+namespace enhanced_gptcache::native {
+
+/// Who calls, from the request's credentials and never from its body.
+struct Caller {
+  std::string tenant;
+  std::string user;
+};
+using CallerOf = std::function<Result<Caller>(const http::Request&)>;
+
+struct NativeOptions {
+  size_t query_bytes_max = size_t{1} << 20U;
+  size_t entries_per_request_max = 1000;
+  size_t list_limit_max = 1000;
+  int64_t request_timeout_ms = 30'000;  ///< lookups and stores answer 504 after it
+};
+
+/// What the embedding program wants to count. Called on any thread; must not block.
+class NativeObserver {
+ public:
+  virtual ~NativeObserver() = default;
+  virtual void on_lookup(const Lookup& lookup, double latency_ms) = 0;
+  virtual void on_error(ErrorCode code) = 0;
+};
+
+/// Runs work that may take long off the connection's thread; false: too much is waiting already.
+using Offload = std::function<bool(std::function<void()>)>;
+
+/// Thread rule: any thread. The cache and the observer outlive the server's handlers.
+class NativeApi {
+ public:
+  NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
+            NativeObserver* observer = nullptr);
+  ~NativeApi();
+  void register_routes(http::Server& server);
+  /// For requests that start later.
+  void set_options(NativeOptions options);
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace enhanced_gptcache::native

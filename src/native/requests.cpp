@@ -1,0 +1,222 @@
+#include "native/requests.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/canonical_json.h"
+#include "native/raw_json.h"
+
+namespace enhanced_gptcache::native {
+namespace {
+
+constexpr size_t kNameBytesMax = 256;
+constexpr size_t kTagsMax = 32;
+constexpr int64_t kTtlSecondsMax = int64_t{10} * 365 * 24 * 3600;
+
+/// query, context, namespace and model: what every native body that names a prompt shares.
+Prompt read_prompt(Body& body, const Caller& caller, const NativeOptions& options) {
+  const std::string query = body.required_text("query", options.query_bytes_max);
+  std::vector<Turn> context = body.turns("context");
+  const auto name_space = body.text("namespace", kNameBytesMax);
+  const auto model = body.text("model", kNameBytesMax);
+  if (model && model->empty()) body.reject("model", "must not be empty; leave it out for \"default\"");
+  Prompt prompt = make_prompt(query, std::move(context), name_space.value_or(""), model.value_or("default"));
+  prompt.tenant = caller.tenant;
+  prompt.user = caller.user;
+  return prompt;
+}
+
+FieldError field_error(const Result<void>& failed, const Body& body) {
+  return {failed.error().message, body.error_field()};
+}
+
+/// One entry object. `raw` gives the bytes of its `response` field when they are needed.
+template <typename RawResponse>
+Checked<StoreRequest> read_entry(Body& body, const Caller& caller, const NativeOptions& options,
+                                 RawResponse raw) {
+  StoreRequest request;
+  request.prompt = read_prompt(body, caller, options);
+  const nlohmann::json* response = body.any("response");
+  if (response == nullptr && !body.has("response")) {
+    body.reject("response", "is required (a string or any JSON value)");
+  } else if (response != nullptr && response->is_string()) {
+    request.text = response->get<std::string>();
+  } else if (auto bytes = raw()) {
+    request.response_json = std::move(*bytes);
+  } else {
+    body.reject("response", "could not be read");
+  }
+  request.tags = body.texts("tags", kTagsMax, kNameBytesMax);
+  request.subject = body.text("subject", kNameBytesMax).value_or("");
+  if (const auto ttl = body.integer("ttl_seconds", 1, kTtlSecondsMax)) request.ttl_ms = *ttl * 1000;
+  request.principal = caller.user.empty() ? caller.tenant : caller.user;
+  if (auto ok = body.finish(); !ok) return tl::unexpected(field_error(ok, body));
+  return request;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// application/x-www-form-urlencoded value; a broken escape is kept as it stands.
+std::string url_decode(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool escape =
+        text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
+    if (escape) {
+      out += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i] == '+' ? ' ' : text[i];
+    }
+  }
+  return base::repair_utf8(out);
+}
+
+}  // namespace
+
+LookupCall read_lookup(Body& body, const Caller& caller, const NativeOptions& options) {
+  LookupCall call;
+  call.prompt = read_prompt(body, caller, options);
+  call.options.threshold = body.number("threshold", 0.0, 1.0);
+  return call;
+}
+
+Feedback read_feedback(Body& body, const Caller& caller) {
+  Feedback feedback;
+  feedback.tenant = caller.tenant;
+  feedback.user = caller.user;
+  feedback.request_id = body.text("request_id", kNameBytesMax).value_or("");
+  feedback.entry_id = body.text("entry_id", kNameBytesMax).value_or("");
+  feedback.missed_entry_id = body.text("missed_entry_id", kNameBytesMax).value_or("");
+  // Kept for callers that send the prompt with the verdict; the decision itself is found by its id.
+  body.text("query", size_t{1} << 20U);
+  body.turns("context");
+  const auto correct = body.boolean("correct");
+  feedback.correct = correct.value_or(false);
+  const bool lost_hit = !feedback.missed_entry_id.empty();
+  if (feedback.request_id.empty() && feedback.entry_id.empty()) {
+    body.reject("request_id", "is required, or entry_id");
+  } else if (!feedback.request_id.empty() && !feedback.entry_id.empty()) {
+    body.reject("entry_id", "give request_id or entry_id, not both");
+  } else if (lost_hit && feedback.request_id.empty()) {
+    body.reject("missed_entry_id", "needs request_id, the lookup that should have been answered");
+  } else if (lost_hit && correct) {
+    body.reject("correct", "does not go with missed_entry_id, which says what was wrong");
+  } else if (!lost_hit && !correct) {
+    body.reject("correct", "is required: true when the served answer was right, else false");
+  }
+  return feedback;
+}
+
+InvalidateCall read_invalidate(Body& body, const Caller& caller) {
+  InvalidateCall call;
+  call.filter.tenant = caller.tenant;
+  call.filter.name_space = body.text("namespace", kNameBytesMax);
+  call.filter.model = body.text("model", kNameBytesMax);
+  call.filter.subject = body.text("subject", kNameBytesMax);
+  call.filter.tags = body.texts("tags", kTagsMax, kNameBytesMax);
+  call.filter.query_contains = body.text("query_contains", 4096);
+  call.filter.created_before_ms = body.integer("created_before_ms", 0, int64_t{1} << 53U);
+  call.dry_run = body.boolean("dry_run").value_or(false);
+  const Filter& filter = call.filter;
+  if (!filter.name_space && !filter.model && !filter.subject && filter.tags.empty() &&
+      !filter.query_contains && !filter.created_before_ms) {
+    body.reject("tags",
+                "give at least one of tags, namespace, model, subject, query_contains, created_before_ms "
+                "(to remove everything use /cache/flush)");
+  }
+  return call;
+}
+
+Checked<std::vector<StoreRequest>> read_entries(std::string_view text, const nlohmann::json& body,
+                                                const Caller& caller, const NativeOptions& options) {
+  std::vector<StoreRequest> requests;
+  if (!body.contains("entries")) {
+    Body reader(body);
+    auto one = read_entry(reader, caller, options, [&] { return raw_field(text, "response"); });
+    if (!one) return tl::unexpected(one.error());
+    requests.push_back(std::move(*one));
+    return requests;
+  }
+  Body outer(body);
+  const nlohmann::json* entries = outer.any("entries");
+  if (auto ok = outer.finish(); !ok) return tl::unexpected(field_error(ok, outer));
+  if (entries == nullptr || !entries->is_array() || entries->empty() ||
+      entries->size() > options.entries_per_request_max) {
+    return tl::unexpected(
+        FieldError{fmt::format("entries: must be a list of 1 to {} entries", options.entries_per_request_max),
+                   "entries"});
+  }
+  const std::vector<std::string> raws = raw_items(text, "entries");
+  for (size_t i = 0; i < entries->size(); ++i) {
+    const std::string where = fmt::format("entries[{}].", i);
+    if (!(*entries)[i].is_object()) {
+      return tl::unexpected(FieldError{where + " must be an object", fmt::format("entries[{}]", i)});
+    }
+    Body reader((*entries)[i], where);
+    auto one = read_entry(reader, caller, options, [&]() -> std::optional<std::string> {
+      return i < raws.size() ? raw_field(raws[i], "response") : std::nullopt;
+    });
+    if (!one) return tl::unexpected(one.error());
+    requests.push_back(std::move(*one));
+  }
+  return requests;
+}
+
+Checked<ListCall> read_list(std::string_view query_string, const Caller& caller,
+                            const NativeOptions& options) {
+  ListCall call;
+  call.filter.tenant = caller.tenant;
+  while (!query_string.empty()) {
+    const std::string_view pair = query_string.substr(0, query_string.find('&'));
+    query_string.remove_prefix(std::min(query_string.size(), pair.size() + 1));
+    const size_t equals = std::min(pair.find('='), pair.size());
+    const std::string name(pair.substr(0, equals));
+    const std::string value = url_decode(pair.substr(std::min(pair.size(), equals + 1)));
+    if (name == "namespace")
+      call.filter.name_space = value;
+    else if (name == "model")
+      call.filter.model = value;
+    else if (name == "subject")
+      call.filter.subject = value;
+    else if (name == "tag")
+      call.filter.tags.push_back(value);
+    else if (name == "q")
+      call.filter.query_contains = value;
+    else if (name == "cursor")
+      call.cursor = value;
+    else if (name == "limit") {
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), call.limit);
+      if (error != std::errc() || end != value.data() + value.size() || call.limit < 1 ||
+          call.limit > options.list_limit_max) {
+        return tl::unexpected(FieldError{fmt::format("limit: is {}, the allowed range is 1 to {}",
+                                                     base::json_string(value), options.list_limit_max),
+                                         "limit"});
+      }
+    } else if (name != "key" && !name.empty()) {  // ?key= may carry the caller's credential
+      return tl::unexpected(FieldError{
+          fmt::format("{}: unknown parameter; known are namespace, model, subject, tag, q, limit, cursor",
+                      base::repair_utf8(name)),
+          name});
+    }
+  }
+  return call;
+}
+
+std::string stored_json(const std::vector<Stored>& stored) {
+  std::string ids;
+  std::string semantic;
+  for (const Stored& one : stored) {
+    ids += (ids.empty() ? "" : ",") + base::json_string(one.id);
+    semantic += std::string(semantic.empty() ? "" : ",") + (one.semantic ? "true" : "false");
+  }
+  return "{\"ids\":[" + ids + "],\"semantic\":[" + semantic + "]}";
+}
+
+}  // namespace enhanced_gptcache::native
