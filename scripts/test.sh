@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# From a fresh clone to every test run: installs packages, builds, fetches and verifies the model,
+# runs the unit tests (ctest), the wire tests (pytest with the openai Python SDK), the Node SDK tests
+# (node --test) and the coverage gate. Each phase is bounded in time and says how long it took.
+#   ./scripts/test.sh             all of that
+#   ./scripts/test.sh --quick     no coverage build, no wire test marked slow
+#   ./scripts/test.sh --coverage  the coverage gate only
+#   ./scripts/test.sh --asan      unit and wire tests under AddressSanitizer and UBSan
+#   ./scripts/test.sh --tsan      unit and wire tests under ThreadSanitizer
+#   ./scripts/test.sh --all       the default, then --asan, then --tsan
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+mode=default
+for arg in "$@"; do
+  case "$arg" in
+    --quick | --coverage | --asan | --tsan | --all) mode=${arg#--} ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown option $arg (known: --quick --coverage --asan --tsan --all)" >&2; exit 2 ;;
+  esac
+done
+
+jobs=$(nproc)
+started=$SECONDS
+summary=()
+
+# phase NAME LIMIT_SECONDS COMMAND...: runs it under the limit, keeps its time, stops at a failure.
+phase() {
+  local name=$1 limit=$2 begun=$SECONDS status=0
+  shift 2
+  printf '\n=== %s\n' "$name"
+  timeout --kill-after=20 "$limit" "$@" || status=$?
+  summary+=("$(printf '%-28s %4d s' "$name" $((SECONDS - begun)))")
+  printf -- '--- %s: %d s\n' "$name" $((SECONDS - begun))
+  if [ "$status" -ne 0 ]; then
+    [ "$status" -eq 124 ] && echo "test.sh: $name ran past its limit of $limit s" >&2
+    echo "test.sh: $name failed with status $status" >&2
+    exit "$status"
+  fi
+}
+
+build() { # PRESET [TARGET...]
+  local preset=$1
+  shift
+  cmake --preset "$preset" -DEGPTC_TESTS=ON >/dev/null
+  cmake --build "build/$preset" -j "$jobs" ${1+--target "$@"}
+}
+
+python_environment() { # pinned packages in .venv, made again when the list changes
+  local list=tests/requirements.txt stamp=.venv/requirements.sha256
+  local want
+  want=$(sha256sum "$list" | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  /usr/bin/python3 -m venv --clear .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r "$list"
+  echo "$want" >"$stamp"
+}
+
+node_environment() { # the locked packages of tests/node
+  local stamp=tests/node/node_modules/lock.sha256
+  local want
+  want=$(sha256sum tests/node/package-lock.json | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  (cd tests/node && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+  echo "$want" >"$stamp"
+}
+
+unit_tests() { # PRESET: builds of other presets run the unit tests only; the tools' checks need one run
+  local exclude=()
+  [ "$1" = release ] || exclude=(-E '^tools\.')
+  ctest --test-dir "build/$1" --output-on-failure -j "$jobs" --timeout 900 ${exclude[@]+"${exclude[@]}"}
+}
+
+wire_tests() { # PRESET [pytest options]
+  local preset=$1
+  shift
+  EGPTC_BINARY="$PWD/build/$preset/enhanced-gptcache" \
+    .venv/bin/python -m pytest -q -p no:cacheprovider --durations=8 "$@" tests/wire
+}
+
+node_tests() {
+  .venv/bin/python tests/node/launch.py
+}
+
+coverage_gate() {
+  build coverage egptc_match_test egptc_cache_test egptc_proxy_test
+  .venv/bin/python tools/coverage_gate.py build/coverage --minimum 90 match cache proxy
+}
+
+export -f build python_environment node_environment unit_tests wire_tests node_tests coverage_gate
+export jobs
+run() { # NAME LIMIT FUNCTION ARGS...: a phase that is one of the functions above
+  phase "$1" "$2" bash -euo pipefail -c '"$@"' run "${@:3}"
+}
+
+prepare() {
+  phase "packages" 900 ./scripts/bootstrap.sh --test
+  run "python environment" 300 python_environment
+}
+default_run() { # pytest options
+  run "build release" 1500 build release
+  phase "model" 300 ./scripts/fetch_model.sh
+  run "unit tests" 900 unit_tests release
+  run "wire tests" 900 wire_tests release "$@"
+  run "node packages" 300 node_environment
+  run "node tests" 180 node_tests
+}
+sanitizer_run() { # PRESET
+  run "build $1" 2400 build "$1"
+  phase "model" 300 ./scripts/fetch_model.sh
+  run "unit tests $1" 2400 unit_tests "$1"
+  run "wire tests $1" 2400 wire_tests "$1" -m "not timing"
+}
+
+prepare
+case "$mode" in
+  default | all)
+    default_run
+    run "coverage" 900 coverage_gate
+    ;;
+  quick) default_run -m "not slow" ;;
+  coverage)
+    phase "model" 300 ./scripts/fetch_model.sh
+    run "coverage" 1200 coverage_gate
+    ;;
+esac
+case "$mode" in asan | all) sanitizer_run asan-ubsan ;; esac
+case "$mode" in tsan | all) sanitizer_run tsan ;; esac
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+printf '%-28s %4d s\n' "all of it" $((SECONDS - started))
