@@ -1,0 +1,165 @@
+#include "admin/admin_api.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/canonical_json.h"
+#include "base/clock.h"
+#include "base/error_table.h"
+#include "base/log.h"
+
+namespace enhanced_gptcache::admin {
+namespace {
+
+using http::ExchangePtr;
+using nlohmann::json;
+
+http::Response reply(int status, std::string body, std::string_view type = "application/json") {
+  http::Response response;
+  response.status = status;
+  response.headers = {{"Content-Type", std::string(type)}, {"Cache-Control", "no-store"}};
+  response.body = std::move(body);
+  return response;
+}
+
+http::Response refusal(int status, std::string_view message) {
+  return reply(
+      status,
+      fmt::format("{{\"error\":{{\"message\":{},\"type\":\"{}\",\"param\":null,\"code\":null}}}}",
+                  base::json_string(message), status < 500 ? "invalid_request_error" : "server_error"));
+}
+
+http::Response refusal(const Error& error) {
+  return refusal(base::error_row(error.code).http_status, error.message);
+}
+
+/// A settings value as the text the loader reads: strings bare, everything else as JSON.
+std::string setting_text(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// {"cache.size_mb": 5} or {"cache": {"size_mb": 5}} to "section.key" -> text.
+Result<std::map<std::string, std::string>> read_changes(std::string_view body) {
+  const json parsed = json::parse(body, nullptr, false);
+  if (parsed.is_discarded() || !parsed.is_object() || parsed.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the body must be a JSON object of settings, such as {\"cache\": {\"size_mb\": 200}}");
+  }
+  std::map<std::string, std::string> changes;
+  for (const auto& [section, keys] : parsed.items()) {
+    if (section.find('.') != std::string::npos) {
+      changes[section] = setting_text(keys);
+    } else if (!keys.is_object()) {
+      return fail(ErrorCode::kInvalidArgument,
+                  section + ": a section must be an object of keys (or name the key as section.key)");
+    } else {
+      for (const auto& [key, value] : keys.items()) changes[section + "." + key] = setting_text(value);
+    }
+  }
+  return changes;
+}
+
+std::string change_json(const config::Change& change) {
+  return json{{"changed", change.keys}, {"pending_restart", change.pending_restart}}.dump();
+}
+
+}  // namespace
+
+struct AdminApi::State {
+  AdminHooks hooks;
+  const metrics::Registry& registry;
+  config::SettingsSource& source;
+
+  void later(const ExchangePtr& exchange, std::function<http::Response()> work) const {
+    const bool taken = hooks.offload([exchange, work = std::move(work)] { exchange->send(work()); });
+    if (!taken)
+      exchange->send(refusal(503, "too many administrative calls are waiting; try again in a second"));
+  }
+
+  void health(const ExchangePtr& exchange) const {
+    later(exchange, [this] {
+      HealthReport report = check_health(hooks.health, base::system_clock().wall_ms());
+      return reply(report.http_status(), std::move(report.json));
+    });
+  }
+
+  void metrics(const ExchangePtr& exchange) const {
+    if (!source.current()->monitoring.metrics_enabled) {
+      return exchange->send(refusal(404, "metrics are switched off (monitoring.metrics_enabled is false)"));
+    }
+    const auto form = metrics_form(exchange->request().header("accept"), exchange->request().query);
+    if (!form) return exchange->send(refusal(form.error()));
+    later(exchange, [this, form = *form] {
+      return form == MetricsForm::kJson
+                 ? reply(200, hooks.summary_json())
+                 : reply(200, registry.prometheus_text(), metrics::kPrometheusContentType);
+    });
+  }
+
+  http::Response apply(const Result<config::Change>& change, std::string_view what) const {
+    if (!change) return refusal(change.error());
+    base::log_info("settings: {} by an operator; changed {}, waiting for a restart {}", what,
+                   change->keys.size(), change->pending_restart.size());
+    return reply(200, change_json(*change));
+  }
+};
+
+Result<MetricsForm> metrics_form(std::string_view accept, std::string_view query) {
+  for (size_t start = 0; start < query.size();) {
+    const size_t end = std::min(query.find('&', start), query.size());
+    const std::string_view pair = query.substr(start, end - start);
+    start = end + 1;
+    if (pair == "format=json") return MetricsForm::kJson;
+    if (pair == "format=prometheus") return MetricsForm::kPrometheus;
+    if (pair.starts_with("format=")) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("format: is {}, allowed are json and prometheus",
+                              base::json_string(base::repair_utf8(pair.substr(7)))));
+    }
+  }
+  const bool json_wanted = accept == "*/*" || accept.starts_with("application/json");
+  return json_wanted ? MetricsForm::kJson : MetricsForm::kPrometheus;
+}
+
+AdminApi::AdminApi(AdminHooks hooks, const metrics::Registry& registry, config::SettingsSource& source)
+    : state_(std::make_shared<State>(State{std::move(hooks), registry, source})) {}
+
+void AdminApi::register_routes(http::Server& server) {
+  const auto route = [&](const char* method, const char* path, auto handler) {
+    server.route(method, path, [state = state_, handler, path](ExchangePtr exchange) {
+      exchange->notes.route = path;
+      handler(*state, exchange);
+    });
+  };
+  route("GET", "/health", [](const State& state, const ExchangePtr& exchange) { state.health(exchange); });
+  route("GET", "/metrics", [](const State& state, const ExchangePtr& exchange) { state.metrics(exchange); });
+  route("GET", "/live",
+        [](const State&, const ExchangePtr& exchange) { exchange->send(reply(200, "{\"live\":true}")); });
+  route("GET", "/ready", [](const State& state, const ExchangePtr& exchange) {
+    const bool ready = state.hooks.ready();
+    exchange->send(reply(ready ? 200 : 503, ready ? "{\"ready\":true}" : "{\"ready\":false}"));
+  });
+  route("GET", "/admin/config", [](const State& state, const ExchangePtr& exchange) {
+    exchange->send(reply(200, config::effective_json(*state.source.loaded())));
+  });
+  route("PUT", "/admin/config", [](const State& state, const ExchangePtr& exchange) {
+    auto changes = read_changes(exchange->request().body);
+    if (!changes) return exchange->send(refusal(changes.error()));
+    state.later(exchange, [&state, changes = std::move(*changes)] {
+      return state.apply(state.source.apply_admin(changes), "changed");
+    });
+  });
+  route("POST", "/admin/config/reset", [](const State& state, const ExchangePtr& exchange) {
+    state.later(exchange,
+                [&state] { return state.apply(state.source.reset_admin(), "admin changes cleared"); });
+  });
+  route("POST", "/admin/reload", [](const State& state, const ExchangePtr& exchange) {
+    state.later(exchange, [&state] { return state.apply(state.source.reload(), "reloaded"); });
+  });
+  route("GET", "/admin/stats", [](const State& state, const ExchangePtr& exchange) {
+    state.later(exchange, [&state] { return reply(200, state.hooks.stats_json()); });
+  });
+}
+
+}  // namespace enhanced_gptcache::admin
