@@ -1,0 +1,61 @@
+#pragma once
+// Who asks? With security off the tenant is a keyed hash over everything in a request that can
+// carry a credential, so two provider keys never share an entry, whichever header carries them.
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/keyed_hash.h"
+
+namespace enhanced_gptcache::security {
+
+inline constexpr std::string_view kAnonymousTenant = "anonymous";
+/// What every key issued by this product starts with.
+inline constexpr std::string_view kOwnKeyPrefix = "egptc_";
+
+/// Is this request header (any case) a carrier of a credential or of an account choice?
+bool is_credential_header(std::string_view name);
+/// Is this query parameter one?
+bool is_credential_parameter(std::string_view name);
+
+/// What one request carries. Thread rule: confined to its maker; views live as long as the request.
+class Carriers {
+ public:
+  /// Takes the header when it is a carrier. Empty values count as absent.
+  void add_header(std::string_view name, std::string_view value);
+  /// Takes the carriers out of a query string ("a=1&key=...").
+  void add_query(std::string_view query);
+
+  bool empty() const { return found_.empty(); }
+  /// A key of ours (egptc_...) is among them: it must never be sent to a provider.
+  bool has_own_key() const { return own_key_; }
+  /// A secret is among them (not only an organisation or project name).
+  bool has_secret() const { return secret_; }
+  /// `anonymous` without any carrier, else 32 hexadecimal digits.
+  std::string tenant(const base::SecretKey& instance_key) const;
+
+ private:
+  struct Found {
+    std::string_view carrier;  ///< our spelling of the name
+    std::string_view value;
+  };
+  std::vector<Found> found_;
+  bool own_key_ = false;
+  bool secret_ = false;
+};
+
+/// Carriers of anything with `headers` ({name, value}) and `query`, such as http::Request.
+template <typename Request>
+Carriers carriers_of(const Request& request) {
+  Carriers carriers;
+  for (const auto& header : request.headers) carriers.add_header(header.name, header.value);
+  carriers.add_query(request.query);
+  return carriers;
+}
+
+/// `query` without its credential parameters; everything else stays as written.
+std::string strip_credentials(std::string_view query);
+
+}  // namespace enhanced_gptcache::security
