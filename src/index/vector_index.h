@@ -15,7 +15,8 @@ struct Neighbour {
 };
 
 /// Thread rule: search() from any thread, never waits for add() or remove(); add() and remove() are
-/// serialised by the caller (one writer at a time). A vector is visible to searches that start after add() returned.
+/// serialised by the caller (one writer at a time). A vector is visible to searches that start after add()
+/// returned.
 class VectorIndex {
  public:
   explicit VectorIndex(size_t dimensions);
@@ -23,11 +24,12 @@ class VectorIndex {
   VectorIndex(const VectorIndex&) = delete;
   VectorIndex& operator=(const VectorIndex&) = delete;
 
-  /// `vector` has dimensions() floats of length 1; `label` is not in the index yet.
+  /// `vector` has dimensions() floats of length 1; `label` is not in the index yet and not 2^64 - 1. A vector
+  /// that is not finite is kept, but never found.
   void add(uint64_t label, std::span<const float> vector);
   /// False when there is no such label. The space is reused.
   bool remove(uint64_t label);
-  /// The k nearest with similarity >= similarity_min, best first.
+  /// The k nearest with similarity >= similarity_min, best first; equally near ones by label.
   std::vector<Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
 
   size_t dimensions() const;

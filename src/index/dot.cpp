@@ -1,0 +1,132 @@
+// Features are enabled function by function (target attributes), so no other code of this file can
+// use instructions that the processor may lack.
+
+#include "index/dot.h"
+
+#include <array>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+// gcc 12 takes its own "undefined" start values in these intrinsics for a mistake (gcc bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace enhanced_gptcache::index {
+namespace {
+
+void scan_scalar(const int16_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out) {
+  for (size_t r = 0; r < count; ++r) {
+    const int8_t* row = rows + r * length;
+    int32_t sum = 0;
+    for (size_t i = 0; i < length; ++i) sum += static_cast<int32_t>(query[i]) * row[i];
+    out[r] = sum;
+  }
+}
+
+float rescore_scalar(const float* query, const int8_t* high, const int8_t* low, size_t length) {
+  // Four sums: the same rounding error growth as a vector register, and no single long chain.
+  std::array<float, 4> sums{};
+  for (size_t i = 0; i < length; ++i)
+    sums[i % 4] += query[i] * static_cast<float>(256 * static_cast<int>(high[i]) + low[i]);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+constexpr DotKernels kScalar{scan_scalar, rescore_scalar, "scalar"};
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2,fma"))) void scan_avx2(const int16_t* query, const int8_t* rows, size_t length,
+                                                   size_t count, int32_t* out) {
+  for (size_t r = 0; r < count; ++r) {
+    const int8_t* row = rows + r * length;
+    __m256i even = _mm256_setzero_si256();
+    __m256i odd = _mm256_setzero_si256();
+    for (size_t i = 0; i < length; i += 32) {
+      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i));
+      const __m256i a = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(bytes));
+      const __m256i b = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(bytes, 1));
+      const __m256i qa = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + i));
+      const __m256i qb = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + i + 16));
+      even = _mm256_add_epi32(even, _mm256_madd_epi16(a, qa));
+      odd = _mm256_add_epi32(odd, _mm256_madd_epi16(b, qb));
+    }
+    const __m256i sum = _mm256_add_epi32(even, odd);
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+    out[r] = _mm_cvtsi128_si32(half);
+  }
+}
+
+__attribute__((target("avx2,fma"))) float rescore_avx2(const float* query, const int8_t* high,
+                                                       const int8_t* low, size_t length) {
+  __m256 sum = _mm256_setzero_ps();
+  for (size_t i = 0; i < length; i += 8) {
+    const __m256i h = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(high + i)));
+    const __m256i l = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(low + i)));
+    const __m256 value = _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(h, 8), l));
+    sum = _mm256_fmadd_ps(value, _mm256_loadu_ps(query + i), sum);
+  }
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void scan_avx512vnni(
+    const int16_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out) {
+  for (size_t r = 0; r < count; ++r) {
+    const int8_t* row = rows + r * length;
+    __m512i even = _mm512_setzero_si512();
+    __m512i odd = _mm512_setzero_si512();
+    size_t i = 0;
+    for (; i + 64 <= length; i += 64) {
+      const __m512i a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i)));
+      const __m512i b =
+          _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i + 32)));
+      even = _mm512_dpwssd_epi32(even, a, _mm512_loadu_si512(query + i));
+      odd = _mm512_dpwssd_epi32(odd, b, _mm512_loadu_si512(query + i + 32));
+    }
+    if (i < length) {
+      const __m512i a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i)));
+      even = _mm512_dpwssd_epi32(even, a, _mm512_loadu_si512(query + i));
+    }
+    out[r] = _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd));
+  }
+}
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
+
+bool has_avx512vnni() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+}
+
+constexpr DotKernels kAvx2{scan_avx2, rescore_avx2, "avx2"};
+constexpr DotKernels kAvx512Vnni{scan_avx512vnni, rescore_avx2, "avx512vnni"};
+
+#endif
+
+}  // namespace
+
+const DotKernels& scalar_dot_kernels() { return kScalar; }
+
+const DotKernels* dot_kernels_named(std::string_view name) {
+  if (name == kScalar.name) return &kScalar;
+#if defined(__x86_64__)
+  if (name == kAvx2.name && has_avx2()) return &kAvx2;
+  if (name == kAvx512Vnni.name && has_avx512vnni()) return &kAvx512Vnni;
+#endif
+  return nullptr;
+}
+
+const DotKernels& dot_kernels() {
+  static const DotKernels* const best = [] {
+    for (const std::string_view name : {"avx512vnni", "avx2"}) {
+      if (const DotKernels* kernels = dot_kernels_named(name)) return kernels;
+    }
+    return &kScalar;
+  }();
+  return *best;
+}
+
+}  // namespace enhanced_gptcache::index

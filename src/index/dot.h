@@ -1,0 +1,34 @@
+#pragma once
+// The two inner loops of exact search, in one place. A row is a unit vector in 16-bit fixed point,
+// kept as two planes of bytes: value = 256 * high + low. The scan reads the high plane only (half the
+// memory traffic, which is what bounds a scan); the low plane is read for the few rows that can win.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace enhanced_gptcache::index {
+
+/// Rows and queries are padded with zeros to a multiple of this many elements.
+inline constexpr size_t kDotPad = 32;
+/// Largest absolute value of a quantised query element; with it no sum overflows 32 bits below
+/// kDimensionsMax: 2047 * 127 * 8192 < 2^31.
+inline constexpr int kQueryMax = 2047;
+inline constexpr size_t kDimensionsMax = 8192;
+
+struct DotKernels {
+  /// out[r] = sum over i of query[i] * rows[r * length + i]. `length` is a multiple of kDotPad.
+  void (*scan)(const int16_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out);
+  /// Sum over i of query[i] * (256 * high[i] + low[i]).
+  float (*rescore)(const float* query, const int8_t* high, const int8_t* low, size_t length);
+  std::string_view name;
+};
+
+/// The fastest of this processor; chosen once.
+const DotKernels& dot_kernels();
+/// The reference the others are tested against.
+const DotKernels& scalar_dot_kernels();
+/// Null when the name is unknown or this processor lacks it: "avx512vnni", "avx2", "scalar".
+const DotKernels* dot_kernels_named(std::string_view name);
+
+}  // namespace enhanced_gptcache::index
