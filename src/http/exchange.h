@@ -39,8 +39,8 @@ struct Request {
   std::string_view path;    ///< target up to '?', percent-encoding kept
   std::string_view query;   ///< after '?', may be empty
   std::vector<HeaderView> headers;
-  std::string_view body;    ///< the whole body for routes that buffer it, else empty
-  std::string peer;         ///< address of the other end, without port
+  std::string_view body;  ///< the whole body for routes that buffer it, else empty
+  std::string peer;       ///< address of the other end, without port
   bool expects_continue = false;
   /// Case-insensitive; empty view when absent. `has` tells absence from emptiness.
   std::string_view header(std::string_view name) const;
@@ -77,7 +77,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   /// Closes the connection without the terminal chunk, so that the client sees a cut answer. Any thread.
   virtual void abort() = 0;
 
-  /// For routes that do not buffer: the next piece of the body; empty at its end. kInvalidArgument: malformed or over a limit.
+  /// For routes that do not buffer: the next piece of the body; empty at its end. kInvalidArgument: malformed
+  /// or over a limit.
   virtual asio::awaitable<Result<std::string>> read_body() = 0;
   /// After the handler decided to tunnel (WebSocket): the raw bytes that follow. Empty: closed.
   virtual asio::awaitable<Result<std::string>> read_raw() = 0;
@@ -86,7 +87,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   /// Any thread.
   virtual bool client_gone() const = 0;
-  /// Called once on executor() when the client closes before the answer is complete; at once if it already has.
+  /// Called once on executor() when the client closes before the answer is complete; at once if it already
+  /// has.
   virtual void on_client_gone(std::function<void()> callback) = 0;
 
   /// For the access log and metrics; the proxy fills what it knows.

@@ -60,7 +60,8 @@ class Server {
   size_t threads() const;
   /// The io_context executors, one per thread: upstream connections live on them.
   std::vector<asio::any_io_executor> executors() const;
-  /// Stops accepting, closes idle connections, waits up to timeout_ms for running requests, then closes the rest.
+  /// Stops accepting, closes idle connections, waits up to timeout_ms for running requests, then closes the
+  /// rest.
   void drain(int64_t timeout_ms);
   ServerStats stats() const;
 
