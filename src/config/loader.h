@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/problem.h"
 #include "config/settings.h"
 #include "config/settings_table.h"
 #include "enhanced_gptcache/result.h"
@@ -19,16 +20,6 @@ namespace enhanced_gptcache::config {
 enum class Origin { kBuiltIn, kFile, kAdmin, kEnvironment, kFlag };
 std::string_view to_string(Origin origin);  ///< "built-in", "file", "admin", "environment", "flag"
 
-/// One thing that is wrong, or worth a warning.
-struct Problem {
-  std::string source;        ///< "config.yaml:12", "EGPTC_SERVER__PORT", "--server.port", the admin file
-  int line = 0;              ///< of a file, 1-based; 0: no line
-  std::string key;           ///< "cache.size_mb"; empty: the whole file
-  std::string value;         ///< as given, secrets masked; empty: none
-  std::string message;       ///< with the allowed range
-  std::string text() const;  ///< "source: key: message (value ...)", one line
-};
-
 struct LoadRequest {
   std::optional<std::string> path;                 ///< --config
   std::vector<std::string> flags;                  ///< "cache.size_mb=5", dashes in front allowed
@@ -36,6 +27,8 @@ struct LoadRequest {
   std::vector<std::string> search = {"./config.yaml", "/etc/enhanced-gptcache/config.yaml"};
   /// Replaces what the admin file holds (to try a change before it is kept); "section.key" to text.
   std::optional<std::map<std::string, std::string>> admin_values;
+  /// Where the admin file is, when a running server already keeps it somewhere; else below storage.path.
+  std::optional<std::string> admin_path;
 };
 
 struct Value {

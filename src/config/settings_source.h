@@ -29,6 +29,8 @@ struct Change {
   std::shared_ptr<const Settings> after;
   std::vector<std::string> keys;  ///< live keys that differ
   std::vector<std::string> pending_restart;
+  /// Admin changes without effect, because environment or a flag gives the same key.
+  std::vector<std::string> overridden;
 };
 
 /// Thread rule: every method from any thread. Reloads run one after another.
@@ -43,7 +45,7 @@ class SettingsSource {
   SettingsSource(const SettingsSource&) = delete;
   SettingsSource& operator=(const SettingsSource&) = delete;
 
-  /// One atomic load; take it once per request.
+  /// A pointer copy under a lock held for no longer than that; take it once per request.
   std::shared_ptr<const Settings> current() const;
   /// The same with origins, for reports. Its settings are the running ones: a restart-only key shows
   /// the value in use, and is listed in status().pending_restart when the file says otherwise.
@@ -52,9 +54,11 @@ class SettingsSource {
 
   /// Reads everything again (SIGHUP, /admin/reload). kInvalidArgument: nothing changed, all errors in it.
   Result<Change> reload();
-  /// Reloads when the file, the admin file or a secret file changes, about 200 ms after the last event.
-  /// kIo: inotify is not available; reload() still works.
+  /// Reloads when the file, the admin file or a secret file changes, `debounce_ms` after the last change:
+  /// seen by inotify on the folders at once, by comparing the files within a second where that fails.
+  /// kIo: no thread or descriptor for it; reload() still works.
   Result<void> watch(int debounce_ms = 200);
+  /// Not from a listener.
   void stop_watching();
 
   /// Keeps these admin changes ("section.key" to text; JSON for lists) on top of the earlier ones, in

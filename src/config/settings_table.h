@@ -23,23 +23,23 @@ using Field = std::variant<Bool*, Int*, Double*, Text*, List*, Routes*>;
 
 /// One row. Immutable; the views point to literals.
 struct KeySpec {
-  std::string_view section;
-  std::string_view key;
+  std::string_view section = {};
+  std::string_view key = {};
   Type type = Type::kText;
   Reload reload = Reload::kRestart;
-  std::string_view unit;
-  std::string_view sentence;
+  std::string_view unit = {};
+  std::string_view sentence = {};
   Field (*field)(Settings&) = nullptr;
-  bool ranged = false;       ///< low and high count
-  double low = 0, high = 0;  ///< both allowed
-  std::string_view choices;  ///< of an enum, separated by spaces
-  std::string_view later;    ///< values that are recognised and refused as not built yet
+  bool ranged = false;            ///< low and high count
+  double low = 0, high = 0;       ///< both allowed
+  std::string_view choices = {};  ///< of an enum, separated by spaces
+  std::string_view later = {};    ///< values that are recognised and refused as not built yet
   Form form = Form::kAny;
-  bool secret = false;        ///< the value is never printed
-  bool secret_url = false;    ///< user:password of the URL is never printed
-  bool secret_file = false;   ///< the file holds the value of the key without "_file"
-  std::string_view variable;  ///< plain environment name, empty: none
-  std::string_view profile;   ///< defaults of production, staging, development; empty: all the same
+  bool secret = false;             ///< the value is never printed
+  bool secret_url = false;         ///< user:password of the URL is never printed
+  bool secret_file = false;        ///< the file holds the value of the key without "_file"
+  std::string_view variable = {};  ///< plain environment name, empty: none
+  std::string_view profile = {};   ///< defaults of production, staging, development; empty: all the same
 
   std::string name() const { return std::string(section) + "." + std::string(key); }
   /// EGPTC_CACHE__SIZE_MB for cache.size_mb.

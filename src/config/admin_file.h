@@ -1,0 +1,26 @@
+#pragma once
+// The changes an operator made through /admin/config: a JSON object of "section.key" to text in the
+// storage folder, over the file and under environment and flags. Written whole, by rename, 0600.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/problem.h"
+#include "config/settings.h"
+#include "enhanced_gptcache/result.h"
+
+namespace enhanced_gptcache::config {
+
+using AdminValues = std::map<std::string, std::string>;
+
+std::string admin_file_path(const Settings& settings);
+/// Empty when there is no such file; nullopt with problems when it is damaged.
+std::optional<AdminValues> read_admin_file(const std::string& path, std::vector<Problem>& problems);
+/// Makes the folder if needed. kIo with the reason; the old file is then as it was.
+Result<void> write_admin_file(const std::string& path, const AdminValues& values);
+/// Fine when there is none. kIo.
+Result<void> remove_admin_file(const std::string& path);
+
+}  // namespace enhanced_gptcache::config

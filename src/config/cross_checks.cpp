@@ -1,0 +1,92 @@
+#include "config/cross_checks.h"
+
+#include <fmt/format.h>
+
+#include "config/small_file.h"
+#include "config/url_check.h"
+#include "config/value.h"
+
+namespace enhanced_gptcache::config {
+namespace {
+
+constexpr std::string_view kFileSuffix = "_file";
+
+void add(std::vector<Problem>& problems, const Loaded& loaded, std::string_view name, std::string value,
+         std::string message) {
+  const size_t index = find_key(name);
+  problems.push_back(
+      {loaded.values[index].source, 0, std::string(name), std::move(value), std::move(message)});
+}
+
+void read_one(Loaded& loaded, std::string_view name, const std::string& path, Text& into,
+              std::vector<Problem>& errors) {
+  loaded.secret_files.push_back(path);
+  auto secret = read_secret_file(path);
+  if (secret) {
+    into = *std::move(secret);
+  } else {
+    add(errors, loaded, name, path, secret.error().message);
+  }
+}
+
+void read_target(Loaded& loaded, RouteTarget& target, std::vector<Problem>& errors) {
+  if (target.api_key_file.empty()) return;
+  read_one(loaded, "upstream.routes", target.api_key_file, target.api_key, errors);
+}
+
+/// `spec` is the row of a *_file key.
+void read_row(Loaded& loaded, size_t file_index, std::vector<Problem>& errors) {
+  const KeySpec& spec = keys()[file_index];
+  const std::string name = spec.name();
+  const size_t secret_index = find_key(std::string_view(name).substr(0, name.size() - kFileSuffix.size()));
+  const Text& path = *std::get<Text*>(spec.field(loaded.settings));
+  Text& secret = *std::get<Text*>(keys()[secret_index].field(loaded.settings));
+  if (path.empty()) return;
+  const Origin file_origin = loaded.values[file_index].origin;
+  const Origin secret_origin = loaded.values[secret_index].origin;
+  if (!secret.empty() && secret_origin == file_origin) {
+    add(errors, loaded, name, path,
+        fmt::format("give {} or {}, not both", keys()[secret_index].name(), name));
+  } else if (secret.empty() || file_origin > secret_origin) {
+    read_one(loaded, name, path, secret, errors);
+    loaded.values[secret_index] = {file_origin,
+                                   fmt::format("{} ({})", path, loaded.values[file_index].source)};
+  }
+}
+
+}  // namespace
+
+void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
+  for (size_t i = 0; i < keys().size(); ++i) {
+    if (keys()[i].secret_file) read_row(loaded, i, errors);
+  }
+  for (Route& route : loaded.settings.upstream.routes) {
+    read_target(loaded, route.target, errors);
+    for (RouteTarget& target : route.fallbacks) read_target(loaded, target, errors);
+  }
+}
+
+void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vector<Problem>& warnings) {
+  const Settings& settings = loaded.settings;
+  if (!is_loopback(settings.server.host) && !settings.security.enabled &&
+      !settings.security.insecure_listen) {
+    add(errors, loaded, "server.host", settings.server.host,
+        "must be a loopback address (127.0.0.1, ::1, localhost) while security is off; "
+        "security.insecure_listen: true opens it to every host that reaches the port");
+  }
+  if (settings.federated.enabled && settings.federated.initial_tau < settings.cache.similarity_threshold) {
+    add(warnings, loaded, "federated.initial_tau", format_number(settings.federated.initial_tau),
+        fmt::format("is below cache.similarity_threshold, so tau starts at {}",
+                    format_number(settings.cache.similarity_threshold)));
+  }
+  if (settings.monitoring.export_metrics) {
+    add(warnings, loaded, "monitoring.export_metrics", "true",
+        "accepted, but nothing is exported until PostgreSQL support is built");
+  }
+  if (settings.cache.entry_kb_max > settings.cache.size_mb * 1024) {
+    add(warnings, loaded, "cache.entry_kb_max", std::to_string(settings.cache.entry_kb_max),
+        fmt::format("is more than cache.size_mb ({}) can hold", settings.cache.size_mb));
+  }
+}
+
+}  // namespace enhanced_gptcache::config

@@ -1,0 +1,209 @@
+#include "config/settings_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "config/admin_file.h"
+#include "config/file_watch.h"
+#include "config/value.h"
+
+namespace enhanced_gptcache::config {
+namespace {
+
+std::string joined(const std::vector<Problem>& problems) {
+  std::string text;
+  for (const Problem& problem : problems) text += (text.empty() ? "" : "\n") + problem.text();
+  return text;
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+class SettingsSource::Impl {
+ public:
+  Impl(LoadRequest request, std::shared_ptr<const Loaded> loaded)
+      : request_(std::move(request)), loaded_(std::move(loaded)) {
+    // A new storage.path waits for the next start, and the admin changes stay where they are until then.
+    request_.admin_path = loaded_->admin_path;
+  }
+
+  std::shared_ptr<const Loaded> loaded() const {
+    const std::lock_guard lock(state_mutex_);
+    return loaded_;
+  }
+
+  ReloadStatus status() const {
+    const std::lock_guard lock(state_mutex_);
+    return status_;
+  }
+
+  void subscribe(Listener listener) {
+    const std::lock_guard lock(reload_mutex_);
+    listeners_.push_back(std::move(listener));
+  }
+
+  Result<Change> reload(bool counted) {
+    const std::lock_guard lock(reload_mutex_);
+    LoadOutcome outcome = load(request_);
+    if (!outcome.loaded) return reject(outcome.errors);
+    return publish(*outcome.loaded, counted);
+  }
+
+  Result<Change> apply_admin(const std::map<std::string, std::string>& changes) {
+    const std::lock_guard lock(reload_mutex_);
+    std::vector<Problem> problems;
+    auto values = read_admin_file(*request_.admin_path, problems);
+    if (!values) return fail(ErrorCode::kInvalidArgument, joined(problems));
+    for (const auto& [name, value] : changes) (*values)[name] = value;
+    return try_admin(std::move(*values), changes);
+  }
+
+  Result<Change> reset_admin() {
+    const std::lock_guard lock(reload_mutex_);
+    return try_admin({}, {});
+  }
+
+  std::vector<std::string> watched_files() const {
+    const auto loaded_now = loaded();
+    std::vector<std::string> files = loaded_now->secret_files;
+    files.push_back(loaded_now->admin_path);
+    // Without a file now, one may appear at a place that is searched.
+    if (loaded_now->path.empty())
+      files.insert(files.end(), request_.search.begin(), request_.search.end());
+    else
+      files.push_back(loaded_now->path);
+    return files;
+  }
+
+  Result<void> watch(int debounce_ms) {
+    const std::lock_guard lock(watch_mutex_);
+    EGPTC_TRY(watch_, FileWatch::start([this] { return watched_files(); },
+                                       [this] { std::ignore = reload(true); }, debounce_ms));
+    // What was written between the first load and now has no event of its own.
+    std::ignore = reload(false);
+    return {};
+  }
+
+  void stop_watching() {
+    const std::lock_guard lock(watch_mutex_);
+    watch_.reset();
+  }
+
+ private:
+  Result<Change> reject(const std::vector<Problem>& errors) {
+    for (const Problem& problem : errors) base::log_error("settings not reloaded: {}", problem.text());
+    const std::lock_guard lock(state_mutex_);
+    ++status_.rejected;
+    status_.valid = false;
+    status_.errors = errors;
+    return fail(ErrorCode::kInvalidArgument, joined(errors));
+  }
+
+  /// The candidate is checked as a whole before it is written, and written before it is used.
+  Result<Change> try_admin(AdminValues values, const std::map<std::string, std::string>& changes) {
+    LoadRequest request = request_;
+    request.admin_values = values;
+    const LoadOutcome outcome = load(request);
+    if (!outcome.loaded) return fail(ErrorCode::kInvalidArgument, joined(outcome.errors));
+    const auto written = values.empty() ? remove_admin_file(*request_.admin_path)
+                                        : write_admin_file(*request_.admin_path, values);
+    if (!written) return fail(written.error());
+    EGPTC_TRY(Change change, publish(*outcome.loaded, true));
+    for (const auto& [name, value] : changes) {
+      const Origin origin = outcome.loaded->values[find_key(name)].origin;
+      if (origin != Origin::kAdmin) change.overridden.push_back(name);
+    }
+    return change;
+  }
+
+  /// The new set with the running values of restart-only keys.
+  std::shared_ptr<Loaded> keep_running(const Loaded& fresh, std::vector<std::string>& pending) const {
+    auto merged = std::make_shared<Loaded>(fresh);
+    for (size_t i = 0; i < keys().size(); ++i) {
+      const KeySpec& spec = keys()[i];
+      if (spec.reload == Reload::kLive || same_value(spec, loaded_->settings, fresh.settings)) continue;
+      copy_value(spec, loaded_->settings, merged->settings);
+      merged->values[i] = loaded_->values[i];
+      pending.push_back(spec.name());
+    }
+    return merged;
+  }
+
+  Result<Change> publish(const Loaded& fresh, bool counted) {
+    Change change;
+    std::shared_ptr<Loaded> merged = keep_running(fresh, change.pending_restart);
+    change.before = {loaded_, &loaded_->settings};
+    change.after = {merged, &merged->settings};
+    change.keys = changed_keys(*change.before, *change.after);
+    bool news = false;
+    {
+      const std::lock_guard lock(state_mutex_);
+      news = !change.keys.empty() || change.pending_restart != status_.pending_restart || !status_.valid;
+      loaded_ = std::move(merged);
+      status_.valid = true;
+      status_.errors.clear();
+      status_.pending_restart = change.pending_restart;
+      if (news)
+        ++status_.applied;
+      else if (counted)
+        ++status_.unchanged;
+    }
+    if (news) log(change, fresh);
+    if (!change.keys.empty()) {
+      for (const Listener& listener : listeners_) listener(change);
+    }
+    return change;
+  }
+
+  void log(const Change& change, const Loaded& fresh) const {
+    base::log_info("settings reloaded, changed: {}",
+                   change.keys.empty() ? "nothing" : fmt::format("{}", fmt::join(change.keys, ", ")));
+    if (!change.pending_restart.empty()) {
+      base::log_warning("settings that apply at the next start only: {}",
+                        fmt::join(change.pending_restart, ", "));
+    }
+    for (const Problem& warning : fresh.warnings) {
+      if (contains(change.keys, warning.key)) base::log_warning("{}", warning.text());
+    }
+  }
+
+  LoadRequest request_;
+
+  /// Reloads one after another; taken before state_mutex_.
+  std::mutex reload_mutex_;
+  std::vector<Listener> listeners_;  // guarded by reload_mutex_
+
+  mutable std::mutex state_mutex_;
+  std::shared_ptr<const Loaded> loaded_;  // written under both mutexes
+  ReloadStatus status_;                   // guarded by state_mutex_
+
+  std::mutex watch_mutex_;
+  std::unique_ptr<FileWatch> watch_;  // guarded by watch_mutex_; last, so that it stops first
+};
+
+SettingsSource::SettingsSource(LoadRequest request, std::shared_ptr<const Loaded> loaded)
+    : impl_(std::make_unique<Impl>(std::move(request), std::move(loaded))) {}
+SettingsSource::~SettingsSource() = default;
+
+std::shared_ptr<const Settings> SettingsSource::current() const {
+  auto loaded = impl_->loaded();
+  const Settings* settings = &loaded->settings;
+  return {std::move(loaded), settings};
+}
+std::shared_ptr<const Loaded> SettingsSource::loaded() const { return impl_->loaded(); }
+void SettingsSource::subscribe(Listener listener) { impl_->subscribe(std::move(listener)); }
+Result<Change> SettingsSource::reload() { return impl_->reload(true); }
+Result<void> SettingsSource::watch(int debounce_ms) { return impl_->watch(debounce_ms); }
+void SettingsSource::stop_watching() { impl_->stop_watching(); }
+Result<Change> SettingsSource::apply_admin(const std::map<std::string, std::string>& changes) {
+  return impl_->apply_admin(changes);
+}
+Result<Change> SettingsSource::reset_admin() { return impl_->reset_admin(); }
+ReloadStatus SettingsSource::status() const { return impl_->status(); }
+
+}  // namespace enhanced_gptcache::config
