@@ -20,6 +20,9 @@ TimesSummary summarize(std::span<double> times_ms);  ///< sorts in place
 class RecentTimes {
  public:
   static constexpr size_t kWindow = 1000;
+  RecentTimes() {
+    for (auto& slot : slots_) slot.store(-1, std::memory_order_relaxed);
+  }
   void record(double ms) {
     slots_[next_.fetch_add(1, std::memory_order_relaxed) % kWindow].store(ms, std::memory_order_relaxed);
   }
@@ -27,7 +30,7 @@ class RecentTimes {
 
  private:
   std::atomic<uint64_t> next_{0};
-  std::array<std::atomic<double>, kWindow> slots_{};
+  std::array<std::atomic<double>, kWindow> slots_;  ///< negative: not written yet
 };
 
 }  // namespace enhanced_gptcache::metrics
