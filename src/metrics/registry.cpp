@@ -203,11 +203,14 @@ struct Histogram::Cell {
   alignas(64) std::atomic<double> sum{0};
 };
 
-Histogram::Histogram(std::vector<double> bounds) : bounds_(std::move(bounds)), cells_(new Cell[kCells]) {
+Histogram::~Histogram() = default;
+
+Histogram::Histogram(std::vector<double> bounds)
+    : bounds_(std::move(bounds)), cells_(std::make_unique<Cell[]>(kCells)) {
   EGPTC_CHECK(std::is_sorted(bounds_.begin(), bounds_.end()));
   // Rounded up to whole cache lines, so that two threads' counts never share one.
   const size_t slots = (bounds_.size() + 1 + 7) / 8 * 8;
-  for (size_t i = 0; i < kCells; ++i) cells_[i].buckets.reset(new std::atomic<uint64_t>[slots]());
+  for (size_t i = 0; i < kCells; ++i) cells_[i].buckets = std::make_unique<std::atomic<uint64_t>[]>(slots);
 }
 
 void Histogram::record(double value) {

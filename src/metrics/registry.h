@@ -53,6 +53,7 @@ class Histogram {
  public:
   /// `bounds`: upper bounds, ascending; +Inf is added.
   explicit Histogram(std::vector<double> bounds);
+  ~Histogram();
   void record(double value);
 
   struct View {
@@ -66,7 +67,7 @@ class Histogram {
  private:
   struct Cell;
   std::vector<double> bounds_;
-  std::shared_ptr<Cell[]> cells_;
+  std::unique_ptr<Cell[]> cells_;
 };
 
 using Labels = std::initializer_list<std::string_view>;  ///< values, in the order of the family's names
