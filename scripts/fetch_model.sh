@@ -49,6 +49,15 @@ if verify "$target" >/dev/null; then
   exit 0
 fi
 
+# A folder that holds anything else is not ours to replace.
+if [ -d "$target" ]; then
+  others="$(cd "$target" && find . -type f -printf '%P\n' | grep -vxF "$(cut -c67- <<<"$sums")" |
+    grep -vE '^model\.[a-z0-9]+\.packed$' | head -n 3 || true)"
+  [ -z "$others" ] || die "$target is damaged (or another model) and also holds ${others//$'\n'/, }; move it away first"
+elif [ -e "$target" ]; then
+  die "$target exists and is no folder"
+fi
+
 # The work folder lies beside the target, so that the last mv is a rename and never half a copy.
 mkdir -p "$(dirname "$target")" || die "cannot make the folder $(dirname "$target")"
 parent="$(cd "$(dirname "$target")" && pwd)"

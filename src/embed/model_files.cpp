@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -116,18 +117,22 @@ Result<std::string> read_small_file(const std::string& path, size_t bytes_max) {
   return contents;
 }
 
-Result<nlohmann::json> read_json_object(const std::string& path, size_t bytes_max) {
-  EGPTC_TRY(const std::string text, read_small_file(path, bytes_max));
+Result<nlohmann::json> parse_json_object(std::string_view text, const std::string& where) {
   if (json_depth(text) > kJsonDepthMax) {
-    return fail(ErrorCode::kCorrupt, fmt::format("{} is nested deeper than {} levels", path, kJsonDepthMax));
+    return fail(ErrorCode::kCorrupt, fmt::format("{} is nested deeper than {} levels", where, kJsonDepthMax));
   }
   try {
     nlohmann::json parsed = nlohmann::json::parse(text);
-    if (!parsed.is_object()) return fail(ErrorCode::kCorrupt, path + " is not a JSON object");
+    if (!parsed.is_object()) return fail(ErrorCode::kCorrupt, where + " is not a JSON object");
     return parsed;
   } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorCode::kCorrupt, fmt::format("{} is not valid JSON: {}", path, error.what()));
+    return fail(ErrorCode::kCorrupt, fmt::format("{} is not valid JSON: {}", where, error.what()));
   }
+}
+
+Result<nlohmann::json> read_json_object(const std::string& path, size_t bytes_max) {
+  EGPTC_TRY(const std::string text, read_small_file(path, bytes_max));
+  return parse_json_object(text, path);
 }
 
 bool file_exists(const std::string& path) {

@@ -5,10 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "enhanced_gptcache/result.h"
 
@@ -39,8 +39,11 @@ class MappedFile final {
 /// Contents of a file of at most `bytes_max` bytes. kNotFound; kIo; kUnsupported: larger.
 Result<std::string> read_small_file(const std::string& path, size_t bytes_max);
 
-/// Parses a JSON object file. As read_small_file, and kCorrupt: not JSON, nested deeper than 64
-/// levels, or not an object.
+/// Parses JSON text. kCorrupt: not JSON, nested deeper than 64 levels, or not an object; the message
+/// starts with `where`.
+Result<nlohmann::json> parse_json_object(std::string_view text, const std::string& where);
+
+/// Parses a JSON object file. Errors of both functions above.
 Result<nlohmann::json> read_json_object(const std::string& path, size_t bytes_max);
 
 /// True when a regular file (links followed) of this name exists.

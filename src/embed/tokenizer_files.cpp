@@ -146,6 +146,37 @@ Result<WordPieceSpec> without_tokenizer(const std::string& model_dir) {
   return fail(ErrorCode::kNotFound, fmt::format("neither tokenizer.json nor vocab.txt in {}", model_dir));
 }
 
+// sentence-transformers can lower-case a text before its tokenizer sees it. That is the same thing
+// where the tokenizer lower-cases anyway, and not done by us where it does not.
+Result<void> check_lower_case(const std::string& model_dir, const NormalizerOptions& options) {
+  const std::string path = model_dir + "/sentence_bert_config.json";
+  if (!file_exists(path)) return {};
+  EGPTC_TRY(const nlohmann::json json, read_json_object(path, kConfigBytesMax));
+  EGPTC_TRY(const std::optional<bool> lowercase, JsonFields(json, path).flag("do_lower_case"));
+  if (options.lowercase || !lowercase.value_or(false)) return {};
+  return fail(ErrorCode::kUnsupported, path + ": do_lower_case is true with a tokenizer that keeps case");
+}
+
+Result<WordPieceSpec> from_tokenizer_json(const std::string& model_dir, const TokenizerConfig& config) {
+  EGPTC_TRY(WordPieceSpec spec, read_tokenizer_json(model_dir + "/tokenizer.json"));
+  apply_config(config, model_dir, spec.normalizer);
+  const auto ids = ids_by_token(spec);
+  const auto pad = ids.find(config.pad);
+  spec.pad_id = pad == ids.end() ? spec.unk_id : pad->second;  // padding is masked, so any id will do
+  return spec;
+}
+
+Result<WordPieceSpec> from_vocab_txt(const std::string& model_dir, const TokenizerConfig& config) {
+  const std::string path = model_dir + "/vocab.txt";
+  if (!file_exists(path)) return without_tokenizer(model_dir);
+  EGPTC_TRY(WordPieceSpec spec, read_vocab_txt(path));
+  spec.normalizer.lowercase = config.lowercase.value_or(true);
+  spec.normalizer.handle_chinese_chars = config.handle_chinese_chars.value_or(true);
+  spec.normalizer.strip_accents = config.strip_accents.value_or(spec.normalizer.lowercase);
+  if (auto ok = add_specials(config, path, spec); !ok) return fail(ok.error());
+  return spec;
+}
+
 }  // namespace
 
 std::unordered_map<std::string_view, int32_t> ids_by_token(const WordPieceSpec& spec) {
@@ -157,22 +188,10 @@ std::unordered_map<std::string_view, int32_t> ids_by_token(const WordPieceSpec& 
 
 Result<WordPieceSpec> read_tokenizer_files(const std::string& model_dir) {
   EGPTC_TRY(const TokenizerConfig config, read_config(model_dir + "/tokenizer_config.json"));
-  const std::string json_path = model_dir + "/tokenizer.json";
-  if (file_exists(json_path)) {
-    EGPTC_TRY(WordPieceSpec spec, read_tokenizer_json(json_path));
-    apply_config(config, model_dir, spec.normalizer);
-    const auto ids = ids_by_token(spec);
-    const auto pad = ids.find(config.pad);
-    spec.pad_id = pad == ids.end() ? spec.unk_id : pad->second;
-    return spec;
-  }
-  const std::string vocab_path = model_dir + "/vocab.txt";
-  if (!file_exists(vocab_path)) return without_tokenizer(model_dir);
-  EGPTC_TRY(WordPieceSpec spec, read_vocab_txt(vocab_path));
-  spec.normalizer.lowercase = config.lowercase.value_or(true);
-  spec.normalizer.handle_chinese_chars = config.handle_chinese_chars.value_or(true);
-  spec.normalizer.strip_accents = config.strip_accents.value_or(spec.normalizer.lowercase);
-  if (auto ok = add_specials(config, vocab_path, spec); !ok) return fail(ok.error());
+  const bool has_json = file_exists(model_dir + "/tokenizer.json");
+  EGPTC_TRY(WordPieceSpec spec,
+            has_json ? from_tokenizer_json(model_dir, config) : from_vocab_txt(model_dir, config));
+  if (auto ok = check_lower_case(model_dir, spec.normalizer); !ok) return fail(ok.error());
   return spec;
 }
 
