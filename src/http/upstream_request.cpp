@@ -1,0 +1,130 @@
+#include "http/upstream_request.h"
+
+#include <array>
+
+#include "http/head_parser.h"
+
+namespace enhanced_gptcache::http {
+namespace {
+
+constexpr std::array<std::string_view, 9> kHopByHop = {"connection",
+                                                       "keep-alive",
+                                                       "proxy-authenticate",
+                                                       "proxy-authorization",
+                                                       "proxy-connection",
+                                                       "te",
+                                                       "trailer",
+                                                       "transfer-encoding",
+                                                       "upgrade"};
+
+/// What a caller may identify or pay with. Another vendor must see none of it.
+constexpr std::array<std::string_view, 10> kCredentials = {
+    "authorization",         "x-api-key",      "api-key",
+    "x-goog-api-key",        "cookie",         "cookie2",
+    "openai-organization",   "openai-project", "x-goog-user-project",
+    "anthropic-organization"};
+
+constexpr std::array<std::string_view, 5> kOurs = {"host", "content-length", "expect", "x-egptc-key",
+                                                   "http2-settings"};
+
+template <size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  for (const std::string_view other : names) {
+    if (equals_ignoring_case(name, other)) return true;
+  }
+  return false;
+}
+
+bool has_our_key(std::string_view value) { return value.find("egptc_") != std::string_view::npos; }
+
+bool is_named_by(const Headers& headers, std::string_view name) {
+  for (const Header& header : headers) {
+    if (equals_ignoring_case(header.name, "connection") && list_contains(header.value, name)) return true;
+  }
+  return false;
+}
+
+bool is_left_out(const Target& target, const Headers& headers, const Header& header) {
+  if (is_hop_by_hop(header.name) || is_one_of(header.name, kOurs)) return true;
+  if (is_one_of(header.name, kCredentials) && (!target.passes_caller_credential || has_our_key(header.value)))
+    return true;
+  return is_named_by(headers, header.name);
+}
+
+/// Google's APIs take the key as a query parameter, so it is a credential as well.
+std::string without_key_parameter(std::string_view path) {
+  const size_t mark = path.find('?');
+  if (mark == std::string_view::npos) return std::string(path);
+  std::string out(path.substr(0, mark));
+  std::string_view rest = path.substr(mark + 1);
+  char separator = '?';
+  while (!rest.empty()) {
+    const size_t end = rest.find('&');
+    const std::string_view parameter = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (equals_ignoring_case(parameter.substr(0, parameter.find('=')), "key")) continue;
+    out += separator;
+    out += parameter;
+    separator = '&';
+  }
+  return out;
+}
+
+bool is_request_target(std::string_view text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7F || c == '#')
+      return false;
+  }
+  return !text.empty() && text.front() == '/';
+}
+
+/// Only WebSocket is passed on; an upgrade to HTTP/2 would be between the caller and us.
+bool wants_websocket(const Headers& headers) {
+  const std::string* upgrade = find_header(headers, "upgrade");
+  return upgrade != nullptr && equals_ignoring_case(*upgrade, "websocket");
+}
+
+void append_framing(std::string& head, const UpstreamRequest& request) {
+  if (request.body_source && !request.body_length) {
+    head += "Transfer-Encoding: chunked\r\n";
+    return;
+  }
+  const uint64_t length = request.body_source ? *request.body_length : request.body.size();
+  const bool bodiless = request.method == "GET" || request.method == "HEAD" || request.method == "DELETE" ||
+                        request.method == "OPTIONS";
+  if (length > 0 || !bodiless) head += "Content-Length: " + std::to_string(length) + "\r\n";
+}
+
+}  // namespace
+
+bool is_hop_by_hop(std::string_view name) { return is_one_of(name, kHopByHop); }
+
+Result<std::string> make_request_head(const Target& target, const UpstreamRequest& request) {
+  std::string path = target.plan.url.path;
+  path += target.passes_caller_credential && !has_our_key(request.path) ? request.path
+                                                                        : without_key_parameter(request.path);
+  if (path.empty() || path.front() == '?') path.insert(path.begin(), '/');
+  if (!is_token(request.method))
+    return fail(ErrorCode::kInvalidArgument, "the method of an upstream request is not a token");
+  if (!is_request_target(path)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the path of an upstream request has a character that is not allowed");
+  }
+  std::string head =
+      request.method + " " + path + " HTTP/1.1\r\nHost: " + target.plan.url.host_header() + "\r\n";
+  for (const Header& header : request.headers) {
+    if (is_left_out(target, request.headers, header)) continue;
+    if (!is_token(header.name) || !is_field_value(header.value)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "a header of an upstream request has a character that is not allowed");
+    }
+    head += header.name + ": " + header.value + "\r\n";
+  }
+  if (!target.settings.api_key.empty()) head += "Authorization: Bearer " + target.settings.api_key + "\r\n";
+  if (wants_websocket(request.headers)) head += "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  append_framing(head, request);
+  head += "\r\n";
+  return head;
+}
+
+}  // namespace enhanced_gptcache::http
