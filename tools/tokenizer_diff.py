@@ -2,7 +2,7 @@
 """Compares our tokenizer with the Hugging Face `tokenizers` library, text by text.
 
     tools/tokenizer_diff.py --dump BUILD/tokenizer_dump --model models/all-MiniLM-L6-v2 \\
-        [--data FOLDER] [--random 100000] [--seed 1] [--golden FILE]
+        [--data FOLDER] [--random 100000] [--seed 1] [--golden FOLDER]
 
 Texts: every string in FOLDER/*.jsonl.gz (and the keys of objects), every code point once as "a<c>b",
 `--random` generated strings over all planes, and texts with special tokens in them. Compared are the
@@ -10,7 +10,8 @@ ids, and the normalised words (so that a difference cannot hide behind [UNK]) un
 combinations of the normaliser's options. A folder with vocab.txt and no tokenizer.json is compared too.
 Prints a line a set: texts, differences; exits 1 when there is any.
 
---golden writes 500 generated texts and their ids to FILE, for the unit tests, and compares nothing.
+--golden writes tokenizer.jsonl (500 generated texts and their ids) and tokenizer_vocab.txt to FOLDER, for
+the unit tests, and compares nothing.
 Needs: pip install tokenizers.
 """
 import argparse
@@ -182,10 +183,7 @@ def compare_vocab_only(comparison, model, texts):
         shutil.copy(os.path.join(model, "vocab.txt"), folder)
         with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
             json.dump({"do_lower_case": False}, file)
-        reference = Tokenizer(models.WordPiece.from_file(os.path.join(folder, "vocab.txt"), unk_token="[UNK]"))
-        reference.normalizer = normalizers.BertNormalizer(lowercase=False)
-        reference.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        reference.add_special_tokens(["[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"])
+        reference = bert_tokenizer(os.path.join(folder, "vocab.txt"), lowercase=False)
         comparison.run("vocab.txt alone, cased", "ids", folder, reference, texts)
 
 
@@ -203,16 +201,37 @@ def compare_added(comparison, model, texts):
         comparison.run("added tokens", "ids", folder, load_reference(folder), mixed + texts)
 
 
-def write_golden(path, model, seed):
-    source = random.Random(seed)
-    texts = list(dict.fromkeys(["", " ", *WORDS, *SPECIALS, *(random_text(source) for _ in range(600))]))[:500]
-    tokenizer = load_reference(model)
-    with open(path, "w", encoding="utf-8") as file:
-        for text in texts:
-            ids = tokenizer.encode(text, add_special_tokens=False).ids
-            file.write(json.dumps({"text": text, "ids": ids}, separators=(",", ":")) + "\n")
-    print("%s: %d texts" % (path, len(texts)))
+def bert_tokenizer(vocab_path, lowercase=True):
+    tokenizer = Tokenizer(models.WordPiece.from_file(vocab_path, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(["[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"])
+    return tokenizer
 
+
+def write_golden(folder, model, seed):
+    """tokenizer.jsonl, and tokenizer_vocab.txt: a vocabulary of every second character of the texts
+    and some words, so that the unit tests need no model and little hides behind [UNK]."""
+    source = random.Random(seed)
+    texts = list(dict.fromkeys(["", " ", *WORDS, *SPECIALS, *(random_text(source) for _ in range(700))]))
+    texts = [text for text in texts if len(text) <= 130][:500]
+    reference = load_reference(model)
+    words = [word.decode("utf-8") for block in reference_words(reference, texts) for word in block.split(b"\0")]
+    chars = sorted({char for word in words for char in word})
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens += chars + ["##" + char for char in chars if ord(char) % 8 != 3]
+    tokens += sorted({word[:end] for word in words[:400] for end in (3, len(word)) if 2 <= len(word) <= 20})
+    tokens += sorted({"##" + word[3:] for word in words[:400] if 5 <= len(word) <= 20})
+    vocab_path = os.path.join(folder, "tokenizer_vocab.txt")
+    with open(vocab_path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(token + "\n" for token in dict.fromkeys(tokens))
+    small = bert_tokenizer(vocab_path)
+    with open(os.path.join(folder, "tokenizer.jsonl"), "w", encoding="utf-8") as file:
+        for text in texts:
+            row = {"text": text, "ids": small.encode(text, add_special_tokens=False).ids,
+                   "minilm_ids": reference.encode(text, add_special_tokens=False).ids}
+            file.write(json.dumps(row, separators=(",", ":")) + "\n")
+    print("%d texts, %d vocabulary entries" % (len(texts), len(dict.fromkeys(tokens))))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -221,7 +240,7 @@ def main():
     parser.add_argument("--data", help="a folder of *.jsonl.gz files")
     parser.add_argument("--random", type=int, default=100000, help="generated texts")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--golden", help="write the golden file here instead")
+    parser.add_argument("--golden", help="write the golden files into this folder instead")
     arguments = parser.parse_args()
     if arguments.golden:
         return write_golden(arguments.golden, arguments.model, arguments.seed)
