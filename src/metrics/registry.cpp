@@ -208,7 +208,7 @@ Histogram::~Histogram() = default;
 Histogram::Histogram(std::vector<double> bounds)
     : bounds_(std::move(bounds)), cells_(std::make_unique<Cell[]>(kCells)) {
   EGPTC_CHECK(std::is_sorted(bounds_.begin(), bounds_.end()));
-  // Rounded up to whole cache lines, so that two threads' counts never share one.
+  // Rounded up to cache lines, so that the counts of two threads share at most the first one.
   const size_t slots = (bounds_.size() + 1 + 7) / 8 * 8;
   for (size_t i = 0; i < kCells; ++i) cells_[i].buckets = std::make_unique<std::atomic<uint64_t>[]>(slots);
 }
@@ -262,9 +262,14 @@ class Registry::Impl {
   }
 
   std::string text() const {
+    // Collectors run outside the lock: they may take a component's own.
+    std::vector<const AnyFamily*> families;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [name, family] : families_) families.push_back(family.get());
+    }
     std::string out;
-    const std::lock_guard lock(mutex_);
-    for (const auto& [name, family] : families_) out += family->text();
+    for (const AnyFamily* family : families) out += family->text();
     return out;
   }
 

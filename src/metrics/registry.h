@@ -84,8 +84,8 @@ class Family {
 struct FamilyOptions {
   std::string name;  ///< [a-zA-Z_:][a-zA-Z0-9_:]*, counters end in _total
   std::string help;
-  std::vector<std::string> labels;  ///< names
-  size_t series_max = 200;          ///< further label sets become "other"
+  std::vector<std::string> labels = {};  ///< names
+  size_t series_max = 200;               ///< further label sets become "other"
 };
 
 /// One sample a collector reports at scrape time.
