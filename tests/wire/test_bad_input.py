@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-import harness
 import rawhttp
 
 CHAT = "/v1/chat/completions"
