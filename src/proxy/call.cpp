@@ -1,0 +1,117 @@
+#include "proxy/call.h"
+
+#include <fmt/format.h>
+
+#include "proxy/completion.h"
+#include "proxy/replay.h"
+
+namespace enhanced_gptcache::proxy {
+namespace {
+
+void add_identity(const Call& call, http::Headers& headers) {
+  headers.push_back({"X-Cache", std::string(to_string(call.outcome))});
+  if (!call.reason.empty()) headers.push_back({"X-Cache-Reason", call.reason});
+  headers.push_back({"X-Cache-Request-Id", call.request_id});
+}
+
+/// Similarity and entry are an oracle about what others asked; only debug mode shows them.
+void add_hit_headers(const Call& call, const Lookup& hit, http::Headers& headers) {
+  add_identity(call, headers);
+  headers.push_back({"X-Cache-Layer", std::string(to_string(hit.layer))});
+  const int64_t age_s = (call.services->clock.wall_ms() - hit.entry->created_ms()) / 1000;
+  headers.push_back({"Age", std::to_string(std::max<int64_t>(0, age_s))});
+  if (!call.options->debug_headers) return;
+  headers.push_back({"X-Cache-Similarity", fmt::format("{:.4f}", hit.similarity)});
+  headers.push_back({"X-Cache-Entry", std::string(hit.entry->id())});
+}
+
+}  // namespace
+
+CallPtr make_call(const ServicesPtr& services, http::ExchangePtr exchange, std::string_view route) {
+  auto call = std::make_shared<Call>();
+  call->services = services;
+  call->options = services->options.get();
+  call->exchange = std::move(exchange);
+  call->route = route;
+  call->request_id = fresh_request_id();
+  call->began_us = services->clock.mono_us();
+  call->exchange->notes.route = route;
+  return call;
+}
+
+void add_cache_headers(const Call& call, http::Headers& headers) {
+  add_identity(call, headers);
+  if (call.options->debug_headers && !call.detail.empty()) headers.push_back({"X-Cache-Detail", call.detail});
+}
+
+bool reply_hit(Call& call, const Lookup& hit) {
+  const int64_t now_s = call.services->clock.wall_ms() / 1000;
+  const Entry& entry = *hit.entry;
+  http::Response response;
+  if (call.body.stream) {
+    auto stream = render_sse(entry, call.body.dialect, call.body.model, call.body.include_usage, now_s);
+    if (!stream) {
+      fail_open(*call.services, Stage::kRender, stream.error());
+      return false;
+    }
+    response.body = std::move(*stream);
+    response.headers.push_back({"Content-Type", "text/event-stream; charset=utf-8"});
+    response.headers.push_back({"Cache-Control", "no-cache"});
+  } else {
+    response.body = render_json(entry, call.body.dialect, call.body.model, now_s);
+    response.headers.push_back({"Content-Type", "application/json"});
+  }
+  call.outcome = Outcome::kHit;
+  call.reason = hit.layer == Layer::kExact ? "exact_match" : "semantic_match";
+  if (!hit.request_id.empty()) call.request_id = hit.request_id;
+  add_hit_headers(call, hit, response.headers);
+  mark_first_byte(call);
+  account(call, 200, to_string(hit.layer), entry.tokens_prompt() + entry.tokens_completion(), 0);
+  call.exchange->send(std::move(response));
+  return true;
+}
+
+void reply_error(Call& call, const ApiError& error) {
+  http::Response response = to_response(error);
+  add_cache_headers(call, response.headers);
+  mark_first_byte(call);
+  account(call, error.status, {}, 0, 0);
+  call.exchange->send(std::move(response));
+}
+
+void reply_refusal(Call& call, const ApiError& error) {
+  call.outcome = Outcome::kBypass;
+  call.reason = error.status == 401 ? "unauthorized" : "invalid_request";
+  reply_error(call, error);
+}
+
+void mark_first_byte(Call& call) {
+  if (call.exchange->notes.ttft_us == 0)
+    call.exchange->notes.ttft_us = std::max<int64_t>(1, call.services->clock.mono_us() - call.began_us);
+}
+
+void account(Call& call, int status, std::string_view layer, uint64_t tokens_saved, uint64_t tokens_spent) {
+  if (call.accounted) return;
+  call.accounted = true;
+  auto& notes = call.exchange->notes;
+  notes.request_id = call.request_id;
+  notes.model = call.body.model;
+  notes.cache = to_string(call.outcome);
+  notes.key_id = call.prompt.tenant;
+  notes.tokens_completion = tokens_spent;
+  RequestRecord record;
+  record.route = call.route;
+  record.outcome = call.outcome;
+  record.layer = layer;
+  record.reason = call.reason;
+  record.status = status;
+  record.stream = call.body.stream;
+  record.joined = call.joined;
+  record.tokens_saved = tokens_saved;
+  record.tokens_spent = tokens_spent;
+  record.ttft_us = notes.ttft_us;
+  record.total_us = call.services->clock.mono_us() - call.began_us;
+  call.services->observer.on_request(record);
+}
+
+}  // namespace enhanced_gptcache::proxy

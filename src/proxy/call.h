@@ -1,0 +1,56 @@
+#pragma once
+// One request on its way through the proxy: what was read from it, what was decided, and the answer
+// with the headers every proxied answer carries. Internal to src/proxy.
+
+#include <memory>
+#include <string>
+
+#include "http/exchange.h"
+#include "proxy/controls.h"
+#include "proxy/request_body.h"
+#include "proxy/services.h"
+#include "security/credentials.h"
+
+namespace enhanced_gptcache::proxy {
+
+/// Thread rule: confined to the exchange's executor.
+struct Call {
+  ServicesPtr services;
+  std::shared_ptr<const ProxyOptions> options;
+  http::ExchangePtr exchange;
+  std::string_view route;
+  RequestBody body;
+  Controls controls;
+  Prompt prompt;
+  LookupOptions lookup;
+  bool has_secret = false;  ///< the caller sent a credential
+
+  Outcome outcome = Outcome::kMiss;
+  std::string reason;
+  std::string detail;
+  std::string request_id;
+  bool joined = false;
+  int64_t began_us = 0;
+  bool accounted = false;
+};
+using CallPtr = std::shared_ptr<Call>;
+
+CallPtr make_call(const ServicesPtr& services, http::ExchangePtr exchange, std::string_view route);
+
+/// X-Cache, X-Cache-Reason and X-Cache-Request-Id of a call that is no hit.
+void add_cache_headers(const Call& call, http::Headers& headers);
+
+/// Answers from an entry. False: the entry cannot be rendered in this dialect (counted; go on as after a
+/// miss).
+bool reply_hit(Call& call, const Lookup& hit);
+/// Answers with an error of ours. Without an outcome yet it is a bypass.
+void reply_error(Call& call, const ApiError& error);
+/// Refuses before anything was decided: bad body, bad control, foreign key.
+void reply_refusal(Call& call, const ApiError& error);
+
+/// Counts the request and fills the access log's notes. Once per call; later ones do nothing.
+void account(Call& call, int status, std::string_view layer, uint64_t tokens_saved, uint64_t tokens_spent);
+/// The first byte goes out now.
+void mark_first_byte(Call& call);
+
+}  // namespace enhanced_gptcache::proxy

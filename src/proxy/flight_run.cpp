@@ -1,0 +1,301 @@
+#include "proxy/flight_run.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+#include "base/error_table.h"
+#include "base/log.h"
+#include "proxy/answer_reader.h"
+#include "proxy/await_callback.h"
+#include "proxy/forward.h"
+
+namespace enhanced_gptcache::proxy {
+namespace {
+
+/// An error answer that is no JSON is put into OpenAI's form, up to this many bytes of it.
+constexpr size_t kErrorBytesMax = 64 << 10;
+constexpr int64_t kStoreTimeoutMs = 2000;
+
+std::string miss_reason(const Lookup& lookup) {
+  std::string reason(to_string(lookup.reason));
+  if (lookup.reason == MissReason::kGuard && !lookup.detail.empty()) reason += ":" + lookup.detail;
+  return reason;
+}
+
+/// Lets the flight cancel the response for as long as it lives, exceptions included.
+class ResponseShown {
+ public:
+  ResponseShown(Flight& flight, http::UpstreamResponse* response) : flight_(flight) {
+    flight_.set_response(response);
+  }
+  ~ResponseShown() { flight_.set_response(nullptr); }
+  ResponseShown(const ResponseShown&) = delete;
+  ResponseShown& operator=(const ResponseShown&) = delete;
+
+ private:
+  Flight& flight_;
+};
+
+/// The coroutine's state. One object per flight, owned by its coroutine.
+class FlightRun {
+ public:
+  FlightRun(ServicesPtr services, FlightPtr flight, FlightPlan plan)
+      : services_(std::move(services)), flight_(std::move(flight)), plan_(std::move(plan)) {}
+
+  asio::awaitable<void> run() {
+    head_.miss_reason = plan_.first_reason;
+    if (plan_.look_up && co_await look_up()) co_return;
+    if (!plan_.go_upstream) {
+      ApiError error;
+      error.status = 504;
+      error.code = "not_cached";
+      error.message = "The answer is not in the cache, and only-if-cached was asked for.";
+      flight_->fail(std::move(error));
+      co_return;
+    }
+    if (plan_.no_credential) {
+      flight_->fail(std::move(*plan_.no_credential));
+      co_return;
+    }
+    co_await ask_upstream();
+  }
+
+ private:
+  int64_t now_us() const { return services_->clock.mono_us(); }
+
+  /// True when the cache answered. Another request with this key may have been learned since its
+  /// caller looked, so the exact layer is asked once more.
+  asio::awaitable<bool> look_up() {
+    const int64_t began_us = now_us();
+    if (plan_.lookup.exact) {
+      LookupOptions again = plan_.lookup;
+      again.counted = false;
+      EntryPtr entry = services_->cache.find_exact(plan_.prompt, again);
+      if (entry != nullptr && is_servable(*entry, plan_.dialect)) {
+        Lookup hit;
+        hit.entry = std::move(entry);
+        hit.similarity = hit.probability = 1.0;
+        flight_->publish_hit(std::move(hit));
+        co_return true;
+      }
+    }
+    LookupOptions options = plan_.lookup;
+    options.exact = false;  // that attempt was made, and counted, by the caller
+    if (!options.semantic) co_return false;
+    auto found = co_await await_callback<Lookup>(
+        plan_.options->lookup_timeout_ms, [this, &options](EnhancedCache::LookupCallback done) {
+          services_->cache.lookup_async(plan_.prompt, options, std::move(done));
+        });
+    services_->observer.on_stage(Stage::kLookup, now_us() - began_us);
+    if (!found) {
+      fail_open(*services_, Stage::kLookup, found.error());
+      head_.miss_reason = "cache_error";
+      co_return false;
+    }
+    services_->observer.on_lookup(*found);
+    if (found->entry != nullptr && is_servable(*found->entry, plan_.dialect)) {
+      flight_->publish_hit(std::move(*found));
+      co_return true;
+    }
+    head_.miss_reason = found->entry != nullptr ? "not_servable" : miss_reason(*found);
+    head_.miss_detail = found->detail;
+    head_.request_id = found->request_id;
+    plan_.store.embedding = found->embedding;
+    co_return false;
+  }
+
+  using Response = std::unique_ptr<http::UpstreamResponse>;
+
+  void report_failure(const Error& error) {
+    services_->observer.on_upstream_error(base::error_row(error.code).label);
+    flight_->fail(from_upstream(error, plan_.options->breaker_open_ms));
+  }
+
+  /// Sends; when a provider does not know stream_options, once more without those we added.
+  asio::awaitable<Result<Response>> send() {
+    http::UpstreamRequest request = plan_.request;
+    auto sent = co_await services_->upstream->send(std::move(request));
+    if (!sent || !plan_.strip_usage || ((*sent)->status() != 400 && (*sent)->status() != 422)) co_return sent;
+    std::string body;
+    while (body.size() < kErrorBytesMax) {
+      auto piece = co_await (*sent)->read_decoded();
+      if (!piece) co_return fail(std::move(piece).error());
+      if (piece->empty()) break;
+      body += *piece;
+    }
+    const bool about_usage =
+        body.find("stream_options") != std::string::npos || body.find("include_usage") != std::string::npos;
+    if (!about_usage) {
+      error_status_ = (*sent)->status();
+      error_body_ = std::move(body);
+      co_return sent;
+    }
+    services_->usage_refusals.add((*sent)->upstream_name());
+    plan_.request.body = plan_.plain_body;
+    plan_.strip_usage = false;
+    sent->reset();
+    request = plan_.request;
+    co_return co_await services_->upstream->send(std::move(request));
+  }
+
+  asio::awaitable<void> ask_upstream() {
+    const int64_t began_us = now_us();
+    auto sent = co_await send();
+    if (!sent) {
+      report_failure(sent.error());
+      co_return;
+    }
+    const Response response = std::move(*sent);
+    const ResponseShown shown(*flight_, response.get());
+    services_->observer.on_stage(Stage::kUpstreamHead, now_us() - began_us);
+    const std::string* type = http::find_header(response->headers(), "content-type");
+    const std::string media = type == nullptr ? std::string() : *type;
+    head_.status = response->status();
+    head_.event_stream = is_media_type(media, "text/event-stream");
+    head_.headers = caller_headers(response->headers(), {});
+    const bool ok = head_.status >= 200 && head_.status < 300;
+    if (!ok)
+      services_->observer.on_upstream_error(head_.status == 429   ? "status_429"
+                                            : head_.status >= 500 ? "status_5xx"
+                                                                  : "status_4xx");
+    if (!ok && !head_.event_stream)
+      co_await pass_error(*response, is_media_type(media, "application/json"));
+    else
+      co_await pass_answer(*response, ok, began_us);
+  }
+
+  /// Small, so it is read whole; what is no JSON gets OpenAI's form with the status kept.
+  asio::awaitable<void> pass_error(http::UpstreamResponse& response, bool is_json) {
+    if (plan_.learn) services_->observer.on_learn("status");
+    std::string body = std::move(error_body_);
+    while (error_status_ == 0 && body.size() < kErrorBytesMax) {
+      auto piece = co_await response.read_decoded();
+      if (!piece) {
+        if (!body.empty() || is_json) {
+          report_failure(piece.error());
+          co_return;
+        }
+        break;
+      }
+      if (piece->empty()) break;
+      body += *piece;
+    }
+    if (!is_json) {
+      ApiError error;
+      error.status = head_.status;
+      error.code = "upstream_error";
+      error.message = fmt::format("The upstream answered {} with a body that is not JSON: {}", head_.status,
+                                  body.substr(0, 200));
+      body = error_body(error);
+      std::erase_if(head_.headers, [](const http::Header& header) {
+        return equals_ignoring_case(header.name, "content-type");
+      });
+      head_.headers.push_back({"Content-Type", "application/json"});
+    }
+    flight_->publish_head(std::move(head_));
+    co_await flight_->publish(std::move(body));
+    flight_->complete(0);
+  }
+
+  asio::awaitable<void> pass_answer(http::UpstreamResponse& response, bool ok, int64_t began_us) {
+    AnswerReader reader({plan_.dialect, head_.event_stream, plan_.strip_usage && head_.event_stream,
+                         ok && plan_.learn, plan_.options->learn_bytes_max});
+    flight_->publish_head(std::move(head_));
+    bool learned = false;
+    for (;;) {
+      auto piece = co_await response.read_decoded();
+      // After [DONE] nothing is missing, however the connection ends.
+      if (!piece && reader.is_terminated()) break;
+      if (!piece) {
+        if (plan_.learn && ok && !learned) services_->observer.on_learn("cut");
+        services_->observer.on_upstream_error("cut");
+        flight_->fail(from_upstream(piece.error(), plan_.options->breaker_open_ms));
+        co_return;
+      }
+      const bool end = piece->empty();
+      std::string out = end ? reader.finish() : reader.feed(std::move(*piece));
+      if (ok && !learned && (end || reader.is_terminated())) {
+        learned = true;
+        co_await learn(reader, began_us);
+      }
+      if (!out.empty() && !co_await flight_->publish(std::move(out))) co_return;
+      if (end) break;
+    }
+    services_->observer.on_stage(Stage::kUpstreamBody, now_us() - began_us);
+    flight_->complete(reader.tokens_spent());
+  }
+
+  asio::awaitable<void> learn(AnswerReader& reader, int64_t began_us) {
+    auto answer = reader.take_answer();
+    if (!plan_.learn) co_return;
+    if (!answer) {
+      services_->observer.on_learn(answer.error().message);
+      co_return;
+    }
+    StoreRequest store = std::move(plan_.store);
+    store.prompt = plan_.prompt;
+    // Arguments of a call fit the words of one question; another phrasing gets its own.
+    if (answer->has_tool_calls && store.prompt.ineligible.empty()) store.prompt.ineligible = "tool_calls";
+    store.text = std::move(answer->text);
+    store.completion = std::move(answer->completion);
+    store.tokens_prompt = answer->tokens_prompt;
+    store.tokens_completion = answer->tokens_completion;
+    store.latency_ms = static_cast<double>(now_us() - began_us) / 1000.0;
+    const int64_t store_began_us = now_us();
+    auto stored =
+        co_await await_callback<Stored>(kStoreTimeoutMs, [this, &store](EnhancedCache::StoreCallback done) {
+          services_->cache.store_async(std::move(store), std::move(done));
+        });
+    services_->observer.on_stage(Stage::kStore, now_us() - store_began_us);
+    if (stored) {
+      services_->observer.on_learn("stored");
+    } else if (stored.error().code == ErrorCode::kInvalidArgument) {
+      services_->observer.on_learn("refused");
+    } else {
+      fail_open(*services_, Stage::kStore, stored.error());
+      services_->observer.on_learn("cache_error");
+    }
+  }
+
+  const ServicesPtr services_;
+  const FlightPtr flight_;
+  FlightPlan plan_;
+  FlightHead head_;
+  int error_status_ = 0;  // of an error answer that was read already
+  std::string error_body_;
+};
+
+asio::awaitable<void> run_flight(ServicesPtr services, FlightPtr flight, FlightPlan plan) {
+  FlightRun run(std::move(services), flight, std::move(plan));
+  co_await run.run();
+}
+
+}  // namespace
+
+void launch(ServicesPtr services, FlightPtr flight, FlightPlan plan) {
+  const asio::any_io_executor executor = flight->leader();
+  const auto slot = flight->cancellation().slot();
+  asio::co_spawn(executor, run_flight(std::move(services), flight, std::move(plan)),
+                 asio::bind_cancellation_slot(slot, [flight](const std::exception_ptr& thrown) {
+                   // Asio throws into a cancelled coroutine; anything else is a third party's exception.
+                   if (thrown == nullptr) return;
+                   std::string what = "unknown exception";
+                   try {
+                     std::rethrow_exception(thrown);
+                   } catch (const std::exception& error) {
+                     what = error.what();
+                   } catch (...) {
+                   }
+                   if (!flight->is_abandoned())
+                     base::log_error("an upstream call ended by an exception: {}", what);
+                   ApiError error;
+                   error.status = 502;
+                   error.code = "upstream_error";
+                   error.message = "The upstream call was given up: " + what + ".";
+                   flight->fail(std::move(error));
+                 }));
+}
+
+}  // namespace enhanced_gptcache::proxy
