@@ -1,0 +1,52 @@
+#include "match/decision.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace enhanced_gptcache::match {
+namespace {
+
+// Logistic regression on a replayed stream of 10,001 public questions (the development half of a
+// question-pair set), each with the nearest question before it by all-MiniLM-L6-v2: "same cluster" against
+// similarity, on the 4,568 neighbours at 0.6 or more that the guards let pass. Expected calibration error
+// on the same data 0.02. The set counts some true paraphrases as different, so it errs downwards.
+constexpr double kIntercept = -13.50;
+constexpr double kSlope = 16.91;
+
+/// The stricter of both. One that is not a number asked for more than can be known: nothing passes but 1.
+double raised(double threshold, double to) {
+  if (std::isnan(to)) return 1.0;
+  return std::max(threshold, to);
+}
+
+}  // namespace
+
+double threshold_of(const Policy& policy) {
+  double threshold = policy.similarity_threshold;
+  if (policy.decision == DecisionPolicy::kAdaptive) threshold = raised(threshold, policy.tau);
+  return policy.raise ? raised(threshold, *policy.raise) : threshold;
+}
+
+Verdict decide(const Candidate& candidate, const Policy& policy) {
+  Verdict verdict;
+  verdict.threshold = threshold_of(policy);
+  if (!(candidate.similarity >= policy.similarity_threshold)) return verdict;
+  verdict.probability = probability_of(candidate.similarity);
+  if (!candidate.context_equivalent) {
+    verdict.reason = MissReason::kContext;
+  } else if (candidate.refusing_guard) {
+    verdict.reason = MissReason::kGuard;
+  } else if (!(candidate.similarity >= verdict.threshold)) {
+    verdict.reason = MissReason::kBelowThreshold;
+  } else {
+    verdict.serve = true;
+  }
+  return verdict;
+}
+
+double probability_of(double similarity) {
+  if (!(similarity >= -1.0)) return 0;
+  return 1.0 / (1.0 + std::exp(-(kIntercept + kSlope * std::min(similarity, 1.0))));
+}
+
+}  // namespace enhanced_gptcache::match

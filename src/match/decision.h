@@ -1,0 +1,49 @@
+#pragma once
+// The policy step: from what is known about the best candidate to "serve it" or to the reason of the
+// miss. Pure functions on plain values; the cache gathers the values.
+
+#include <optional>
+#include <string_view>
+
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "enhanced_gptcache/options.h"
+
+namespace enhanced_gptcache::match {
+
+/// What decides in one request. Thread rule: plain values.
+struct Policy {
+  DecisionPolicy decision = DecisionPolicy::kAdaptive;
+  double similarity_threshold = 0.65;
+  double tau = 0.85;            ///< of this user; ignored by kStatic
+  std::optional<double> raise;  ///< of this request; can only raise
+};
+
+/// What is known about one candidate. Checks that were not made because an earlier one refused are
+/// left at their defaults: decide() asks in the order of the fields.
+struct Candidate {
+  double similarity = 0;
+  bool context_equivalent = false;
+  std::optional<std::string_view> refusing_guard;
+};
+
+struct Verdict {
+  bool serve = false;
+  MissReason reason = MissReason::kNoCandidate;  ///< meaningless when served
+  double threshold = 0;                          ///< what the similarity was held against
+  double probability = 0;                        ///< see probability_of()
+};
+
+/// The similarity a candidate must reach: the floor for kStatic, max(floor, tau) for kAdaptive, and at
+/// least `raise` in both.
+double threshold_of(const Policy& policy);
+
+/// Order of reasons: below the floor there is no candidate; then the context, the guards, the threshold.
+/// A similarity that is not a number is never served.
+Verdict decide(const Candidate& candidate, const Policy& policy);
+
+/// Estimate that the candidate's answer would be right, when context and guards agree. Monotone in the
+/// similarity. A first estimate from similarity alone (decision.cpp tells from which data); the verifier
+/// replaces it. Do not read it as a promise about other traffic.
+double probability_of(double similarity);
+
+}  // namespace enhanced_gptcache::match

@@ -1,0 +1,48 @@
+#include "match/guards.h"
+
+#include <array>
+
+namespace enhanced_gptcache::match {
+namespace {
+
+constexpr std::array<Guard, 9> kGuards{{
+    {"numbers", numbers_refusal},
+    {"negation", negation_refusal},
+    {"antonym", antonym_refusal},
+    {"names", names_refusal},
+    {"question", question_refusal},
+    {"form", form_refusal},
+    {"time", time_refusal},
+    {"direction", direction_refusal},
+    {"units", units_refusal},
+}};
+
+}  // namespace
+
+std::span<const Guard> guards() { return kGuards; }
+
+std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate) {
+  for (const Guard& guard : kGuards) {
+    if (!guard.refusal(query, candidate).empty()) return guard.name;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> refusing_guard(std::string_view query, std::string_view candidate) {
+  if (query == candidate) return std::nullopt;
+  return refusing_guard(Words(query), Words(candidate));
+}
+
+std::vector<std::pair<std::string, std::string>> all_checks(std::string_view query,
+                                                            std::string_view candidate) {
+  const Words a(query);
+  const Words b(candidate);
+  std::vector<std::pair<std::string, std::string>> checks;
+  for (const Guard& guard : kGuards) {
+    std::string refusal = guard.refusal(a, b);
+    checks.emplace_back(guard.name, refusal.empty() ? "pass" : std::move(refusal));
+  }
+  return checks;
+}
+
+}  // namespace enhanced_gptcache::match

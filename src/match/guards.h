@@ -1,0 +1,47 @@
+#pragma once
+// Guards: cheap checks that two questions do not differ in something that changes the answer while
+// hardly changing the embedding (a number, a negation, a direction...). They fail closed: a guard that
+// sees such a difference refuses, however similar the texts are. Each family has its own file
+// (guard_*.cpp) and knows nothing of the others; the list in guards.cpp fixes their order.
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "match/words.h"
+
+namespace enhanced_gptcache::match {
+
+/// One guard. Pure and symmetric: which text was stored and which was asked does not matter.
+struct Guard {
+  std::string_view name;
+  /// Empty: pass; else what differs, in a few words for explain().
+  std::string (*refusal)(const Words& query, const Words& candidate);
+};
+
+/// All guards in the order they are asked, likeliest to refuse first.
+std::span<const Guard> guards();
+
+/// Any thread; about ten microseconds a pair of questions. The name of the first guard that refuses.
+std::optional<std::string_view> refusing_guard(std::string_view query, std::string_view candidate);
+std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate);
+
+/// Every guard's verdict for explain(): its name and "pass" or why not.
+std::vector<std::pair<std::string, std::string>> all_checks(std::string_view query,
+                                                            std::string_view candidate);
+
+// The families, one file each.
+std::string numbers_refusal(const Words& query, const Words& candidate);
+std::string units_refusal(const Words& query, const Words& candidate);
+std::string negation_refusal(const Words& query, const Words& candidate);
+std::string antonym_refusal(const Words& query, const Words& candidate);
+std::string direction_refusal(const Words& query, const Words& candidate);
+std::string question_refusal(const Words& query, const Words& candidate);
+std::string form_refusal(const Words& query, const Words& candidate);
+std::string time_refusal(const Words& query, const Words& candidate);
+std::string names_refusal(const Words& query, const Words& candidate);
+
+}  // namespace enhanced_gptcache::match
