@@ -22,8 +22,8 @@ struct EmbedderOptions {
   std::string model_dir;
   /// "int8" (per-channel weights, per-row dynamic activations) or "fp32" (the plain reference).
   std::string precision = "int8";
-  /// "auto", or one of the names embed::kernel_names() lists ("avx512vnni", "avx2", "scalar");
-  /// asking for one this processor lacks is an error.
+  /// "auto", or one of the names simd::kernel_names() lists ("avx512vnni", "avx2", "scalar");
+  /// one this processor lacks is an error that lists what there is.
   std::string kernel = "auto";
   /// Worker threads of embed_async. embed() runs on the caller's thread.
   size_t threads = 1;

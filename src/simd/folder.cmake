@@ -22,3 +22,8 @@ else()
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni_float.cpp
     PROPERTIES HEADER_FILE_ONLY ON)
 endif()
+
+# Measuring programs over simd and embed; not part of a normal build. (Target names resolve late, so it
+# does not matter that egptc_embed is declared after this folder.)
+add_executable(embed_vectors EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tools/embed_vectors.cpp)
+target_link_libraries(embed_vectors PRIVATE egptc_embed nlohmann_json::nlohmann_json)

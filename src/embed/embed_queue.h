@@ -1,0 +1,56 @@
+#pragma once
+// The worker threads behind Embedder::embed_async: a bounded queue whose workers take what already
+// waits, a few texts at once, and never wait for more.
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "enhanced_gptcache/embedder.h"
+
+namespace enhanced_gptcache::embed {
+
+/// Texts a worker takes at once. The matrix products reach full speed at about 14 rows (one text), so a
+/// larger batch would gain little and make its first text wait for its last.
+constexpr size_t kQueueBatchTexts = 4;
+
+/// Thread rule: push from any thread. Destroy after the last push; the destructor lets running batches
+/// end, gives every waiting text kUnavailable on a worker thread, and joins.
+class EmbedQueue final {
+ public:
+  using Work = std::function<Result<std::vector<Embedding>>(std::span<const std::string_view>)>;
+
+  /// `threads` >= 1 and `queue_max` >= 1.
+  EmbedQueue(size_t threads, size_t queue_max, Work work);
+  ~EmbedQueue();
+  EmbedQueue(const EmbedQueue&) = delete;
+  EmbedQueue& operator=(const EmbedQueue&) = delete;
+
+  /// Calls `done` once: on a worker, or at once here with kOverloaded when queue_max texts wait.
+  void push(std::string text, Embedder::Callback done);
+
+ private:
+  struct Item {
+    std::string text;
+    Embedder::Callback done;
+  };
+
+  void run();
+  /// Empty when stopping and nothing waits.
+  std::vector<Item> take();
+  void serve(std::vector<Item>& items) const;
+
+  const size_t queue_max_;
+  const Work work_;
+  std::mutex mutex_;
+  std::condition_variable waiting_;
+  std::deque<Item> items_;  ///< guarded by mutex_
+  bool stopping_ = false;   ///< guarded by mutex_
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace enhanced_gptcache::embed

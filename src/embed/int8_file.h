@@ -1,0 +1,57 @@
+#pragma once
+// The packed int8 file: written once beside the model, mapped by later starts.
+//
+// Bytes, little-endian: magic "EGPTINT8"; u32 format version; u32 quantiser version; u32 hidden_size,
+// layers, heads, intermediate_size, vocab_size, max_positions; u64 payload bytes; 16 bytes hash of the
+// source (weights, calibration tokens); 16 bytes BLAKE2b of all header bytes before it and of the
+// payload; zeros up to kHeaderBytes; then the payload in the layout of int8_model.h. The layout serves
+// every kernel. A file that does not fit in any of these is never used: it is made anew.
+
+#include <functional>
+#include <string>
+
+#include "base/keyed_hash.h"
+#include "embed/aligned_buffer.h"
+#include "embed/model_config.h"
+#include "embed/model_files.h"
+#include "enhanced_gptcache/result.h"
+
+namespace enhanced_gptcache::embed {
+
+constexpr uint32_t kInt8FormatVersion = 1;
+constexpr size_t kInt8HeaderBytes = 128;
+
+/// The payload, mapped or in memory. Thread rule: immutable once made.
+class Int8Block final {
+ public:
+  explicit Int8Block(MappedFile file) : file_(std::move(file)), mapped_(true) {}
+  explicit Int8Block(AlignedBuffer memory) : memory_(std::move(memory)) {}
+
+  std::span<const std::byte> bytes() const {
+    return mapped_ ? file_.bytes().subspan(kInt8HeaderBytes) : memory_.bytes();
+  }
+  bool is_mapped() const { return mapped_; }
+
+ private:
+  MappedFile file_;
+  AlignedBuffer memory_;
+  bool mapped_ = false;
+};
+
+/// Maps and verifies. kNotFound, kIo: no such file or unreadable; kUnsupported: made from other weights or by
+/// another version; kCorrupt: truncated or damaged.
+Result<Int8Block> map_int8_file(const std::string& path, const ModelConfig& config,
+                                const base::Hash128& source);
+
+/// Writes under a temporary name, syncs, renames; nobody sees a partial file. The value is `path`.
+/// kIo: the operating system's reason; no file is left behind.
+Result<std::string> write_int8_file(const std::string& path, const ModelConfig& config,
+                                    const base::Hash128& source, std::span<const std::byte> payload);
+
+/// What a start does: map the file; if it is absent, stale or damaged, build(), write, map; if it cannot be
+/// written, go on with the built block. Each case but the first is logged. Errors: those of build.
+Result<Int8Block> open_int8_block(const std::string& path, const ModelConfig& config,
+                                  const base::Hash128& source,
+                                  const std::function<Result<AlignedBuffer>()>& build);
+
+}  // namespace enhanced_gptcache::embed

@@ -1,0 +1,58 @@
+#pragma once
+// The one real Embedder: tokenizer, encoder and worker threads put together.
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "embed/embed_queue.h"
+#include "embed/encoder.h"
+#include "embed/model_config.h"
+#include "embed/tokenizer.h"
+#include "enhanced_gptcache/embedder.h"
+
+namespace enhanced_gptcache::embed {
+
+/// Word pieces ready for the encoder, and what the tokenizer saw.
+struct TokenizedTexts {
+  std::vector<int32_t> ids;
+  std::vector<size_t> ends;
+  std::vector<TextStats> stats;
+  TokenBatch batch() const { return {ids, ends}; }
+};
+
+/// Appends [CLS] text [SEP], cut to the window.
+void append_text(const Tokenizer& tokenizer, size_t window_tokens, std::string_view text,
+                 TokenizedTexts& out);
+
+/// Thread rule: that of Embedder.
+class LocalEmbedder final : public Embedder {
+ public:
+  struct Parts {
+    ModelConfig config;
+    Tokenizer tokenizer;
+    std::unique_ptr<Encoder> encoder;
+    std::string model_epoch;
+    std::string kernel_name;
+  };
+
+  LocalEmbedder(Parts parts, size_t threads, size_t queue_max);
+
+  size_t dimensions() const override { return parts_.config.hidden_size; }
+  size_t window_tokens() const override { return parts_.config.window_tokens; }
+  std::string_view model_epoch() const override { return parts_.model_epoch; }
+  std::string_view kernel_name() const override { return parts_.kernel_name; }
+
+  TextStats inspect(std::string_view text) const override;
+  Result<Embedding> embed(std::string_view text) const override;
+  Result<std::vector<Embedding>> embed_batch(std::span<const std::string_view> texts) const override;
+  void embed_async(std::string text, Callback done) const override;
+
+ private:
+  const Parts parts_;
+  /// Last: its workers use parts_ until they are joined. Calls to it are safe from const methods (it locks).
+  const std::unique_ptr<EmbedQueue> queue_;
+};
+
+}  // namespace enhanced_gptcache::embed
