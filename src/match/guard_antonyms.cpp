@@ -213,6 +213,15 @@ std::vector<Found> find_sides(const Words& words) {
 
 }  // namespace
 
+void append_antonym_anchors(const Words& words, std::vector<std::string>& anchors) {
+  for (const Found& found : find_sides(words)) {
+    // Named by the words of the table, not by its row, so that rows may be added.
+    const Opposites& pair = kOpposites[found.pair];
+    if (found.left_count > found.right_count) anchors.push_back(fmt::format("side:{}", pair.left));
+    if (found.right_count > found.left_count) anchors.push_back(fmt::format("side:{}", pair.right));
+  }
+}
+
 std::string antonym_refusal(const Words& query, const Words& candidate) {
   const std::vector<Found> a = find_sides(query);
   if (a.empty()) return {};

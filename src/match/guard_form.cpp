@@ -76,6 +76,10 @@ std::vector<std::string_view> forms_of(const Words& words) {
 
 }  // namespace
 
+void append_form_anchors(const Words& words, std::vector<std::string>& anchors) {
+  for (const std::string_view form : forms_of(words)) anchors.push_back(fmt::format("form:{}", form));
+}
+
 std::string form_refusal(const Words& query, const Words& candidate) {
   for (const std::string_view form : forms_of(query)) {
     if (!mentions(candidate, form)) return fmt::format("\"{}\" only in the query", form);

@@ -101,6 +101,12 @@ std::string_view name_only_in(const Words& a, const Words& b) {
 
 }  // namespace
 
+void append_name_anchors(const Words& words, std::vector<std::string>& anchors) {
+  for (const Word& word : words.words()) {
+    if (is_name(word)) anchors.push_back(fmt::format("name:{}", word.stem));
+  }
+}
+
 std::string names_refusal(const Words& query, const Words& candidate) {
   const std::string_view a = name_only_in(query, candidate);
   if (a.empty()) return {};

@@ -38,6 +38,8 @@ bool is_idle(const Words& words, size_t i) {
   return false;
 }
 
+}  // namespace
+
 size_t count_negations(const Words& words) {
   size_t count = 0;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -46,8 +48,6 @@ size_t count_negations(const Words& words) {
   }
   return count;
 }
-
-}  // namespace
 
 std::string negation_refusal(const Words& query, const Words& candidate) {
   const size_t a = count_negations(query);

@@ -114,6 +114,10 @@ std::string missing(const std::vector<Time>& a, const std::vector<Time>& b) {
 
 }  // namespace
 
+void append_time_anchors(const Words& words, std::vector<std::string>& anchors) {
+  for (const Time& time : times_of(words)) anchors.push_back(fmt::format("time:{}", time.name));
+}
+
 std::string time_refusal(const Words& query, const Words& candidate) {
   const auto a = times_of(query);
   const auto b = times_of(candidate);

@@ -114,6 +114,11 @@ size_t count_of(const std::vector<UnitCount>& units, const Unit* unit) {
 
 }  // namespace
 
+void append_unit_anchors(const Words& words, std::vector<std::string>& anchors) {
+  for (const UnitCount& counted : units_in(words))
+    anchors.push_back(fmt::format("unit:{}", counted.unit->name));
+}
+
 std::string units_refusal(const Words& query, const Words& candidate) {
   const auto a = units_in(query);
   if (a.empty()) return {};

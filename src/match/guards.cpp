@@ -21,6 +21,19 @@ constexpr std::array<Guard, 9> kGuards{{
 
 std::span<const Guard> guards() { return kGuards; }
 
+void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
+  for (const Number& number : turn.numbers()) {
+    if (!number.soft) anchors.push_back("number:" + number.value);
+  }
+  if (const size_t negations = count_negations(turn); negations > 0)
+    anchors.push_back("negations:" + std::to_string(negations));
+  append_unit_anchors(turn, anchors);
+  append_antonym_anchors(turn, anchors);
+  append_time_anchors(turn, anchors);
+  append_form_anchors(turn, anchors);
+  append_name_anchors(turn, anchors);
+}
+
 std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate) {
   for (const Guard& guard : kGuards) {
     if (!guard.refusal(query, candidate).empty()) return guard.name;

@@ -33,6 +33,10 @@ std::optional<std::string_view> refusing_guard(const Words& query, const Words& 
 std::vector<std::pair<std::string, std::string>> all_checks(std::string_view query,
                                                             std::string_view candidate);
 
+/// What of one turn of a conversation must agree for two conversations to be the same: its numbers,
+/// units, negations, names and other words the guards know, each as a short tagged string. Unsorted.
+void append_anchors(const Words& turn, std::vector<std::string>& anchors);
+
 // The families, one file each.
 std::string numbers_refusal(const Words& query, const Words& candidate);
 std::string units_refusal(const Words& query, const Words& candidate);
@@ -43,5 +47,13 @@ std::string question_refusal(const Words& query, const Words& candidate);
 std::string form_refusal(const Words& query, const Words& candidate);
 std::string time_refusal(const Words& query, const Words& candidate);
 std::string names_refusal(const Words& query, const Words& candidate);
+
+// Their parts in append_anchors().
+size_t count_negations(const Words& words);
+void append_unit_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_antonym_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_time_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_form_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_name_anchors(const Words& words, std::vector<std::string>& anchors);
 
 }  // namespace enhanced_gptcache::match
