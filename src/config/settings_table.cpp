@@ -111,12 +111,13 @@ std::string words_json(std::string_view name, std::string_view words) {
 
 std::string row_json(const KeySpec& spec) {
   const Settings defaults;
-  return fmt::format(
-      R"({{"name":{},"type":"{}","default":{}{}{}{},"unit":{},"reload":"{}","secret":{},"environment":"{}"{},"sentence":{}}})",
-      base::json_string(spec.name()), type_name(spec.type), value_json(spec, defaults), limits_json(spec),
-      words_json("choices", spec.choices), words_json("later", spec.later), base::json_string(spec.unit),
-      spec.reload == Reload::kLive ? "live" : "restart", spec.secret || spec.secret_url ? "true" : "false",
-      spec.environment_name(), words_json("variables", spec.variable), base::json_string(spec.sentence));
+  return fmt::format(R"({{"name":{},"type":"{}","default":{}{}{}{},"unit":{},)"
+                     R"("reload":"{}","secret":{},"environment":"{}"{},"sentence":{}}})",
+                     base::json_string(spec.name()), type_name(spec.type), value_json(spec, defaults),
+                     limits_json(spec), words_json("choices", spec.choices), words_json("later", spec.later),
+                     base::json_string(spec.unit), spec.reload == Reload::kLive ? "live" : "restart",
+                     spec.secret || spec.secret_url ? "true" : "false", spec.environment_name(),
+                     words_json("variables", spec.variable), base::json_string(spec.sentence));
 }
 
 }  // namespace

@@ -11,7 +11,10 @@
 namespace enhanced_gptcache::metrics {
 namespace {
 
-constexpr int64_t kWindowMinUs = 100'000;
+constexpr int64_t kWindowMinUs = 1'000'000;
+
+// Taken while the program is loaded, which is close enough to the start of the process.
+const int64_t kLoadedUs = base::system_clock().mono_us();
 
 uint64_t resident_bytes(const std::string& root) {
   std::ifstream file(root + "/proc/self/statm");
@@ -52,9 +55,9 @@ ProcessSampler::ProcessSampler(const base::Clock& clock, std::string root, CpuSe
     : clock_(clock),
       root_(std::move(root)),
       cpu_seconds_(std::move(cpu_seconds)),
-      started_us_(clock.mono_us()),
+      started_us_(&clock == &base::system_clock() ? kLoadedUs : clock.mono_us()),
       last_us_(started_us_),
-      last_cpu_seconds_(cpu_seconds_()) {}
+      last_cpu_seconds_(&clock == &base::system_clock() ? 0 : cpu_seconds_()) {}
 
 double ProcessSampler::cpu_percent(int64_t now_us, double cpu_seconds, size_t cores) {
   const std::lock_guard lock(mutex_);
