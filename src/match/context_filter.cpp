@@ -97,7 +97,9 @@ ContextFingerprint ContextFilter::outline(std::span<const Turn> context) const {
   print.turns = context.size();
   if (context.empty()) return print;
   print.exact_hash = hash_of(context);
-  std::vector<std::string> anchors;
+  // Who spoke when: the same words said by the other side are another conversation.
+  std::vector<std::string> anchors{"roles:"};
+  for (const Turn& turn : context) anchors.front().append(turn.role).push_back(',');
   for (const Turn& turn : context) match::append_anchors(match::Words(turn.content), anchors);
   print.anchors = bounded(std::move(anchors));
   return print;
@@ -145,8 +147,9 @@ ContextVerdict ContextFilter::compare(const ContextFingerprint& entry,
     verdict.undecided = prompt.vector.empty() && !entry.vector.empty();
     return verdict;
   }
-  // Negated, so that a value that is not a number refuses.
-  if (!(1 - cosines.least <= options_.divergence_threshold))
+  // Negated, and the mean too, so that a value that is not a number refuses.
+  const double limit = options_.divergence_threshold;
+  if (!(1 - cosines.least <= limit) || !(divergence <= limit))
     return different(fmt::format("a turn diverges by {:.3f}", 1 - cosines.least), divergence);
   return {true, divergence, {}};
 }
