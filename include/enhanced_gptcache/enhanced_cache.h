@@ -117,7 +117,7 @@ struct StoreRequest {
   std::string text;           ///< assistant text; for a native string, the string
   std::string response_json;  ///< native JSON that is no string; else empty
   std::string completion;     ///< canonical answer of the dialect; else empty
-  std::optional<int64_t> ttl_ms;
+  std::optional<int64_t> ttl_ms;  ///< kept as it is, 0 never expires; unset: Options::ttl_ms with jitter
   std::vector<std::string> tags;
   std::string subject;
   std::string principal;      ///< who wrote it (provenance)
@@ -135,21 +135,21 @@ struct Stored {
 /// Selects entries of one tenant. Empty fields do not restrict.
 struct Filter {
   std::string tenant = "local";
-  std::optional<std::string> name_space;
-  std::optional<std::string> model;
-  std::optional<std::string> subject;
-  std::vector<std::string> tags;  ///< any of them
-  std::optional<std::string> query_contains;
-  std::optional<int64_t> created_before_ms;
+  std::optional<std::string> name_space = {};
+  std::optional<std::string> model = {};
+  std::optional<std::string> subject = {};
+  std::vector<std::string> tags = {};  ///< any of them
+  std::optional<std::string> query_contains = {};
+  std::optional<int64_t> created_before_ms = {};
 };
 
 struct Feedback {
   std::string tenant = "local";
-  std::string request_id;       ///< or entry_id
-  std::string entry_id;
-  std::string user;             ///< with entry_id only
+  std::string request_id = {};       ///< or entry_id
+  std::string entry_id = {};
+  std::string user = {};             ///< with entry_id only
   bool correct = true;
-  std::string missed_entry_id;  ///< with request_id: this entry should have been served
+  std::string missed_entry_id = {};  ///< with request_id: this entry should have been served
 };
 struct FeedbackResult {
   double tau = 0;      ///< of that user, after the update

@@ -59,6 +59,8 @@ struct Options {
   ContextOptions context;
   PcaOptions pca;
   TauOptions tau;
+  /// 32 secret bytes that key every hash; empty: random, so nothing stored is found by another instance.
+  std::string key_bytes;
 };
 
 }  // namespace enhanced_gptcache

@@ -238,7 +238,7 @@ ContextFingerprint EntryView::context() const {
   ContextFingerprint context;
   context.turns = context_turns();
   context.exact_hash = get<uint64_t>(bytes_.data() + kContextHashAt);
-  context.vector = round_trip(vector(EntryText::kContextVector), VectorForm::kFloat32);
+  context.vector = unit_vector(vector(EntryText::kContextVector));
   for (const std::string_view anchor : list(EntryText::kContextAnchors)) context.anchors.emplace_back(anchor);
   return context;
 }

@@ -118,5 +118,7 @@ class EntryView {
 /// The vector a reader gets back from `values` written in this form, scaled to length 1. What is
 /// searched is this one, so that results are the same before and after a restart.
 std::vector<float> round_trip(std::span<const float> values, VectorForm form);
+/// `values` scaled to length 1; zeros stay zeros.
+std::vector<float> unit_vector(std::vector<float> values);
 
 }  // namespace enhanced_gptcache::store

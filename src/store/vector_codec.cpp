@@ -73,16 +73,19 @@ std::vector<float> read_vector(std::string_view bytes) {
   return values;
 }
 
+std::vector<float> unit_vector(std::vector<float> values) {
+  double squares = 0;
+  for (const float value : values) squares += static_cast<double>(value) * value;
+  if (squares <= 0) return values;
+  const auto inverse = static_cast<float>(1.0 / std::sqrt(squares));
+  for (float& value : values) value *= inverse;
+  return values;
+}
+
 std::vector<float> round_trip(std::span<const float> values, VectorForm form) {
   std::string bytes(vector_bytes(values.size(), form), '\0');
   write_vector(bytes.data(), values, form);
-  std::vector<float> back = read_vector(bytes);
-  double squares = 0;
-  for (const float value : back) squares += static_cast<double>(value) * value;
-  if (squares <= 0) return back;
-  const auto inverse = static_cast<float>(1.0 / std::sqrt(squares));
-  for (float& value : back) value *= inverse;
-  return back;
+  return unit_vector(read_vector(bytes));
 }
 
 }  // namespace enhanced_gptcache::store

@@ -1,0 +1,101 @@
+#include "cache/cache_fixture.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+constexpr std::string_view kStored = "How do I restart the printer in room four?";
+constexpr std::string_view kParaphrase = "How can I restart the printer in room four?";
+
+class CacheFeedbackTest : public CacheTest {
+ protected:
+  CacheFeedbackTest() {
+    Options options = options_of_tests();
+    options.decision = DecisionPolicy::kAdaptive;
+    reopen(options);
+    id_ = put(prompt(kStored), "a");
+  }
+  Result<FeedbackResult> tell(Feedback feedback) { return cache_->feedback(feedback); }
+
+  std::string id_;
+};
+
+TEST_F(CacheFeedbackTest, AWrongHitIsRemovedAndRaisesTau) {
+  const Lookup hit = look(prompt(kParaphrase));
+  ASSERT_NE(hit.entry, nullptr);
+  const auto told = tell({.request_id = hit.request_id, .correct = false});
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->action, "removed");
+  EXPECT_NEAR(told->tau, 0.86, 1e-9);
+  EXPECT_EQ(ask(prompt(kStored)), "miss: empty");
+  EXPECT_EQ(tell({.request_id = hit.request_id, .correct = false})->action, "none") << "judged once";
+}
+
+TEST_F(CacheFeedbackTest, AConfirmedHitLowersTauALittle) {
+  const Lookup hit = look(prompt(kParaphrase));
+  const auto told = tell({.request_id = hit.request_id});
+  EXPECT_EQ(told->action, "confirmed");
+  EXPECT_LT(told->tau, 0.85);
+  EXPECT_GT(told->tau, 0.849);
+  EXPECT_EQ(ask(prompt(kStored)), "a");
+}
+
+TEST_F(CacheFeedbackTest, AnExactHitMayRaiseTauButNotLowerIt) {
+  const Lookup right = look(prompt(kStored));
+  EXPECT_EQ(tell({.request_id = right.request_id})->tau, 0.85);
+  const Lookup wrong = look(prompt(kStored));
+  const auto told = tell({.request_id = wrong.request_id, .correct = false});
+  EXPECT_EQ(told->action, "removed");
+  EXPECT_NEAR(told->tau, 0.86, 1e-9);
+}
+
+TEST_F(CacheFeedbackTest, ALostHitLowersTau) {
+  LookupOptions strict;
+  strict.threshold = 0.9999;
+  const Lookup missed = look(prompt(kParaphrase), strict);
+  EXPECT_EQ(tell({.request_id = missed.request_id})->action, "none");
+  EXPECT_EQ(tell({.request_id = missed.request_id, .missed_entry_id = "0123"}).error().code,
+            ErrorCode::kNotFound);
+  const auto told = tell({.request_id = missed.request_id, .missed_entry_id = id_});
+  EXPECT_EQ(told->action, "recorded_lost_hit");
+  EXPECT_NEAR(told->tau, 0.84, 1e-9);
+}
+
+TEST_F(CacheFeedbackTest, OtherTenantsAreTurnedAwayAsIfThereWereNothing) {
+  const Lookup hit = look(prompt(kParaphrase));
+  for (const Feedback& feedback :
+       {Feedback{.tenant = "other", .request_id = hit.request_id, .correct = false},
+        Feedback{.tenant = "other", .entry_id = id_, .correct = false},
+        Feedback{.request_id = std::string(32, '0')}, Feedback{.request_id = std::string(32, '1')},
+        Feedback{.request_id = "short"}, Feedback{.entry_id = std::string(32, '1')}}) {
+    const auto told = tell(feedback);
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, ErrorCode::kNotFound);
+  }
+  EXPECT_EQ(ask(prompt(kStored)), "a");
+  EXPECT_EQ(tell({}).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(CacheFeedbackTest, FeedbackMayNameTheEntry) {
+  EXPECT_EQ(tell({.entry_id = id_})->action, "confirmed");
+  EXPECT_EQ(tell({.entry_id = id_, .user = "anna", .correct = false})->action, "removed");
+  EXPECT_EQ(cache_->get("local", id_), nullptr);
+}
+
+TEST_F(CacheFeedbackTest, TauIsEachUsersOwn) {
+  Prompt annas = prompt(kParaphrase);
+  annas.user = "anna";
+  const Lookup hit = look(annas);
+  EXPECT_NEAR(tell({.request_id = hit.request_id, .correct = false})->tau, 0.86, 1e-9);
+  EXPECT_EQ(cache_->explain(prompt(kParaphrase), {})->tau, 0.85);
+  EXPECT_NEAR(cache_->explain(annas, {})->tau, 0.86, 1e-9);
+  EXPECT_EQ(cache_->explain(annas, {})->tau_source, "user");
+}
+
+TEST_F(CacheFeedbackTest, OldDecisionsAreForgotten) {
+  const Lookup hit = look(prompt(kParaphrase));
+  for (int i = 0; i < 9000; ++i) look(prompt(kStored));
+  EXPECT_EQ(tell({.request_id = hit.request_id}).error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,134 @@
+#pragma once
+// EnhancedCache as one object: it holds the parts and says in which order a request meets them.
+// Split over cache_*.cpp by kind of call.
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/clock.h"
+#include "cache/counters.h"
+#include "cache/entry_store.h"
+#include "cache/flights.h"
+#include "cache/judge.h"
+#include "cache/keys.h"
+#include "cache/maintenance.h"
+#include "cache/pca_feed.h"
+#include "cache/recent_decisions.h"
+#include "cache/settings_cell.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "enhanced_gptcache/tau_manager.h"
+
+namespace enhanced_gptcache::cache {
+
+/// Thread rule: any thread. The destructor waits for calls of the asynchronous twins.
+class CacheImpl final : public EnhancedCache {
+ public:
+  /// `options` passed check_options. `clock` outlives the cache.
+  CacheImpl(const Options& options, std::shared_ptr<const Embedder> embedder, const base::Clock& clock);
+  ~CacheImpl() override;
+
+  EntryPtr find_exact(const Prompt& prompt, const LookupOptions& options) override;
+  Result<Lookup> lookup(const Prompt& prompt, const LookupOptions& options) override;
+  void lookup_async(Prompt prompt, LookupOptions options, LookupCallback done) override;
+  Result<Stored> store(const StoreRequest& request) override;
+  void store_async(StoreRequest request, StoreCallback done) override;
+  Result<std::string> get_or_compute(const Prompt& prompt,
+                                     const std::function<Result<std::string>()>& compute) override;
+  Result<Explanation> explain(const Prompt& prompt, const LookupOptions& options) override;
+  Result<FeedbackResult> feedback(const Feedback& feedback) override;
+
+  EntryPtr get(std::string_view tenant, std::string_view id) const override;
+  bool remove(std::string_view tenant, std::string_view id) override;
+  std::vector<EntryPtr> list(const Filter& filter, size_t limit, std::string_view cursor) const override;
+  size_t invalidate(const Filter& filter, bool dry_run) override;
+  size_t flush(std::string_view tenant, std::optional<std::string_view> name_space) override;
+
+  Result<void> set_options(const Options& options) override;
+  Options options() const override;
+  CacheStats stats() const override;
+
+  /// One step of the background work: sweep what has expired, train, free. Tests call it by hand.
+  void maintain();
+  /// Has a thread call maintain() from now on.
+  void start_maintenance(std::chrono::milliseconds interval) {
+    maintenance_.emplace(interval, [this] { maintain(); });
+  }
+
+ private:
+  /// A lookup on its way through the layers.
+  struct Query {
+    const Prompt& prompt;
+    const LookupOptions& options;
+    std::shared_ptr<const Settings> settings;
+    base::Hash128 exact_key;
+    base::Hash128 partition;
+  };
+  /// An entry on its way in.
+  struct Draft {
+    const StoreRequest& request;
+    std::shared_ptr<const Settings> settings;
+    std::string ineligible;
+    std::shared_ptr<const Embedding> embedding;
+    std::optional<ContextFingerprint> context;
+  };
+  /// Counts an asynchronous call, so that the destructor waits for it.
+  class Pending;
+
+  // cache_lookup.cpp
+  RecordPtr find_exact_record(const base::Hash128& key, const Prompt& prompt,
+                              const LookupOptions& options) const;
+  Query query_of(const Prompt& prompt, const LookupOptions& options) const;
+  std::optional<Lookup> lookup_exact(const Query& query);
+  /// What is known without an embedding; else what to embed is the prompt's query.
+  std::optional<Lookup> lookup_before_embedding(const Query& query);
+  Lookup lookup_semantic(const Query& query, Result<Embedding> embedding);
+  Lookup decide(const Query& query, Judge& judge, std::span<const float> vector);
+  Lookup serve(const Query& query, Lookup lookup, RecordPtr record);
+  Lookup miss(const Query& query, Lookup lookup, MissReason reason, std::string detail);
+  Lookup embedding_failed(const Query& query, const Error& error);
+  bool is_served(const Query& query) const;
+  std::vector<Candidate> candidates(const Query& query, std::span<const float> vector, size_t k) const;
+  std::string request_id(const Query& query, Decision::Kind kind, const Record* record);
+
+  // cache_store.cpp
+  Result<Draft> draft_of(const StoreRequest& request) const;
+  void add_embedding(Draft& draft, Result<Embedding> embedding);
+  Result<Stored> store_draft(Draft& draft);
+  int64_t expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const;
+  Result<Stored> count_refusal(Error error);
+
+  // cache_admin.cpp
+  RecordPtr find_owned(std::string_view tenant, std::string_view id) const;
+  std::vector<RecordPtr> matching(const Filter& filter, size_t limit, const Record* cursor) const;
+  Result<FeedbackResult> feedback_on_decision(const Feedback& feedback);
+  Result<FeedbackResult> feedback_on_entry(const Feedback& feedback);
+  FeedbackResult judge_hit(const std::string& tau_user, Decision::Kind kind, const RecordPtr& entry,
+                           bool correct);
+
+  const std::shared_ptr<const Embedder> embedder_;  // null: exact layer only
+  const base::Clock& clock_;
+  const Keys keys_;
+  SettingsCell settings_;
+  std::mutex settings_mutex_;  // one set_options at a time
+  mutable Counters counters_;
+  TauManager tau_;
+  EntryStore entries_;
+  RecentDecisions decisions_;
+  Flights flights_;
+  PcaFeed pca_;
+
+  std::mutex pending_mutex_;
+  std::condition_variable none_pending_;
+  size_t pending_ = 0;  // guarded by pending_mutex_
+
+  std::optional<Maintenance> maintenance_;  // last: its thread uses everything above
+};
+
+/// EnhancedCache::open with a clock of the caller's; `is_maintained` false: no thread, call maintain().
+Result<std::unique_ptr<CacheImpl>> open_cache(const Options& options,
+                                              std::shared_ptr<const Embedder> embedder,
+                                              const base::Clock& clock, bool is_maintained);
+
+}  // namespace enhanced_gptcache::cache

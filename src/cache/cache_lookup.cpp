@@ -1,0 +1,213 @@
+// Lookups: exact, then semantic. The order of questions is the order of their cost.
+
+#include <fmt/format.h>
+
+#include "base/epoch.h"
+#include "base/log.h"
+#include "cache/cache_impl.h"
+#include "cache/eligibility.h"
+#include "cache/pending.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+/// When the first candidates are refused for their context or by guards, so many times more are looked at
+/// once: conversations repeat the same short questions in different contexts.
+constexpr size_t kWideningFactor = 8;
+/// serve_percent in hundredths of a percent.
+constexpr uint64_t kShares = 10'000;
+
+Count reason_count(MissReason reason) {
+  return static_cast<Count>(static_cast<size_t>(Count::kMissReason0) + static_cast<size_t>(reason));
+}
+
+bool is_young_enough(const Record& record, const LookupOptions& options, const base::Clock& clock) {
+  return !options.age_max_ms || clock.wall_ms() - record.created_ms() <= *options.age_max_ms;
+}
+
+}  // namespace
+
+RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const Prompt& prompt,
+                                       const LookupOptions& options) const {
+  RecordPtr record = entries_.find_exact(key);
+  if (record == nullptr || !is_same_request(record->view(), prompt)) return nullptr;
+  return is_young_enough(*record, options, clock_) ? record : nullptr;
+}
+
+EntryPtr CacheImpl::find_exact(const Prompt& prompt, const LookupOptions& options) {
+  CacheMode mode = CacheMode::kServe;
+  {
+    const base::EpochGuard pin;
+    mode = settings_.pinned().options.mode;
+  }
+  RecordPtr record = find_exact_record(keys_.exact(prompt), prompt, options);
+  if (mode == CacheMode::kShadow) record = nullptr;
+  if (options.counted) {
+    counters_.add(record != nullptr ? Count::kExactHits : Count::kExactMisses);
+    if (record != nullptr) entries_.touch(*record);
+  }
+  return record;
+}
+
+CacheImpl::Query CacheImpl::query_of(const Prompt& prompt, const LookupOptions& options) const {
+  return {prompt, options, settings_.get(), keys_.exact(prompt), keys_.partition(prompt)};
+}
+
+std::string CacheImpl::request_id(const Query& query, Decision::Kind kind, const Record* record) {
+  Decision decision;
+  decision.kind = kind;
+  decision.tenant = keys_.tenant(query.prompt.tenant);
+  const std::string user = keys_.tau_user(query.prompt.tenant, query.prompt.user);
+  std::memcpy(decision.tau_user.data(), user.data(), user.size());
+  if (record != nullptr) decision.entry_id = record->id_hash();
+  return decisions_.record(decision);
+}
+
+Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std::string detail) {
+  lookup.reason = reason;
+  lookup.detail = std::move(detail);
+  lookup.request_id = request_id(query, Decision::Kind::kMiss, nullptr);
+  if (query.options.counted) counters_.add(reason_count(reason));
+  return lookup;
+}
+
+Lookup CacheImpl::serve(const Query& query, Lookup lookup, RecordPtr record) {
+  const bool is_exact = lookup.layer == Layer::kExact;
+  if (query.options.counted) {
+    counters_.add(is_exact ? Count::kExactHits : Count::kSemanticHits);
+    entries_.touch(*record);
+  }
+  lookup.request_id =
+      request_id(query, is_exact ? Decision::Kind::kExactHit : Decision::Kind::kSemanticHit, record.get());
+  lookup.entry = std::move(record);
+  return lookup;
+}
+
+std::optional<Lookup> CacheImpl::lookup_exact(const Query& query) {
+  if (!query.options.exact) return std::nullopt;
+  RecordPtr record = find_exact_record(query.exact_key, query.prompt, query.options);
+  if (record != nullptr && query.settings->options.mode == CacheMode::kServe) {
+    Lookup lookup;
+    lookup.layer = Layer::kExact;
+    lookup.similarity = 1;
+    lookup.probability = 1;
+    return serve(query, std::move(lookup), std::move(record));
+  }
+  if (query.options.counted) counters_.add(Count::kExactMisses);
+  if (record == nullptr) return std::nullopt;
+  Lookup lookup;
+  lookup.nearest = Nearest{1, 1, std::string(record->id())};
+  return miss(query, std::move(lookup), MissReason::kShadow, {});
+}
+
+std::optional<Lookup> CacheImpl::lookup_before_embedding(const Query& query) {
+  if (!query.options.semantic) return miss(query, {}, MissReason::kIneligible, "exact_only");
+  std::string why_not = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(query.prompt);
+  const bool is_empty = why_not.empty() && entries_.partition_size(query.partition) == 0;
+  if (why_not.empty() && !is_empty) return std::nullopt;
+  if (query.options.counted) counters_.add(Count::kSemanticMisses);
+  return miss(query, {}, is_empty ? MissReason::kEmpty : MissReason::kIneligible, std::move(why_not));
+}
+
+Lookup CacheImpl::embedding_failed(const Query& query, const Error& error) {
+  counters_.add(Count::kEmbedFailures);
+  if (query.options.counted) counters_.add(Count::kSemanticMisses);
+  base::log_debug("embedding failed, going on without the semantic layer: {}", error.message);
+  return miss(query, {}, MissReason::kIneligible, "embedder_failed");
+}
+
+std::vector<Candidate> CacheImpl::candidates(const Query& query, std::span<const float> vector,
+                                             size_t k) const {
+  const double floor = query.settings->options.similarity_threshold;
+  std::vector<Candidate> found = entries_.search(query.partition, vector, k, floor);
+  std::erase_if(found, [&](const Candidate& candidate) {
+    return !is_young_enough(*candidate.record, query.options, clock_);
+  });
+  return found;
+}
+
+bool CacheImpl::is_served(const Query& query) const {
+  const Options& options = query.settings->options;
+  if (options.mode == CacheMode::kShadow) return false;
+  // The same prompt always falls on the same side.
+  return static_cast<double>(query.exact_key.high % kShares) < options.serve_percent * (kShares / 100.0);
+}
+
+Lookup CacheImpl::decide(const Query& query, Judge& judge, std::span<const float> vector) {
+  Lookup lookup;
+  lookup.threshold = judge.threshold();
+  const size_t narrow = query.settings->options.candidates;
+  std::vector<Candidate> found = candidates(query, vector, narrow);
+  if (found.empty()) return miss(query, std::move(lookup), MissReason::kNoCandidate, {});
+  const Candidate nearest = found.front();
+  lookup.nearest = judge.nearest(nearest);
+  std::optional<Verdict> first;
+  for (size_t i = 0; i < found.size(); ++i) {
+    // Sorted by similarity: from here on none can be served. The nearest is judged all the same, for the
+    // reason.
+    if (i > 0 && found[i].similarity < judge.threshold()) break;
+    Verdict verdict = judge.judge(found[i]);
+    if (verdict.passes) {
+      if (!is_served(query)) return miss(query, std::move(lookup), MissReason::kShadow, {});
+      lookup.layer = Layer::kSemantic;
+      lookup.similarity = found[i].similarity;
+      lookup.probability = judge.probability(found[i].similarity);
+      lookup.nearest.reset();
+      return serve(query, std::move(lookup), found[i].record);
+    }
+    if (!first) first = verdict;
+    if (i + 1 == narrow) found = candidates(query, vector, narrow * kWideningFactor);
+  }
+  return miss(query, std::move(lookup), first->reason, first->detail);
+}
+
+Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embedding) {
+  if (!embedding) return embedding_failed(query, embedding.error());
+  const auto shared = std::make_shared<const Embedding>(std::move(*embedding));
+  Lookup lookup;
+  std::string why_not =
+      ineligibility_of_tokens(shared->stats, query.settings->options.unknown_token_share_max);
+  if (!why_not.empty()) {
+    lookup = miss(query, {}, MissReason::kIneligible, std::move(why_not));
+  } else {
+    const TauView tau = tau_.tau(keys_.tau_user(query.prompt.tenant, query.prompt.user));
+    Judge judge(*query.settings, query.prompt, tau, query.options.threshold);
+    lookup = decide(query, judge, shared->values);
+  }
+  if (lookup.entry == nullptr && query.options.counted) counters_.add(Count::kSemanticMisses);
+  lookup.embedding = shared;
+  return lookup;
+}
+
+Result<Lookup> CacheImpl::lookup(const Prompt& prompt, const LookupOptions& options) {
+  const Query query = query_of(prompt, options);
+  if (std::optional<Lookup> exact = lookup_exact(query)) return std::move(*exact);
+  if (std::optional<Lookup> early = lookup_before_embedding(query)) return std::move(*early);
+  return lookup_semantic(query, embedder_->embed(prompt.query));
+}
+
+void CacheImpl::lookup_async(Prompt prompt, LookupOptions options, LookupCallback done) {
+  // What the call needs until its embedding is there; the query refers to the copies beside it.
+  struct Call {
+    Call(CacheImpl& cache, Prompt its_prompt, const LookupOptions& its_options, LookupCallback its_done)
+        : pending(cache),
+          prompt(std::move(its_prompt)),
+          options(its_options),
+          done(std::move(its_done)),
+          query(cache.query_of(prompt, options)) {}
+    const Pending pending;
+    const Prompt prompt;
+    const LookupOptions options;
+    const LookupCallback done;
+    const Query query;
+  };
+  const auto call = std::make_shared<const Call>(*this, std::move(prompt), options, std::move(done));
+  if (std::optional<Lookup> exact = lookup_exact(call->query)) return call->done(std::move(*exact));
+  if (std::optional<Lookup> early = lookup_before_embedding(call->query))
+    return call->done(std::move(*early));
+  embedder_->embed_async(call->prompt.query, [this, call](Result<Embedding> embedding) {
+    call->done(lookup_semantic(call->query, std::move(embedding)));
+  });
+}
+
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,118 @@
+// Opening, settings, counters, background work.
+
+#include <cstring>
+
+#include "base/epoch.h"
+#include "cache/cache_impl.h"
+#include "cache/options_check.h"
+
+namespace enhanced_gptcache {
+namespace cache {
+namespace {
+
+constexpr std::chrono::milliseconds kMaintenanceInterval{200};
+
+base::SecretKey secret_of(const Options& options) {
+  if (options.key_bytes.empty()) return base::random_key();
+  base::SecretKey key;
+  std::memcpy(key.data(), options.key_bytes.data(), key.size());
+  return key;
+}
+
+/// Taus below the floor of the cache would never be asked.
+TauOptions tau_options(const Options& options) {
+  TauOptions tau = options.tau;
+  tau.tau_min = std::min(options.similarity_threshold, tau.tau_max);
+  return tau;
+}
+
+/// The key is with the keys; nobody reads it back from here.
+Options effective(Options options) {
+  options.key_bytes.clear();
+  options.tau = tau_options(options);
+  return options;
+}
+
+}  // namespace
+
+CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> embedder,
+                     const base::Clock& clock)
+    : embedder_(std::move(embedder)),
+      clock_(clock),
+      keys_(secret_of(options), embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()),
+      tau_(tau_options(options)),
+      entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
+      decisions_(keys_),
+      pca_(options.pca) {
+  settings_.set(std::make_shared<const Settings>(effective(options), embedder_.get()));
+}
+
+CacheImpl::~CacheImpl() {
+  maintenance_.reset();
+  std::unique_lock lock(pending_mutex_);
+  none_pending_.wait(lock, [this] { return pending_ == 0; });
+}
+
+void CacheImpl::maintain() {
+  entries_.sweep();
+  pca_.work();
+  base::epoch_collect();
+}
+
+Result<void> CacheImpl::set_options(const Options& options) {
+  if (auto checked = check_options(options); !checked) return checked;
+  const std::lock_guard lock(settings_mutex_);
+  settings_.set(std::make_shared<const Settings>(effective(options), embedder_.get()));
+  tau_.set_options(tau_options(options));
+  pca_.set_options(options.pca);
+  entries_.evict_to(options.bytes_max, options.partitions_max);
+  return {};
+}
+
+Options CacheImpl::options() const { return settings_.get()->options; }
+
+CacheStats CacheImpl::stats() const {
+  CacheStats stats;
+  stats.entries = entries_.size();
+  stats.semantic_entries = entries_.semantic_size();
+  stats.partitions = entries_.partitions();
+  stats.bytes = entries_.bytes();
+  stats.exact_hits = counters_.sum(Count::kExactHits);
+  stats.exact_misses = counters_.sum(Count::kExactMisses);
+  stats.semantic_hits = counters_.sum(Count::kSemanticHits);
+  stats.semantic_misses = counters_.sum(Count::kSemanticMisses);
+  stats.stores = counters_.sum(Count::kStores);
+  stats.store_refused = counters_.sum(Count::kStoreRefused);
+  stats.evictions_size = counters_.sum(Count::kEvictionsSize);
+  stats.evictions_expired = counters_.sum(Count::kEvictionsExpired);
+  stats.removals = counters_.sum(Count::kRemovals);
+  stats.flights_joined = counters_.sum(Count::kFlightsJoined);
+  stats.embed_failures = counters_.sum(Count::kEmbedFailures);
+  for (size_t i = 0; i < std::size(stats.misses_by_reason); ++i) {
+    stats.misses_by_reason[i] =
+        counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kMissReason0) + i));
+  }
+  stats.pca_active = pca_.active();
+  stats.global_tau = tau_.global_tau();
+  return stats;
+}
+
+Result<std::unique_ptr<CacheImpl>> open_cache(const Options& options,
+                                              std::shared_ptr<const Embedder> embedder,
+                                              const base::Clock& clock, bool is_maintained) {
+  if (auto checked = check_options(options); !checked) return fail(std::move(checked).error());
+  auto cache = std::make_unique<CacheImpl>(options, std::move(embedder), clock);
+  if (is_maintained) cache->start_maintenance(kMaintenanceInterval);
+  return cache;
+}
+
+}  // namespace cache
+
+Result<std::unique_ptr<EnhancedCache>> EnhancedCache::open(const Options& options,
+                                                           std::shared_ptr<const Embedder> embedder) {
+  auto opened = cache::open_cache(options, std::move(embedder), base::system_clock(), true);
+  if (!opened) return fail(std::move(opened).error());
+  return std::unique_ptr<EnhancedCache>(std::move(*opened));
+}
+
+}  // namespace enhanced_gptcache

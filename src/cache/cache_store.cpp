@@ -1,0 +1,205 @@
+// Storing, and computing once for many.
+
+#include <fmt/format.h>
+#include <sodium.h>
+
+#include <cmath>
+
+#include "base/log.h"
+#include "cache/cache_impl.h"
+#include "cache/eligibility.h"
+#include "cache/pending.h"
+#include "store/entry_codec.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+/// A hundred years: what a time to live may be at most, so that adding it to now cannot overflow.
+constexpr int64_t kTtlMaxMs = int64_t{100} * 366 * 24 * 3600 * 1000;
+
+size_t text_bytes(const StoreRequest& request) {
+  size_t bytes = request.prompt.canonical.size() + request.prompt.query.size() + request.text.size() +
+                 request.response_json.size() + request.completion.size() + request.subject.size() +
+                 request.principal.size();
+  for (const std::string& tag : request.tags) bytes += tag.size();
+  return bytes;
+}
+
+tl::unexpected<Error> too_large(size_t bytes, size_t bytes_max) {
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("entry has {} bytes: at most {} are stored", bytes, bytes_max));
+}
+
+base::Hash128 random_id() {
+  base::Hash128 id;
+  randombytes_buf(&id.high, sizeof id.high);
+  randombytes_buf(&id.low, sizeof id.low);
+  return id;
+}
+
+/// What a caller of get_or_compute gets from an entry.
+std::string answer_of(const Entry& entry) {
+  return std::string(entry.response_json().empty() ? entry.text() : entry.response_json());
+}
+
+}  // namespace
+
+Result<CacheImpl::Draft> CacheImpl::draft_of(const StoreRequest& request) const {
+  Draft draft{request, settings_.get(), {}, request.embedding, std::nullopt};
+  const Options& options = draft.settings->options;
+  if (const size_t bytes = text_bytes(request);
+      bytes > std::min(options.entry_bytes_max, options.bytes_max)) {
+    return too_large(bytes, std::min(options.entry_bytes_max, options.bytes_max));
+  }
+  if (request.ttl_ms && (*request.ttl_ms < 0 || *request.ttl_ms > kTtlMaxMs)) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("ttl_ms is {}: allowed is 0 (never expires) to {}", *request.ttl_ms, kTtlMaxMs));
+  }
+  draft.ineligible = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(request.prompt);
+  return draft;
+}
+
+void CacheImpl::add_embedding(Draft& draft, Result<Embedding> embedding) {
+  if (embedding) {
+    draft.embedding = std::make_shared<const Embedding>(std::move(*embedding));
+    return;
+  }
+  counters_.add(Count::kEmbedFailures);
+  base::log_debug("embedding failed, storing for exact match only: {}", embedding.error().message);
+  draft.ineligible = "embedder_failed";
+}
+
+Result<Stored> CacheImpl::count_refusal(Error error) {
+  counters_.add(Count::kStoreRefused);
+  return fail(std::move(error));
+}
+
+int64_t CacheImpl::expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const {
+  // A lifetime the caller names is kept to the millisecond; the default one is spread.
+  if (request.ttl_ms) return *request.ttl_ms == 0 ? 0 : now_ms + *request.ttl_ms;
+  if (options.ttl_ms == 0) return 0;
+  const double spread = 2 * (static_cast<double>(randombytes_random()) / UINT32_MAX) - 1;
+  const double ttl_ms = static_cast<double>(options.ttl_ms) * (1 + spread * options.ttl_jitter);
+  return now_ms + std::max<int64_t>(1, std::llround(ttl_ms));
+}
+
+Result<Stored> CacheImpl::store_draft(Draft& draft) {
+  const StoreRequest& request = draft.request;
+  const Prompt& prompt = request.prompt;
+  const Options& options = draft.settings->options;
+  if (draft.ineligible.empty()) {
+    draft.ineligible = ineligibility_of_tokens(draft.embedding->stats, options.unknown_token_share_max);
+  }
+  if (draft.ineligible.empty() && !prompt.context.empty()) {
+    auto context = draft.settings->context_filter.fingerprint(prompt.context);
+    if (context)
+      draft.context = std::move(*context);
+    else
+      add_embedding(draft, fail(std::move(context).error()));
+  }
+  const bool is_semantic = draft.ineligible.empty();
+  const base::Hash128 id = random_id();
+  const std::string id_text = id.hex();
+  store::EntryFields fields;
+  fields.id = id_text;
+  fields.tenant = prompt.tenant;
+  fields.name_space = prompt.name_space;
+  fields.model = prompt.model;
+  fields.user = exact_user(prompt);
+  fields.dialect = prompt.dialect;
+  fields.canonical = prompt.canonical;
+  fields.query = prompt.query;
+  fields.text = request.text;
+  fields.response_json = request.response_json;
+  fields.completion = request.completion;
+  fields.subject = request.subject;
+  fields.principal = request.principal;
+  fields.model_epoch = keys_.model_epoch();
+  fields.policy_epoch = kPolicyEpoch;
+  fields.tags = request.tags;
+  fields.created_ms = clock_.wall_ms();
+  fields.expires_ms = expiry(request, options, fields.created_ms);
+  fields.tokens_prompt = request.tokens_prompt;
+  fields.tokens_completion = request.tokens_completion;
+  fields.latency_ms = std::isfinite(request.latency_ms) ? request.latency_ms : 0;
+  fields.exact_key = keys_.exact(prompt);
+  fields.partition = keys_.partition(prompt);
+  fields.semantic = is_semantic;
+  if (draft.context) fields.context = &*draft.context;
+  if (is_semantic) fields.embedding = draft.embedding->values;
+  auto bytes = store::encode_entry(fields);
+  if (!bytes) return fail(std::move(bytes).error());
+  const size_t bytes_max = std::min(options.entry_bytes_max, options.bytes_max);
+  if (bytes->size > bytes_max) return too_large(bytes->size, bytes_max);
+
+  std::vector<float> vector;
+  if (is_semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
+  entries_.insert(Record::make(std::move(*bytes), id), vector);
+  counters_.add(Count::kStores);
+  entries_.evict_to(options.bytes_max, options.partitions_max);
+  if (is_semantic) pca_.offer(prompt.tenant, entries_.scopes().count(prompt.tenant), vector);
+  return Stored{id_text, is_semantic, std::move(draft.ineligible)};
+}
+
+Result<Stored> CacheImpl::store(const StoreRequest& request) {
+  auto draft = draft_of(request);
+  if (!draft) return count_refusal(std::move(draft).error());
+  if (draft->ineligible.empty() && draft->embedding == nullptr) {
+    add_embedding(*draft, embedder_->embed(request.prompt.query));
+  }
+  auto stored = store_draft(*draft);
+  return stored ? std::move(stored) : count_refusal(std::move(stored).error());
+}
+
+void CacheImpl::store_async(StoreRequest request, StoreCallback done) {
+  struct Call {
+    Call(CacheImpl& cache, StoreRequest its_request, StoreCallback its_done)
+        : pending(cache), request(std::move(its_request)), done(std::move(its_done)) {}
+    const Pending pending;
+    const StoreRequest request;
+    const StoreCallback done;
+  };
+  const auto call = std::make_shared<const Call>(*this, std::move(request), std::move(done));
+  const Prompt& prompt = call->request.prompt;
+  // Whatever needs the model runs on the embedder's threads: the question, or a conversation to embed.
+  const bool needs_model = embedder_ != nullptr && ineligibility_before_embedding(prompt).empty() &&
+                           (call->request.embedding == nullptr || !prompt.context.empty());
+  if (!needs_model) return call->done(store(call->request));
+  embedder_->embed_async(prompt.query, [this, call](Result<Embedding> embedding) {
+    auto draft = draft_of(call->request);
+    if (!draft) return call->done(count_refusal(std::move(draft).error()));
+    if (draft->ineligible.empty() && draft->embedding == nullptr) add_embedding(*draft, std::move(embedding));
+    auto stored = store_draft(*draft);
+    call->done(stored ? std::move(stored) : count_refusal(std::move(stored).error()));
+  });
+}
+
+Result<std::string> CacheImpl::get_or_compute(const Prompt& prompt,
+                                              const std::function<Result<std::string>()>& compute) {
+  auto looked_up = lookup(prompt, {});
+  std::shared_ptr<const Embedding> embedding;
+  if (looked_up) {
+    if (looked_up->entry != nullptr) return answer_of(*looked_up->entry);
+    embedding = looked_up->embedding;
+  }
+  const base::Hash128 key = keys_.exact(prompt);
+  const auto compute_and_store = [&]() -> Result<std::string> {
+    // A flight that landed between this caller's lookup and its own take-off has stored already.
+    LookupOptions uncounted;
+    uncounted.counted = false;
+    if (const EntryPtr entry = find_exact(prompt, uncounted)) return answer_of(*entry);
+    auto answer = compute();
+    if (!answer) return answer;
+    StoreRequest request;
+    request.prompt = prompt;
+    request.text = *answer;
+    request.embedding = embedding;
+    if (auto stored = store(request); !stored) base::log_debug("not stored: {}", stored.error().message);
+    return answer;
+  };
+  Flights::Outcome outcome = flights_.run(key, compute_and_store);
+  if (outcome.joined) counters_.add(Count::kFlightsJoined);
+  return std::move(outcome.answer);
+}
+
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,32 @@
+#pragma once
+// May the semantic layer look at this prompt at all? What it must not see is matched exactly or not
+// at all: a sentence encoder is only trusted on text it can read, whole.
+
+#include <string>
+#include <string_view>
+
+#include "enhanced_gptcache/embedder.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+
+namespace enhanced_gptcache::cache {
+
+/// Empty when eligible, else why not: the prompt's own reason, "no_content_word", "script",
+/// "truncated", "unknown_tokens".
+std::string ineligibility(const Prompt& prompt, const TextStats& text, double unknown_token_share_max);
+/// The part that needs no tokenizer; cheap enough to ask before embedding.
+std::string ineligibility_before_embedding(const Prompt& prompt);
+/// The part the tokenizer answers.
+std::string ineligibility_of_tokens(const TextStats& text, double unknown_token_share_max);
+
+/// At least one word that is not a stop word ("how do I" has none).
+bool has_content_word(std::string_view text);
+
+/// At least four fifths of the letters are Latin: what an English encoder was trained on. Digits,
+/// punctuation, symbols and emoji do not count.
+bool is_in_known_script(std::string_view text);
+
+/// Speaks of the caller's own things, so that the answer may differ between users: "my balance",
+/// "am I", "I have". Not every "I": "how do I tie a tie" has the same answer for everyone.
+bool is_personal(std::string_view text);
+
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,94 @@
+#include "cache/eligibility.h"
+
+#include <gtest/gtest.h>
+
+#include "cache/self_contained.h"
+#include "cache/words.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+struct Case {
+  const char* text;
+  bool expected;
+};
+
+TEST(Words, AreLowerCaseRunsOfLettersAndDigits) {
+  Words words("  Hello, World-42! Caf\xC3\xA9 averyveryverylongwordindeedyes");
+  EXPECT_EQ(words.next(), "hello");
+  EXPECT_EQ(words.next(), "world");
+  EXPECT_EQ(words.next(), "42");
+  EXPECT_EQ(words.next(), "caf\xC3\xA9");
+  EXPECT_EQ(words.next(), "averyveryverylongwordind");
+  EXPECT_EQ(words.next(), "");
+  EXPECT_EQ(words.next(), "");
+}
+
+TEST(Eligibility, AsksForAContentWord) {
+  const Case cases[] = {{"How do I?", false},       {"what is it", false}, {"", false},
+                        {"?? !!", false},           {"hello", false},      {"Thanks!", false},
+                        {"printer", true},          {"what is x", true},   {"42", true},
+                        {"\xC3\xA9t\xC3\xA9", true}};
+  for (const Case& c : cases) EXPECT_EQ(has_content_word(c.text), c.expected) << c.text;
+}
+
+TEST(Eligibility, KnowsLatinScriptOnly) {
+  const Case cases[] = {{"How do I reset it?", true},
+                        {"Wie geht es \xC3\xBC"
+                         "ber die Br\xC3\xBC"
+                         "cke",
+                         true},
+                        {"1 + 1 = ?", true},
+                        {"party \xF0\x9F\x8E\x89\xF0\x9F\x8E\x89", true},
+                        {"what does the symbol \xCF\x80 mean", true},
+                        {"\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82", false},
+                        {"\xE4\xBD\xA0\xE5\xA5\xBD", false},
+                        {"ok \xE4\xBD\xA0\xE5\xA5\xBD", false},
+                        {"\xE4\xBD", true},  // cut: no letter at all
+                        {"", true}};
+  for (const Case& c : cases) EXPECT_EQ(is_in_known_script(c.text), c.expected) << c.text;
+}
+
+TEST(Eligibility, KnowsWhatIsPersonal) {
+  const Case cases[] = {
+      {"What is my balance?", true},  {"Am I insured?", true},         {"how many days do I have left", true},
+      {"where was I born", true},     {"I'm late, what now", true},    {"is our order shipped", true},
+      {"How do I tie a tie?", false}, {"Tell me about whales", false}, {"Can I use salt?", false},
+      {"What is MySQL?", false}};
+  for (const Case& c : cases) EXPECT_EQ(is_personal(c.text), c.expected) << c.text;
+}
+
+TEST(Eligibility, NamesTheFirstReason) {
+  Prompt prompt = make_prompt("restart the printer");
+  TextStats good;
+  good.tokens = 10;
+  good.unknown_tokens = 1;
+  EXPECT_EQ(ineligibility(prompt, good, 0.1), "");
+  TextStats unknown = good;
+  unknown.unknown_tokens = 2;
+  EXPECT_EQ(ineligibility(prompt, unknown, 0.1), "unknown_tokens");
+  unknown.truncated = true;
+  EXPECT_EQ(ineligibility(prompt, unknown, 0.1), "truncated");
+  EXPECT_EQ(ineligibility(prompt, TextStats(), 0.1), "no_content_word");
+  prompt.ineligible = "tool_result";
+  EXPECT_EQ(ineligibility(prompt, good, 0.1), "tool_result");
+}
+
+TEST(SelfContained, NeedsNothingSaidBefore) {
+  const Case cases[] = {{"How do I restart the office printer?", true},
+                        {"Are there any direct trains between Vienna and Linz?", true},
+                        {"Who wrote the novel Dune?", true},
+                        {"How do I restart it?", false},
+                        {"What does the toner cost there?", false},
+                        {"And the printer in room four?", false},
+                        {"What about laser printers then?", false},
+                        {"what about laser printers", false},
+                        {"Why?", false},
+                        {"Which album?", false},
+                        {"Did they collaborate with any other artists?", false},
+                        {"", false}};
+  for (const Case& c : cases) EXPECT_EQ(is_self_contained(c.text), c.expected) << c.text;
+}
+
+}  // namespace
+}  // namespace enhanced_gptcache::cache

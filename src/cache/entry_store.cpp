@@ -1,0 +1,179 @@
+#include "cache/entry_store.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/epoch.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+constexpr size_t kSweepBatch = 1024;
+
+RecordPtr alive(Record* record, int64_t now_ms) {
+  if (record == nullptr || !record->live.load(std::memory_order_acquire) || record->is_expired(now_ms))
+    return nullptr;
+  return record->shared_from_this();
+}
+
+}  // namespace
+
+EntryStore::EntryStore(size_t dimensions, const base::Clock& clock, Counters& counters)
+    : clock_(clock), counters_(counters), partitions_(dimensions) {}
+
+EntryStore::~EntryStore() {
+  // Nobody else is left; entries that callers still hold live on by their own references.
+  while (const RecordPtr record = ledger_.oldest()) {
+    ledger_.remove(*record);
+    record->owner.reset();
+  }
+}
+
+void EntryStore::insert(const RecordPtr& record, std::span<const float> vector) {
+  std::vector<RecordPtr> replaced;
+  {
+    const std::lock_guard lock(stripe_of(record->exact_key()));
+    file(record, vector);
+    // The old entry is found until this exchange, the new one from then on.
+    Record* old = exact_.exchange(record->exact_key(), record.get());
+    if (old != nullptr) {
+      replaced.push_back(old->shared_from_this());
+      EGPTC_CHECK(unfile(*old));
+    }
+  }
+  leave_partitions(replaced);
+}
+
+/// Under the stripe of the record's key.
+void EntryStore::file(const RecordPtr& record, std::span<const float> vector) {
+  const int64_t now_us = clock_.mono_us();
+  record->owner = record;
+  record->sequence = sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  record->used_us.store(now_us, std::memory_order_relaxed);
+  record->live.store(true, std::memory_order_release);
+  if (!vector.empty()) {
+    // A partition may be given up between finding and filling it; then there is a new one.
+    while (!partitions_.get_or_create(record->view().partition(), now_us)->add(*record, vector)) {
+    }
+    semantic_size_.fetch_add(1, std::memory_order_relaxed);
+  }
+  ids_.exchange(record->id_hash(), record.get());
+  scopes_.add(*record);
+  ledger_.add(*record);
+}
+
+/// Under the stripe of the record's key. All but the exact table and the partition.
+bool EntryStore::unfile(Record& record) {
+  if (!record.live.exchange(false, std::memory_order_acq_rel)) return false;
+  ids_.erase(record.id_hash(), &record);
+  scopes_.remove(record);
+  ledger_.remove(record);
+  return true;
+}
+
+size_t EntryStore::remove(std::span<const RecordPtr> records, Count cause) {
+  std::vector<RecordPtr> removed;
+  for (const RecordPtr& record : records) {
+    const std::lock_guard lock(stripe_of(record->exact_key()));
+    if (!unfile(*record)) continue;
+    exact_.erase(record->exact_key(), record.get());
+    removed.push_back(record);
+  }
+  counters_.add(cause, removed.size());
+  const size_t count = removed.size();
+  leave_partitions(removed);
+  return count;
+}
+
+/// The last step of a removal, outside the stripes: partition by partition, then the epoch.
+void EntryStore::leave_partitions(std::vector<RecordPtr>& removed) {
+  const auto key_of = [](const RecordPtr& record) { return record->view().partition(); };
+  const auto first_exact_only = std::partition(removed.begin(), removed.end(),
+                                               [](const RecordPtr& record) { return record->semantic(); });
+  std::sort(removed.begin(), first_exact_only,
+            [&](const RecordPtr& a, const RecordPtr& b) { return key_of(a) < key_of(b); });
+  std::vector<Record*> group;
+  for (auto from = removed.begin(); from != first_exact_only;) {
+    const base::Hash128 key = key_of(*from);
+    group.clear();
+    for (; from != first_exact_only && key_of(*from) == key; ++from) group.push_back(from->get());
+    // It is there: its members keep it from being given up.
+    const std::shared_ptr<Partition> partition = partitions_.get(key);
+    EGPTC_CHECK(partition != nullptr);
+    partition->remove(group);
+    semantic_size_.fetch_sub(group.size(), std::memory_order_relaxed);
+    partitions_.release_if_empty(*partition);
+  }
+  for (RecordPtr& record : removed) {
+    Record& leaving = *record;
+    record.reset();  // the owner's reference keeps it until retire hands that to the epoch
+    Record::retire(leaving);
+  }
+}
+
+RecordPtr EntryStore::find_exact(const base::Hash128& key) const {
+  const base::EpochGuard pin;
+  Record* record = exact_.find(key);
+  if (record == nullptr) return nullptr;
+  return alive(record, record->expires_ms() == 0 ? 0 : clock_.wall_ms());
+}
+
+RecordPtr EntryStore::find_id(const base::Hash128& id) const {
+  const base::EpochGuard pin;
+  return alive(ids_.find(id), clock_.wall_ms());
+}
+
+std::vector<Candidate> EntryStore::search(const base::Hash128& partition, std::span<const float> query,
+                                          size_t k, double similarity_min) const {
+  const base::EpochGuard pin;
+  std::vector<Candidate> candidates;
+  Partition* found = partitions_.find(partition);
+  if (found == nullptr) return candidates;
+  found->used_us.store(clock_.mono_us(), std::memory_order_relaxed);
+  const int64_t now_ms = clock_.wall_ms();
+  for (const index::Neighbour& near : found->search(query, k, static_cast<float>(similarity_min))) {
+    // A record leaves the index before it is retired, so while pinned every label is a record.
+    RecordPtr record = alive(reinterpret_cast<Record*>(near.label), now_ms);
+    if (record != nullptr) candidates.push_back({std::move(record), near.similarity});
+  }
+  return candidates;
+}
+
+size_t EntryStore::partition_size(const base::Hash128& partition) const {
+  const base::EpochGuard pin;
+  const Partition* found = partitions_.find(partition);
+  return found == nullptr ? 0 : found->size();
+}
+
+void EntryStore::touch(const Record& record) const {
+  record.used_us.store(clock_.mono_us(), std::memory_order_relaxed);
+  record.hit_count.fetch_add(1, std::memory_order_relaxed);
+}
+
+void EntryStore::evict_to(size_t bytes_max, size_t partitions_max) {
+  while (bytes() > bytes_max) {
+    const RecordPtr oldest = ledger_.oldest();
+    if (oldest == nullptr) break;
+    remove({&oldest, 1}, Count::kEvictionsSize);
+  }
+  while (const std::shared_ptr<Partition> victim = partitions_.victim(partitions_max)) {
+    const std::vector<RecordPtr> members = victim->members();
+    remove(members, Count::kEvictionsSize);
+    partitions_.release_if_empty(*victim);
+  }
+}
+
+size_t EntryStore::sweep() {
+  size_t removed = 0;
+  while (true) {
+    const std::vector<RecordPtr> expired = ledger_.take_expired(clock_.wall_ms(), kSweepBatch);
+    if (expired.empty()) return removed;
+    removed += remove(expired, Count::kEvictionsExpired);
+  }
+}
+
+size_t EntryStore::bytes() const {
+  return ledger_.bytes() + exact_.bytes() + ids_.bytes() + scopes_.bytes() + partitions_.bytes();
+}
+
+}  // namespace enhanced_gptcache::cache

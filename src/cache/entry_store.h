@@ -1,0 +1,89 @@
+#pragma once
+// All entries and every way to find one: exact key, id, tenant, partition, age. This class keeps
+// those structures in step; what a prompt means and whether an entry may answer is decided above it.
+//
+// Locks: inserting and removing an entry hold the stripe of its exact key; each structure has locks
+// of its own, taken one at a time under the stripe. Lookups take none.
+
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/counters.h"
+#include "cache/ledger.h"
+#include "cache/partition.h"
+#include "cache/pointer_map.h"
+#include "cache/record.h"
+#include "cache/scopes.h"
+
+namespace enhanced_gptcache::cache {
+
+struct Candidate {
+  RecordPtr record;
+  double similarity = 0;
+};
+
+/// Thread rule: any thread.
+class EntryStore {
+ public:
+  EntryStore(size_t dimensions, const base::Clock& clock, Counters& counters);
+  ~EntryStore();
+  EntryStore(const EntryStore&) = delete;
+  EntryStore& operator=(const EntryStore&) = delete;
+
+  /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the
+  /// entry of the same exact key, with no moment in which neither is found.
+  void insert(const RecordPtr& record, std::span<const float> vector);
+  /// Removes those still stored; how many that were. `cause` is counted once for each.
+  size_t remove(std::span<const RecordPtr> records, Count cause);
+
+  /// Stored and not expired. Whether it was stored for the same request is the caller's question.
+  /// Lock-free; allocates nothing.
+  RecordPtr find_exact(const base::Hash128& key) const;
+  RecordPtr find_id(const base::Hash128& id) const;
+  /// Stored, not expired, best first.
+  std::vector<Candidate> search(const base::Hash128& partition, std::span<const float> query, size_t k,
+                                double similarity_min) const;
+  /// Entries of this partition.
+  size_t partition_size(const base::Hash128& partition) const;
+  /// This use counts for recency.
+  void touch(const Record& record) const;
+
+  /// Evicts the least recently used until at most so many bytes and partitions are there.
+  void evict_to(size_t bytes_max, size_t partitions_max);
+  /// Removes what has expired; how many entries.
+  size_t sweep();
+  /// Insertions so far: a bound for what "everything stored until now" means.
+  uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
+
+  const Scopes& scopes() const { return scopes_; }
+  size_t size() const { return ledger_.size(); }
+  size_t semantic_size() const { return semantic_size_.load(std::memory_order_relaxed); }
+  size_t partitions() const { return partitions_.size(); }
+  /// Real bytes of all entries, vectors, tables and lists.
+  size_t bytes() const;
+
+ private:
+  static constexpr size_t kStripes = 256;
+
+  std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
+  void file(const RecordPtr& record, std::span<const float> vector);
+  bool unfile(Record& record);
+  void leave_partitions(std::vector<RecordPtr>& removed);
+
+  const base::Clock& clock_;
+  Counters& counters_;
+  PointerMap<Record> exact_;
+  PointerMap<Record> ids_;
+  PartitionMap partitions_;
+  Scopes scopes_;
+  Ledger ledger_;
+  std::atomic<uint64_t> sequence_{0};
+  std::atomic<size_t> semantic_size_{0};
+  std::array<std::mutex, kStripes> stripes_;
+};
+
+}  // namespace enhanced_gptcache::cache

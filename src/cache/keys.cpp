@@ -1,0 +1,65 @@
+#include "cache/keys.h"
+
+#include <charconv>
+
+#include "cache/eligibility.h"
+
+namespace enhanced_gptcache::cache {
+
+Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
+    : secret_(secret), model_epoch_(model_epoch) {}
+
+std::string_view exact_user(const Prompt& prompt) {
+  return prompt.user_scoped ? std::string_view(prompt.user) : std::string_view();
+}
+
+base::Hash128 Keys::exact(const Prompt& prompt) const {
+  return base::keyed_hash(
+      secret_, "exact",
+      {prompt.tenant, prompt.name_space, prompt.model, prompt.dialect, prompt.canonical, exact_user(prompt)});
+}
+
+base::Hash128 Keys::partition(const Prompt& prompt) const {
+  const bool by_user = prompt.user_scoped || (!prompt.user.empty() && is_personal(prompt.query));
+  return base::keyed_hash(
+      secret_, "partition",
+      {prompt.tenant, prompt.name_space, kPolicyEpoch, model_epoch_, prompt.model, prompt.dialect,
+       prompt.system, prompt.shape, by_user ? std::string_view(prompt.user) : std::string_view()});
+}
+
+base::Hash128 Keys::tenant(std::string_view tenant) const {
+  return base::keyed_hash(secret_, "tenant", {tenant});
+}
+
+std::string Keys::tau_user(std::string_view tenant, std::string_view user) const {
+  const base::Hash128 hash = base::keyed_hash(secret_, "tau user", {tenant, user});
+  std::string bytes(sizeof hash, '\0');
+  std::memcpy(bytes.data(), &hash.high, sizeof hash.high);
+  std::memcpy(bytes.data() + sizeof hash.high, &hash.low, sizeof hash.low);
+  return bytes;
+}
+
+uint64_t Keys::request_tag(uint64_t number) const {
+  const std::string_view bytes(reinterpret_cast<const char*>(&number), sizeof number);
+  return base::keyed_hash(secret_, "request", {bytes}).low;
+}
+
+bool is_same_request(const store::EntryView& entry, const Prompt& prompt) {
+  using store::EntryText;
+  return entry.text(EntryText::kCanonical) == prompt.canonical &&
+         entry.text(EntryText::kTenant) == prompt.tenant &&
+         entry.text(EntryText::kNamespace) == prompt.name_space &&
+         entry.text(EntryText::kModel) == prompt.model && entry.text(EntryText::kDialect) == prompt.dialect &&
+         entry.text(EntryText::kUser) == exact_user(prompt);
+}
+
+bool parse_hex128(std::string_view text, base::Hash128& hash) {
+  if (text.size() != 32) return false;
+  const auto parse = [](std::string_view digits, uint64_t& value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  return parse(text.substr(0, 16), hash.high) && parse(text.substr(16), hash.low);
+}
+
+}  // namespace enhanced_gptcache::cache

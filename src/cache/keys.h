@@ -1,0 +1,47 @@
+#pragma once
+// What a prompt is filed under. Every key is a keyed hash over length-prefixed parts (base/keyed_hash.h),
+// so nobody without the instance's secret can aim at one.
+//   exact key:  tenant, namespace, model, dialect, canonical request, user if user-scoped
+//   partition:  tenant, namespace, policy epoch, model epoch, model, dialect, system prompt, shape, user if
+//   user-scoped tau user:   tenant, user
+
+#include <string>
+
+#include "base/keyed_hash.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "store/entry_codec.h"
+
+namespace enhanced_gptcache::cache {
+
+/// Raised when what may be served to whom changes, so that entries of the older rules are left alone.
+inline constexpr std::string_view kPolicyEpoch = "1";
+
+/// Thread rule: immutable.
+class Keys {
+ public:
+  Keys(const base::SecretKey& secret, std::string_view model_epoch);
+
+  base::Hash128 exact(const Prompt& prompt) const;
+  base::Hash128 partition(const Prompt& prompt) const;
+  base::Hash128 tenant(std::string_view tenant) const;
+  /// Sixteen raw bytes: TauManager learns no names.
+  std::string tau_user(std::string_view tenant, std::string_view user) const;
+  /// Proves that a request id was given out by this instance.
+  uint64_t request_tag(uint64_t number) const;
+  const std::string& model_epoch() const { return model_epoch_; }
+
+ private:
+  const base::SecretKey secret_;
+  const std::string model_epoch_;
+};
+
+/// True when the entry was stored for exactly this request: all parts of the exact key, byte for byte.
+bool is_same_request(const store::EntryView& entry, const Prompt& prompt);
+
+/// Whose entries this prompt may use beside its tenant's: `user` when scoped, else empty.
+std::string_view exact_user(const Prompt& prompt);
+
+/// A 128-bit number from 32 hexadecimal digits; false when `text` is none.
+bool parse_hex128(std::string_view text, base::Hash128& hash);
+
+}  // namespace enhanced_gptcache::cache

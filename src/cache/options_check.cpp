@@ -1,0 +1,53 @@
+#include "cache/options_check.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+struct Range {
+  const char* field;
+  double value;
+  double min;
+  double max;
+};
+
+constexpr double kSizeMax = 1e15;
+
+}  // namespace
+
+Result<void> check_options(const Options& options) {
+  const auto size = [](size_t value) { return static_cast<double>(value); };
+  const Range ranges[] = {
+      {"similarity_threshold", options.similarity_threshold, 0, 1},
+      {"bytes_max", size(options.bytes_max), 0, kSizeMax},
+      {"entry_bytes_max", size(options.entry_bytes_max), 1, size(UINT32_MAX)},
+      {"partitions_max", size(options.partitions_max), 1, 1e9},
+      {"serve_percent", options.serve_percent, 0, 100},
+      {"ttl_ms", static_cast<double>(options.ttl_ms), 0, kSizeMax},
+      {"ttl_jitter", options.ttl_jitter, 0, 0.9},
+      {"unknown_token_share_max", options.unknown_token_share_max, 0, 1},
+      {"candidates", size(options.candidates), 1, 1000},
+      {"context.divergence_threshold", options.context.divergence_threshold, 0, 2},
+      {"context.window_size", size(options.context.window_size), 1, 1000},
+      {"tau.initial_tau", options.tau.initial_tau, 0, 1},
+      {"tau.learning_rate", options.tau.learning_rate, 0, 1},
+      {"tau.tau_max", options.tau.tau_max, 0, 1},
+      {"tau.target_error_rate", options.tau.target_error_rate, 0, 0.99},
+  };
+  for (const Range& range : ranges) {
+    if (std::isfinite(range.value) && range.value >= range.min && range.value <= range.max) continue;
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is {}: allowed is {} to {}", range.field, range.value, range.min, range.max));
+  }
+  if (!options.key_bytes.empty() && options.key_bytes.size() != 32) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("key_bytes has {} bytes: allowed is 32, or none for a random key",
+                            options.key_bytes.size()));
+  }
+  return {};
+}
+
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,148 @@
+#include "cache/partition.h"
+
+#include "base/check.h"
+#include "base/epoch.h"
+#include "cache/recency.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+/// Removing one entry scans the labels of the index; copying one entry into a new index costs as much
+/// as scanning about this many labels. So many removals at once are done by copying what stays.
+constexpr size_t kLabelsPerCopy = 2000;
+
+bool is_bulk(size_t removed, size_t members) {
+  return removed * members > (members - removed) * kLabelsPerCopy;
+}
+
+uint64_t label_of(const Record& record) { return reinterpret_cast<uint64_t>(&record); }
+
+}  // namespace
+
+Partition::Partition(const base::Hash128& key, size_t dimensions, std::shared_ptr<ByteCount> bytes_total)
+    : key_(key),
+      dimensions_(dimensions),
+      bytes_total_(std::move(bytes_total)),
+      index_(new index::VectorIndex(dimensions)) {
+  account();
+}
+
+Partition::~Partition() {
+  bytes_total_->fetch_sub(bytes_counted_, std::memory_order_relaxed);
+  delete index_.load(std::memory_order_acquire);
+}
+
+void Partition::account() {
+  const size_t bytes = sizeof(Partition) + index_.load(std::memory_order_relaxed)->bytes();
+  // Unsigned wrap-around makes a decrease out of the difference.
+  bytes_total_->fetch_add(bytes - bytes_counted_, std::memory_order_relaxed);
+  bytes_counted_ = bytes;
+}
+
+bool Partition::add(Record& record, std::span<const float> vector) {
+  const std::lock_guard lock(mutex_);
+  if (is_closed_) return false;
+  index_.load(std::memory_order_relaxed)->add(label_of(record), vector);
+  members_.push_newest(record);
+  size_.fetch_add(1, std::memory_order_relaxed);
+  account();
+  return true;
+}
+
+void Partition::remove(std::span<Record* const> records) {
+  const std::lock_guard lock(mutex_);
+  const bool in_bulk = records.size() > 1 && is_bulk(records.size(), members_.size());
+  for (Record* record : records) {
+    members_.remove(*record);
+    if (!in_bulk) EGPTC_CHECK(index_.load(std::memory_order_relaxed)->remove(label_of(*record)));
+  }
+  size_.store(members_.size(), std::memory_order_relaxed);
+  if (in_bulk) rebuild();
+  account();
+}
+
+/// A new index of the members, read back from their bytes: the vectors that were searched before.
+void Partition::rebuild() {
+  auto fresh = std::make_unique<index::VectorIndex>(dimensions_);
+  for (const Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
+    fresh->add(label_of(*record), store::unit_vector(record->view().vector(store::EntryText::kEmbedding)));
+  }
+  index::VectorIndex* old = index_.exchange(fresh.release(), std::memory_order_acq_rel);
+  base::epoch_retire(old, old->bytes());
+}
+
+std::vector<index::Neighbour> Partition::search(std::span<const float> query, size_t k,
+                                                float similarity_min) const {
+  return index_.load(std::memory_order_acquire)->search(query, k, similarity_min);
+}
+
+std::vector<RecordPtr> Partition::members() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<RecordPtr> members;
+  members.reserve(members_.size());
+  for (Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
+    members.push_back(record->shared_from_this());
+  }
+  return members;
+}
+
+bool Partition::close_if_empty() {
+  const std::lock_guard lock(mutex_);
+  if (is_closed_ || members_.size() != 0) return false;
+  is_closed_ = true;
+  return true;
+}
+
+PartitionMap::~PartitionMap() {
+  while (!recency_.empty()) {
+    Partition& partition = recency_.top();
+    recency_.remove(partition);
+    const std::shared_ptr<Partition> last = std::move(partition.owner);
+  }
+}
+
+std::shared_ptr<Partition> PartitionMap::get(const base::Hash128& key) const {
+  const base::EpochGuard pin;
+  Partition* found = map_.find(key);
+  return found == nullptr ? nullptr : found->shared_from_this();
+}
+
+std::shared_ptr<Partition> PartitionMap::get_or_create(const base::Hash128& key, int64_t now_us) {
+  const std::lock_guard lock(mutex_);
+  {
+    const base::EpochGuard pin;
+    if (Partition* found = map_.find(key); found != nullptr) {
+      found->used_us.store(now_us, std::memory_order_relaxed);
+      return found->shared_from_this();
+    }
+  }
+  auto created = std::make_shared<Partition>(key, dimensions_, index_bytes_);
+  created->used_us.store(now_us, std::memory_order_relaxed);
+  created->owner = created;
+  recency_.push(now_us, *created);
+  size_.fetch_add(1, std::memory_order_relaxed);
+  map_.exchange(key, created.get());
+  return created;
+}
+
+void PartitionMap::release_if_empty(Partition& partition) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!partition.close_if_empty()) return;
+    map_.erase(partition.key(), &partition);
+    recency_.remove(partition);
+    size_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  const auto release = [](void* object) {
+    const std::shared_ptr<Partition> last = std::move(static_cast<Partition*>(object)->owner);
+  };
+  base::epoch_retire(&partition, release, sizeof(Partition));
+}
+
+std::shared_ptr<Partition> PartitionMap::victim(size_t count_max) {
+  const std::lock_guard lock(mutex_);
+  if (recency_.size() <= count_max) return nullptr;
+  return least_recently_used(recency_).shared_from_this();
+}
+
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,54 @@
+#include "cache/recent_decisions.h"
+
+namespace enhanced_gptcache::cache {
+
+std::string RecentDecisions::record(const Decision& decision) {
+  const uint64_t number = last_.fetch_add(1, std::memory_order_relaxed) + 1;
+  Slot& slot = slots_[number % kSlots];
+  const std::array<uint64_t, kWords> words = {decision.tenant.high,
+                                              decision.tenant.low,
+                                              decision.tau_user[0],
+                                              decision.tau_user[1],
+                                              decision.entry_id.high,
+                                              decision.entry_id.low,
+                                              static_cast<uint64_t>(decision.kind)};
+  slot.number.store(0, std::memory_order_relaxed);
+  // Release on every word: a reader that sees a word of this decision also sees the 0 before it.
+  for (size_t i = 0; i < kWords; ++i) slot.words[i].store(words[i], std::memory_order_release);
+  slot.number.store(number, std::memory_order_release);
+  return base::Hash128{number, keys_.request_tag(number)}.hex();
+}
+
+uint64_t RecentDecisions::number_of(std::string_view request_id) const {
+  base::Hash128 id;
+  if (!parse_hex128(request_id, id) || id.high == 0 || keys_.request_tag(id.high) != id.low) return 0;
+  return id.high;
+}
+
+std::optional<Decision> RecentDecisions::find(std::string_view request_id) const {
+  const uint64_t number = number_of(request_id);
+  const Slot& slot = slots_[number % kSlots];
+  if (number == 0 || slot.number.load(std::memory_order_acquire) != number) return std::nullopt;
+  std::array<uint64_t, kWords> words{};
+  for (size_t i = 0; i < kWords; ++i) words[i] = slot.words[i].load(std::memory_order_acquire);
+  if (slot.number.load(std::memory_order_relaxed) != number) return std::nullopt;
+  Decision decision;
+  decision.tenant = {words[0], words[1]};
+  decision.tau_user = {words[2], words[3]};
+  decision.entry_id = {words[4], words[5]};
+  decision.kind = static_cast<Decision::Kind>(words[6]);
+  return decision;
+}
+
+bool RecentDecisions::claim(std::string_view request_id) {
+  const uint64_t number = number_of(request_id);
+  if (number == 0) return false;
+  Slot& slot = slots_[number % kSlots];
+  uint64_t judged = slot.judged.load(std::memory_order_relaxed);
+  while (judged < number) {
+    if (slot.judged.compare_exchange_weak(judged, number, std::memory_order_acq_rel)) return true;
+  }
+  return false;
+}
+
+}  // namespace enhanced_gptcache::cache

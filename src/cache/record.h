@@ -1,0 +1,72 @@
+#pragma once
+// One entry while it is in memory: the bytes of the store, read in place, and its places in the
+// cache's tables, lists and heaps.
+
+#include <atomic>
+#include <memory>
+
+#include "cache/indexed_heap.h"
+#include "cache/intrusive_list.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "store/entry_codec.h"
+
+namespace enhanced_gptcache::cache {
+
+/// Thread rule: what Entry shows is immutable. `hits`, `used_us` and `live` are atomic; every other
+/// field belongs to the structure named beside it and is guarded by that structure's lock.
+class Record final : public Entry, public std::enable_shared_from_this<Record> {
+ public:
+  /// `bytes` came from encode_entry. `id` is the id in the bytes.
+  static std::shared_ptr<Record> make(store::EntryBytes bytes, const base::Hash128& id);
+  explicit Record(store::EntryBytes bytes, const base::Hash128& id);
+
+  std::string_view id() const override { return view_.text(store::EntryText::kId); }
+  std::string_view query() const override { return view_.text(store::EntryText::kQuery); }
+  std::string_view model() const override { return view_.text(store::EntryText::kModel); }
+  std::string_view name_space() const override { return view_.text(store::EntryText::kNamespace); }
+  std::string_view response_json() const override { return view_.text(store::EntryText::kResponseJson); }
+  std::string_view text() const override { return view_.text(store::EntryText::kText); }
+  std::string_view completion() const override { return view_.text(store::EntryText::kCompletion); }
+  std::string_view dialect() const override { return view_.text(store::EntryText::kDialect); }
+  int64_t created_ms() const override { return view_.created_ms(); }
+  int64_t expires_ms() const override { return view_.expires_ms(); }
+  std::vector<std::string_view> tags() const override { return view_.list(store::EntryText::kTags); }
+  std::string_view subject() const override { return view_.text(store::EntryText::kSubject); }
+  bool semantic() const override { return view_.semantic(); }
+  uint64_t hits() const override { return hit_count.load(std::memory_order_relaxed); }
+  uint64_t tokens_prompt() const override { return view_.tokens_prompt(); }
+  uint64_t tokens_completion() const override { return view_.tokens_completion(); }
+
+  const store::EntryView& view() const { return view_; }
+  std::string_view tenant() const { return view_.text(store::EntryText::kTenant); }
+  const base::Hash128& id_hash() const { return id_hash_; }
+  const base::Hash128& exact_key() const { return exact_key_; }
+  bool is_expired(int64_t now_ms) const { return expires_ms() != 0 && expires_ms() <= now_ms; }
+  /// Real bytes of this record alone: the block, this object, allocator overhead.
+  size_t bytes() const { return bytes_charged_; }
+
+  /// Hands the cache's own reference to the epoch: the record is unlinked everywhere.
+  static void retire(Record& record);
+
+  mutable std::atomic<uint64_t> hit_count{0};
+  mutable std::atomic<int64_t> used_us{0};  ///< last use, monotonic clock
+  std::atomic<bool> live{false};            ///< true while stored; written under the key's stripe lock
+  std::shared_ptr<Record> owner;            ///< the cache's reference, from insertion to retire()
+  uint64_t sequence = 0;                    ///< grows with every insertion; set once
+  ListHook<Record> in_tenant;               ///< Scopes
+  ListHook<Record> in_namespace;            ///< Scopes
+  ListHook<Record> in_partition;            ///< Partition
+  uint32_t place_in_recency = kNotInHeap;   ///< Ledger
+  uint32_t place_in_expiry = kNotInHeap;    ///< Ledger
+
+ private:
+  const store::EntryBytes bytes_;
+  const store::EntryView view_;
+  const base::Hash128 id_hash_;
+  const base::Hash128 exact_key_;
+  const size_t bytes_charged_;
+};
+
+using RecordPtr = std::shared_ptr<Record>;
+
+}  // namespace enhanced_gptcache::cache

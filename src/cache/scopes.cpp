@@ -1,0 +1,106 @@
+#include "cache/scopes.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+/// A map node with its bucket and its text, roughly.
+constexpr size_t kNodeBytes = 160;
+
+template <typename List>
+std::vector<RecordPtr> collect_newest(const List& list, const Record* cursor, size_t limit,
+                                      const Scopes::Wanted& wanted) {
+  std::vector<RecordPtr> found;
+  const Record* record = cursor == nullptr ? list.newest() : List::older_than(*cursor);
+  for (; record != nullptr && found.size() < limit; record = List::older_than(*record)) {
+    if (wanted(*record)) found.push_back(const_cast<Record*>(record)->shared_from_this());
+  }
+  return found;
+}
+
+template <typename List>
+std::vector<RecordPtr> collect_oldest(const List& list, uint64_t sequence_max, size_t limit) {
+  std::vector<RecordPtr> found;
+  for (Record* record = list.oldest(); record != nullptr && found.size() < limit;
+       record = List::newer_than(*record)) {
+    // Insertions of several threads may arrive here slightly out of order, so go on rather than stop.
+    if (record->sequence <= sequence_max) found.push_back(record->shared_from_this());
+  }
+  return found;
+}
+
+}  // namespace
+
+void Scopes::count_node(std::string_view name, bool added) {
+  const size_t bytes = kNodeBytes + name.size();
+  if (added)
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  else
+    bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+void Scopes::add(Record& record) {
+  Shard& shard = shard_of(record.tenant());
+  const std::lock_guard lock(shard.mutex);
+  auto [tenant, new_tenant] = shard.tenants.try_emplace(std::string(record.tenant()));
+  if (new_tenant) count_node(record.tenant(), true);
+  auto [name_space, new_namespace] = tenant->second.namespaces.try_emplace(std::string(record.name_space()));
+  if (new_namespace) count_node(record.name_space(), true);
+  tenant->second.all.push_newest(record);
+  name_space->second.push_newest(record);
+}
+
+void Scopes::remove(Record& record) {
+  Shard& shard = shard_of(record.tenant());
+  const std::lock_guard lock(shard.mutex);
+  const auto tenant = shard.tenants.find(record.tenant());
+  const auto name_space = tenant->second.namespaces.find(record.name_space());
+  name_space->second.remove(record);
+  tenant->second.all.remove(record);
+  if (name_space->second.size() == 0) {
+    count_node(record.name_space(), false);
+    tenant->second.namespaces.erase(name_space);
+  }
+  if (tenant->second.all.size() == 0) {
+    count_node(record.tenant(), false);
+    shard.tenants.erase(tenant);
+  }
+}
+
+const Scopes::Tenant* Scopes::find(const Shard& shard, std::string_view tenant) {
+  const auto found = shard.tenants.find(tenant);
+  return found == shard.tenants.end() ? nullptr : &found->second;
+}
+
+std::vector<RecordPtr> Scopes::newest(std::string_view tenant, std::optional<std::string_view> name_space,
+                                      const Record* cursor, size_t limit, const Wanted& wanted) const {
+  const Shard& shard = shard_of(tenant);
+  const std::lock_guard lock(shard.mutex);
+  const Tenant* lists = find(shard, tenant);
+  if (lists == nullptr) return {};
+  // Under this lock a live cursor is linked; one that has left has empty links and ends the walk.
+  if (!name_space) return collect_newest(lists->all, cursor, limit, wanted);
+  const auto list = lists->namespaces.find(*name_space);
+  if (list == lists->namespaces.end()) return {};
+  return collect_newest(list->second, cursor, limit, wanted);
+}
+
+std::vector<RecordPtr> Scopes::oldest(std::string_view tenant, std::optional<std::string_view> name_space,
+                                      uint64_t sequence_max, size_t limit) const {
+  const Shard& shard = shard_of(tenant);
+  const std::lock_guard lock(shard.mutex);
+  const Tenant* lists = find(shard, tenant);
+  if (lists == nullptr) return {};
+  if (!name_space) return collect_oldest(lists->all, sequence_max, limit);
+  const auto list = lists->namespaces.find(*name_space);
+  if (list == lists->namespaces.end()) return {};
+  return collect_oldest(list->second, sequence_max, limit);
+}
+
+size_t Scopes::count(std::string_view tenant) const {
+  const Shard& shard = shard_of(tenant);
+  const std::lock_guard lock(shard.mutex);
+  const Tenant* lists = find(shard, tenant);
+  return lists == nullptr ? 0 : lists->all.size();
+}
+
+}  // namespace enhanced_gptcache::cache

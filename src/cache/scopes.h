@@ -1,0 +1,67 @@
+#pragma once
+// The entries of each tenant and of each of its namespaces, in order of insertion, so that listing,
+// invalidating and flushing cost in proportion to what they touch and never see another tenant.
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/record.h"
+
+namespace enhanced_gptcache::cache {
+
+/// Thread rule: any thread. Holds no references: a record is removed here before it is retired.
+class Scopes {
+ public:
+  /// True to take this record.
+  using Wanted = std::function<bool(const Record&)>;
+
+  void add(Record& record);
+  void remove(Record& record);
+
+  /// Newest first, those after `cursor` (a record of this tenant; null: from the start), at most `limit`.
+  /// Holds the tenant's lock while `wanted` is asked. Empty when `cursor` left meanwhile.
+  std::vector<RecordPtr> newest(std::string_view tenant, std::optional<std::string_view> name_space,
+                                const Record* cursor, size_t limit, const Wanted& wanted) const;
+  /// The oldest, at most `limit`, of those inserted at or before `sequence_max`.
+  std::vector<RecordPtr> oldest(std::string_view tenant, std::optional<std::string_view> name_space,
+                                uint64_t sequence_max, size_t limit) const;
+  size_t count(std::string_view tenant) const;
+  /// Estimate of the maps; the links are inside the records.
+  size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  template <typename T>
+  using TextMap = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
+  using NamespaceList = IntrusiveList<Record, &Record::in_namespace>;
+  using TenantList = IntrusiveList<Record, &Record::in_tenant>;
+  struct Tenant {
+    TenantList all;
+    TextMap<NamespaceList> namespaces;
+  };
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    TextMap<Tenant> tenants;  // guarded by mutex
+  };
+  static constexpr size_t kShards = 16;
+
+  Shard& shard_of(std::string_view tenant) { return shards_[TextHash()(tenant) % kShards]; }
+  const Shard& shard_of(std::string_view tenant) const { return shards_[TextHash()(tenant) % kShards]; }
+  static const Tenant* find(const Shard& shard, std::string_view tenant);
+  void count_node(std::string_view name, bool added);
+
+  std::array<Shard, kShards> shards_;
+  std::atomic<size_t> bytes_{0};
+};
+
+}  // namespace enhanced_gptcache::cache

@@ -1,0 +1,43 @@
+#pragma once
+// The options in force, swapped as a whole while requests run.
+
+#include <atomic>
+#include <memory>
+
+#include "base/epoch.h"
+#include "enhanced_gptcache/context_filter.h"
+#include "enhanced_gptcache/options.h"
+
+namespace enhanced_gptcache::cache {
+
+/// Thread rule: immutable.
+struct Settings : std::enable_shared_from_this<Settings> {
+  Settings(const Options& given, const Embedder* embedder)
+      : options(given), context_filter(given.context, embedder) {}
+  const Options options;
+  const ContextFilter context_filter;
+};
+
+/// Thread rule: any thread; readers wait for nobody. set() by one thread at a time.
+class SettingsCell {
+ public:
+  ~SettingsCell() { delete holder_.load(std::memory_order_acquire); }
+
+  void set(std::shared_ptr<const Settings> settings) {
+    const auto* fresh = new std::shared_ptr<const Settings>(std::move(settings));
+    const auto* old = holder_.exchange(fresh, std::memory_order_acq_rel);
+    if (old != nullptr) base::epoch_retire(const_cast<std::shared_ptr<const Settings>*>(old));
+  }
+  /// For work that takes longer than a pinned section may.
+  std::shared_ptr<const Settings> get() const {
+    const base::EpochGuard pin;
+    return *holder_.load(std::memory_order_acquire);
+  }
+  /// The caller is pinned for as long as it looks.
+  const Settings& pinned() const { return **holder_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<const std::shared_ptr<const Settings>*> holder_{nullptr};
+};
+
+}  // namespace enhanced_gptcache::cache
