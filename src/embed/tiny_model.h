@@ -116,8 +116,8 @@ inline void write_tiny_model(const TempFolder& folder, const std::string& poolin
   folder.write("config.json", config.dump());
   folder.write("sentence_bert_config.json", R"({"max_seq_length": 32})");
   folder.write("modules.json",
-               R"([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-                   {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])");
+               R"([{"path": "", "type": "sentence_transformers.models.Transformer"},
+                   {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])");
   nlohmann::json pooling_config = {{"word_embedding_dimension", shape.hidden_size}};
   for (const std::string name : {"cls", "mean", "max", "mean_sqrt_len"}) {
     pooling_config["pooling_mode_" + name + (name == "cls" ? "_token" : "_tokens")] = name == pooling;
