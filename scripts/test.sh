@@ -72,9 +72,10 @@ unit_tests() { # PRESET: builds of other presets run the unit tests only; the to
 }
 
 wire_tests() { # PRESET [pytest options]
-  local preset=$1
+  local preset=$1 slowness=1
   shift
-  EGPTC_BINARY="$PWD/build/$preset/enhanced-gptcache" \
+  case "$preset" in asan-ubsan) slowness=3 ;; tsan) slowness=8 ;; esac
+  EGPTC_TEST_SLOWNESS=$slowness EGPTC_BINARY="$PWD/build/$preset/enhanced-gptcache" \
     .venv/bin/python -m pytest -q -p no:cacheprovider --durations=8 "$@" tests/wire
 }
 
