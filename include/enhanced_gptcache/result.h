@@ -56,3 +56,8 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
   if (!EGPTC_TRY_NAME_(__LINE__))                                                                       \
     return ::enhanced_gptcache::fail(std::move(EGPTC_TRY_NAME_(__LINE__)).error());                     \
   var = std::move(*EGPTC_TRY_NAME_(__LINE__))
+
+/// The same for a Result<void>, or when the value is not needed.
+#define EGPTC_TRY_VOID(expr)                                                                           \
+  if (auto egptc_tried = (expr); !egptc_tried)                                                         \
+  return ::enhanced_gptcache::fail(std::move(egptc_tried).error())

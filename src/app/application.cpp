@@ -1,0 +1,259 @@
+#include "app/application.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "admin/admin_api.h"
+#include "app/health_checks.h"
+#include "app/offload.h"
+#include "app/options_from_settings.h"
+#include "app/proxy_metrics.h"
+#include "app/server_metrics.h"
+#include "app/storage_folder.h"
+#include "base/cpu_budget.h"
+#include "base/log.h"
+#include "config/settings_source.h"
+#include "native/native_api.h"
+#include "proxy/proxy.h"
+#include "security/credentials.h"
+#include "security/instance_key.h"
+
+namespace enhanced_gptcache::app {
+namespace {
+
+uint64_t memory_limit(const config::Settings& settings) {
+  return base::memory_limit_bytes(static_cast<uint64_t>(settings.resources.max_memory_mb) << 20U);
+}
+
+/// What must hold before anything is opened.
+Result<void> check_listening(const config::Settings& settings) {
+  if (is_loopback(settings.server.host) || settings.security.insecure_listen) return {};
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("server.host is {} while security is off: anybody who reaches the port could use the cache "
+                  "and its upstream key. Listen on 127.0.0.1, or set security.insecure_listen to true when "
+                  "something in front of it does the authentication",
+                  settings.server.host));
+}
+
+void apply_log_settings(const config::Settings& settings) {
+  base::LogLevel level = base::LogLevel::kInfo;
+  if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
+}
+
+void log_access(const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
+  const auto& notes = exchange.notes;
+  const auto or_dash = [](const std::string& text) {
+    return text.empty() ? std::string_view("-") : std::string_view(text);
+  };
+  base::log_info(
+      "access method={} route={} status={} bytes={} ms={:.2f} cache={} model={} key={} ttft_ms={:.2f} "
+      "tokens_in={} tokens_out={} id={}",
+      exchange.request().method, or_dash(notes.route), status, bytes_out,
+      static_cast<double>(duration_us) / 1000.0, or_dash(notes.cache), or_dash(notes.model),
+      or_dash(notes.key_id), static_cast<double>(notes.ttft_us) / 1000.0, notes.tokens_prompt,
+      notes.tokens_completion, or_dash(notes.request_id));
+}
+
+}  // namespace
+
+/// Members in the order they are made; destruction goes the other way.
+class Application::Impl {
+ public:
+  Impl(config::LoadRequest request, std::shared_ptr<const config::Loaded> loaded)
+      : source(std::move(request), loaded), settings(source.current()) {}
+
+  Result<void> open_storage();
+  Result<void> open_cache();
+  Result<void> open_upstream();
+  Result<void> open_server();
+  void watch_settings();
+  void apply(const config::Change& change);
+  HealthInputsSource health_source();
+  Result<native::Caller> caller_of(const http::Request& request) const;
+
+  config::SettingsSource source;
+  std::shared_ptr<const config::Settings> settings;  ///< as they were at start
+  ServerMetrics metrics;
+  ProxyMetrics proxy_metrics{metrics};
+  ThreadBudget budget;
+  std::unique_ptr<StorageFolder> storage;
+  base::SecretKey instance_key{};
+  std::shared_ptr<const Embedder> embedder;
+  std::unique_ptr<EnhancedCache> cache;
+  std::shared_ptr<http::UpstreamClient> upstream;
+  std::unique_ptr<OffloadPool> admin_pool;
+  std::unique_ptr<OffloadPool> health_pool;
+  std::unique_ptr<proxy::Proxy> proxy;
+  std::unique_ptr<native::NativeApi> native;
+  std::unique_ptr<admin::AdminApi> admin;
+  std::unique_ptr<http::Server> server;
+  std::atomic<bool> ready{false};
+  bool stopped = false;
+};
+
+Result<void> Application::Impl::open_storage() {
+  EGPTC_TRY(storage, StorageFolder::open(settings->storage.path));
+  const std::string& named = settings->security.instance_key_file;
+  EGPTC_TRY(instance_key, security::load_or_create_instance_key(
+                              named.empty() ? security::instance_key_path(storage->path()) : named));
+  return {};
+}
+
+Result<void> Application::Impl::open_cache() {
+  if (settings->embedder.enabled) {
+    EGPTC_TRY(const std::string folder, find_model(*settings));
+    EGPTC_TRY(embedder, Embedder::open(embedder_options(*settings, budget, folder)));
+    base::log_info("model {}: {} dimensions, kernel {}", folder, embedder->dimensions(),
+                   embedder->kernel_name());
+  } else {
+    base::log_warning("embedder.enabled is false: only identical requests are answered from the cache");
+  }
+  Options options = cache_options(*settings);
+  options.key_bytes.assign(instance_key.begin(), instance_key.end());
+  EGPTC_TRY(cache, EnhancedCache::open(options, embedder));
+  metrics.watch_cache(*cache);
+  return {};
+}
+
+Result<void> Application::Impl::open_upstream() {
+  EGPTC_TRY(upstream, http::UpstreamClient::create(upstream_options(*settings)));
+  metrics.watch_upstream(*upstream);
+  return {};
+}
+
+Result<native::Caller> Application::Impl::caller_of(const http::Request& request) const {
+  const security::Carriers carriers = security::carriers_of(request);
+  if (carriers.has_own_key()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "an egptc_ key was sent, but this server runs with security off and knows no such keys");
+  }
+  return native::Caller{carriers.tenant(instance_key), std::string(request.header("x-cache-subject"))};
+}
+
+Result<void> Application::Impl::open_server() {
+  server = std::make_unique<http::Server>(server_options(*settings, budget));
+  admin_pool = std::make_unique<OffloadPool>(1, 64);
+  // Health has a pool of its own: a long flush must not make the node look dead.
+  health_pool = std::make_unique<OffloadPool>(1, 32);
+  const auto limit = [this] { return memory_limit(*source.current()); };
+  metrics.watch_process(limit);
+  proxy_metrics.configure(settings->monitoring.detailed_logging, settings->monitoring.performance_tracking);
+  proxy::ProxyParts parts;
+  parts.cache = cache.get();
+  parts.upstream = upstream;
+  parts.embedder = embedder;
+  parts.instance_key = instance_key;
+  parts.observer = &proxy_metrics;
+  proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
+  native = std::make_unique<native::NativeApi>(
+      native_options(*settings), *cache, [this](const http::Request& request) { return caller_of(request); },
+      [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics);
+  admin::AdminHooks hooks;
+  hooks.health = health_inputs(health_source());
+  hooks.ready = [this] { return ready.load(); };
+  hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
+  hooks.stats_json = [this] { return stats_json(cache->stats(), server->stats()); };
+  hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
+  admin->register_routes(*server);
+  native->register_routes(*server);
+  proxy->register_routes(*server);
+  server->on_error([](int status, const std::string& message, std::string_view) {
+    return proxy::openai_error(status, message);
+  });
+  server->on_access(
+      [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
+        metrics.on_access(exchange, status);
+        if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
+      });
+  EGPTC_TRY_VOID(server->start());
+  metrics.watch_server(*server);
+  return {};
+}
+
+HealthInputsSource Application::Impl::health_source() {
+  HealthInputsSource from;
+  from.cache = cache.get();
+  from.embedder = embedder.get();
+  from.source = &source;
+  from.metrics = &metrics;
+  from.storage_path = storage->path();
+  from.budget = budget;
+  return from;
+}
+
+void Application::Impl::apply(const config::Change& change) {
+  const config::Settings& now = *change.after;
+  apply_log_settings(now);
+  Options options = cache_options(now);
+  options.key_bytes.assign(instance_key.begin(), instance_key.end());
+  if (auto done = cache->set_options(options); !done)
+    base::log_error("settings: cache: {}", done.error().message);
+  if (auto done = upstream->set_options(upstream_options(now)); !done) {
+    base::log_error("settings: upstream: {}", done.error().message);
+  }
+  proxy->set_options(proxy_options(now));
+  proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
+  native->set_options(native_options(now));
+}
+
+void Application::Impl::watch_settings() {
+  source.subscribe([this](const config::Change& change) { apply(change); });
+  metrics.watch_reloads(source);
+  if (auto watching = source.watch(); !watching) {
+    base::log_warning("settings files are not watched ({}); SIGHUP and /admin/reload still work",
+                      watching.error().message);
+  }
+}
+
+Application::Application(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Application::~Application() { stop(); }
+
+Result<std::unique_ptr<Application>> Application::start(config::LoadRequest request,
+                                                        std::shared_ptr<const config::Loaded> loaded) {
+  auto impl = std::make_unique<Impl>(std::move(request), std::move(loaded));
+  const config::Settings& settings = *impl->settings;
+  apply_log_settings(settings);
+  if (!settings.monitoring.log_file.empty()) base::add_log_file(settings.monitoring.log_file);
+  EGPTC_TRY_VOID(check_listening(settings));
+  if (!is_loopback(settings.server.host)) {
+    base::log_warning(
+        "security.insecure_listen: every host that reaches {}:{} may use this cache and its upstream key",
+        settings.server.host, settings.server.port);
+  }
+  impl->budget =
+      split_threads(settings, base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores)));
+  EGPTC_TRY_VOID(impl->open_storage());
+  EGPTC_TRY_VOID(impl->open_cache());
+  EGPTC_TRY_VOID(impl->open_upstream());
+  EGPTC_TRY_VOID(impl->open_server());
+  impl->watch_settings();
+  impl->ready = true;
+  base::log_info("enhanced-gptcache {} listens on {}:{} ({} server, {} embedding threads)", EGPTC_VERSION,
+                 settings.server.host, impl->server->port(), impl->budget.server_threads,
+                 impl->budget.embed_threads);
+  return std::unique_ptr<Application>(new Application(std::move(impl)));
+}
+
+uint16_t Application::port() const { return impl_->server->port(); }
+
+void Application::reload() {
+  const auto change = impl_->source.reload();
+  if (!change)
+    base::log_error("settings: the new ones are refused, the old ones stay: {}", change.error().message);
+}
+
+void Application::stop() {
+  if (impl_->stopped) return;
+  impl_->stopped = true;
+  impl_->ready = false;
+  impl_->source.stop_watching();
+  impl_->server->drain(static_cast<int64_t>(impl_->source.current()->server.drain_timeout_seconds * 1000));
+  base::log_info("stopped");
+}
+
+}  // namespace enhanced_gptcache::app

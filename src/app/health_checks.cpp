@@ -1,0 +1,138 @@
+#include "app/health_checks.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+
+namespace enhanced_gptcache::app {
+namespace {
+
+using admin::ComponentState;
+using admin::HealthStatus;
+
+/// Below this the storage folder is about to fail.
+constexpr uint64_t kFreeBytesMin = uint64_t{64} << 20U;
+
+/// One uncounted lookup in a tenant that no credential can name (tenants are hashes or "anonymous").
+Result<double> probe(EnhancedCache& cache, bool semantic) {
+  Prompt prompt = make_prompt("health check probe");
+  prompt.tenant = "health:probe";
+  LookupOptions options;
+  options.counted = false;
+  options.semantic = semantic;
+  const int64_t started_us = base::system_clock().mono_us();
+  EGPTC_TRY(const Lookup found, cache.lookup(prompt, options));
+  if (found.entry != nullptr)
+    return fail(ErrorCode::kInternal, "the probe was answered though nothing was stored for it");
+  return static_cast<double>(base::system_clock().mono_us() - started_us) / 1000.0;
+}
+
+ComponentState storage_state(const std::string& path) {
+  if (::access(path.c_str(), W_OK | X_OK) != 0) {
+    return {HealthStatus::kWarning, true, fmt::format("{} is not writable: {}", path, std::strerror(errno))};
+  }
+  std::error_code error;
+  const auto space = std::filesystem::space(path, error);
+  if (!error && space.available < kFreeBytesMin) {
+    return {HealthStatus::kWarning, true,
+            fmt::format("{} has only {} MB free", path, space.available >> 20U)};
+  }
+  return {};
+}
+
+ComponentState embedder_state(const Embedder* embedder) {
+  if (embedder == nullptr) return {HealthStatus::kHealthy, false, "embedder.enabled is false"};
+  const auto probe = embedder->embed("health check probe");
+  if (!probe) return {HealthStatus::kUnhealthy, true, probe.error().message};
+  return {HealthStatus::kHealthy, true, fmt::format("kernel {}", embedder->kernel_name())};
+}
+
+ComponentState pca_state(const EnhancedCache& cache, bool enabled) {
+  return {HealthStatus::kHealthy, enabled, cache.stats().pca_active ? "active" : "not active yet"};
+}
+
+admin::ConfigurationState configuration_state(const config::SettingsSource& source) {
+  const config::ReloadStatus status = source.status();
+  admin::ConfigurationState state;
+  for (const config::Problem& problem : status.errors) {
+    state.last_error += (state.last_error.empty() ? "" : "; ") + problem.text();
+  }
+  if (!status.valid && state.last_error.empty()) state.last_error = "the newest settings file is invalid";
+  return state;
+}
+
+}  // namespace
+
+admin::HealthInputs health_inputs(const HealthInputsSource& from) {
+  admin::HealthInputs inputs;
+  inputs.probe_ms = [from] { return probe(*from.cache, from.embedder != nullptr); };
+  inputs.memory_percent = [from] { return from.metrics->process().memory_percent; };
+  inputs.configuration = [from] { return configuration_state(*from.source); };
+  inputs.components = {
+      {"pca_wrapper", [from] { return pca_state(*from.cache, from.source->current()->pca.enabled); }},
+      {"tau_manager",
+       [from] {
+         return ComponentState{HealthStatus::kHealthy, from.source->current()->federated.enabled,
+                               fmt::format("global tau {:.4f}", from.cache->stats().global_tau)};
+       }},
+      {"context_filter",
+       [from] {
+         return ComponentState{HealthStatus::kHealthy, from.source->current()->context.enabled, ""};
+       }},
+      {"embedder", [from] { return embedder_state(from.embedder); }},
+      {"storage", [from] { return storage_state(from.storage_path); }}};
+  inputs.budget_json = [from] {
+    const metrics::ProcessUsage usage = from.metrics->process();
+    return nlohmann::json{{"cores", from.budget.cores},
+                          {"server_threads", from.budget.server_threads},
+                          {"embed_threads", from.embedder == nullptr ? 0 : from.budget.embed_threads},
+                          {"memory_limit_mb", usage.memory_limit_bytes >> 20U},
+                          {"resident_mb", usage.resident_bytes >> 20U}}
+        .dump();
+  };
+  return inputs;
+}
+
+std::string stats_json(const CacheStats& cache, const http::ServerStats& server) {
+  using nlohmann::ordered_json;
+  ordered_json misses;
+  for (size_t i = 0; i < std::size(cache.misses_by_reason); ++i) {
+    misses[std::string(to_string(static_cast<MissReason>(i)))] = cache.misses_by_reason[i];
+  }
+  const ordered_json out = {{"cache",
+                             {{"entries", cache.entries},
+                              {"semantic_entries", cache.semantic_entries},
+                              {"partitions", cache.partitions},
+                              {"bytes", cache.bytes},
+                              {"exact_hits", cache.exact_hits},
+                              {"exact_misses", cache.exact_misses},
+                              {"semantic_hits", cache.semantic_hits},
+                              {"semantic_misses", cache.semantic_misses},
+                              {"misses_by_reason", misses},
+                              {"stores", cache.stores},
+                              {"store_refused", cache.store_refused},
+                              {"evictions_size", cache.evictions_size},
+                              {"evictions_expired", cache.evictions_expired},
+                              {"removals", cache.removals},
+                              {"flights_joined", cache.flights_joined},
+                              {"embed_failures", cache.embed_failures},
+                              {"pca_active", cache.pca_active},
+                              {"global_tau", cache.global_tau}}},
+                            {"server",
+                             {{"connections", server.connections},
+                              {"connections_total", server.connections_total},
+                              {"connections_refused", server.connections_refused},
+                              {"requests", server.requests},
+                              {"in_flight", server.in_flight},
+                              {"bad_requests", server.bad_requests},
+                              {"timeouts", server.timeouts}}}};
+  return out.dump(2) + "\n";
+}
+
+}  // namespace enhanced_gptcache::app

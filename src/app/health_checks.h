@@ -1,0 +1,29 @@
+#pragma once
+// The inputs of /health, made from the parts of a running server.
+
+#include <string>
+
+#include "admin/health.h"
+#include "app/options_from_settings.h"
+#include "app/server_metrics.h"
+#include "config/settings_source.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+
+namespace enhanced_gptcache::app {
+
+/// Everything outlives the checks. `embedder` null: switched off.
+struct HealthInputsSource {
+  EnhancedCache* cache = nullptr;
+  const Embedder* embedder = nullptr;
+  config::SettingsSource* source = nullptr;
+  const ServerMetrics* metrics = nullptr;
+  std::string storage_path;
+  ThreadBudget budget;
+};
+
+admin::HealthInputs health_inputs(const HealthInputsSource& from);
+
+/// The body of /admin/stats.
+std::string stats_json(const CacheStats& cache, const http::ServerStats& server);
+
+}  // namespace enhanced_gptcache::app

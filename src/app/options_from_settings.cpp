@@ -1,0 +1,163 @@
+#include "app/options_from_settings.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace enhanced_gptcache::app {
+namespace {
+
+int64_t to_ms(double seconds) { return static_cast<int64_t>(seconds * 1000.0); }
+
+http::UpstreamTarget target(const config::RouteTarget& from, std::string name) {
+  return {std::move(name), from.base_url, from.api_key};
+}
+
+}  // namespace
+
+ThreadBudget split_threads(const config::Settings& settings, size_t cores) {
+  ThreadBudget budget;
+  budget.cores = std::max<size_t>(1, cores);
+  const auto chosen = [](int64_t setting, size_t otherwise) {
+    return setting > 0 ? static_cast<size_t>(setting) : otherwise;
+  };
+  // A semantic hit costs far more in the encoder than in the server, so the encoder gets the odd core.
+  const size_t server = std::max<size_t>(1, budget.cores / 2);
+  budget.server_threads = chosen(settings.server.threads, server);
+  budget.embed_threads = chosen(settings.embedder.threads, std::max<size_t>(1, budget.cores - server));
+  return budget;
+}
+
+Options cache_options(const config::Settings& settings) {
+  const auto& cache = settings.cache;
+  Options options;
+  options.similarity_threshold = cache.similarity_threshold;
+  options.bytes_max = static_cast<size_t>(cache.size_mb) << 20U;
+  options.entry_bytes_max = static_cast<size_t>(cache.entry_kb_max) << 10U;
+  options.partitions_max = static_cast<size_t>(cache.partitions_max);
+  options.decision = cache.decision == "static" ? DecisionPolicy::kStatic : DecisionPolicy::kAdaptive;
+  options.mode = cache.mode == "shadow" ? CacheMode::kShadow : CacheMode::kServe;
+  options.serve_percent = cache.serve_percent;
+  options.ttl_ms = cache.ttl_seconds * 1000;
+  options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
+  options.unknown_token_share_max = cache.unknown_token_percent_max / 100.0;
+  options.candidates = static_cast<size_t>(cache.candidates);
+  options.context = {settings.context.enabled, settings.context.divergence_threshold,
+                     static_cast<size_t>(settings.context.window_size)};
+  options.pca.enabled = settings.pca.enabled;
+  options.pca.target_dimensions = static_cast<size_t>(settings.pca.target_dimensions);
+  options.pca.training_samples = static_cast<size_t>(settings.pca.training_samples);
+  options.pca.compression_threshold = static_cast<size_t>(settings.pca.compression_threshold);
+  options.pca.model_path =
+      settings.pca.model_path.empty() ? settings.storage.path + "/pca_model.bin" : settings.pca.model_path;
+  options.tau.enabled = settings.federated.enabled;
+  options.tau.initial_tau = settings.federated.initial_tau;
+  options.tau.learning_rate = settings.federated.learning_rate;
+  options.tau.num_users = static_cast<size_t>(settings.federated.num_users);
+  options.tau.aggregation_frequency = static_cast<size_t>(settings.federated.aggregation_frequency);
+  options.tau.tau_min = cache.similarity_threshold;
+  options.tau.target_error_rate = cache.target_error_rate;
+  return options;
+}
+
+http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget) {
+  const auto& server = settings.server;
+  http::ServerOptions options;
+  options.host = server.host;
+  options.port = static_cast<uint16_t>(server.port);
+  options.threads = budget.server_threads;
+  options.connections_max = static_cast<size_t>(server.max_connections);
+  options.header_bytes_max = static_cast<size_t>(server.header_kb_max) << 10U;
+  options.body_bytes_max = static_cast<size_t>(server.body_mb_max) << 20U;
+  options.header_timeout_ms = to_ms(server.header_timeout_seconds);
+  options.body_timeout_ms = to_ms(server.body_timeout_seconds);
+  options.idle_timeout_ms = to_ms(server.idle_timeout_seconds);
+  options.write_timeout_ms = to_ms(server.write_timeout_seconds);
+  return options;
+}
+
+http::UpstreamOptions upstream_options(const config::Settings& settings) {
+  const auto& upstream = settings.upstream;
+  http::UpstreamOptions options;
+  options.default_target = {"default", upstream.base_url, upstream.api_key};
+  for (const config::Route& route : upstream.routes) {
+    http::UpstreamRoute made{route.model, target(route.target, route.model), {}};
+    for (size_t i = 0; i < route.fallbacks.size(); ++i) {
+      made.fallbacks.push_back(target(route.fallbacks[i], fmt::format("{}#fallback{}", route.model, i + 1)));
+    }
+    options.routes.push_back(std::move(made));
+  }
+  options.connect_timeout_ms = to_ms(settings.resources.request_timeout_seconds);
+  options.first_byte_timeout_ms = to_ms(upstream.first_byte_timeout_seconds);
+  options.idle_timeout_ms = to_ms(upstream.idle_timeout_seconds);
+  options.idle_connections_max = static_cast<size_t>(settings.resources.connection_pool_size);
+  options.retries_max = static_cast<int>(upstream.retries_max);
+  options.breaker_failures = static_cast<size_t>(upstream.breaker_failures);
+  options.breaker_open_ms = to_ms(upstream.breaker_open_seconds);
+  options.https_proxy = upstream.https_proxy;
+  options.no_proxy = fmt::format("{}", fmt::join(upstream.no_proxy, ","));
+  options.ca_file = upstream.ca_file;
+  return options;
+}
+
+native::NativeOptions native_options(const config::Settings& settings) {
+  native::NativeOptions options;
+  options.request_timeout_ms = to_ms(settings.resources.request_timeout_seconds);
+  return options;
+}
+
+proxy::ProxyOptions proxy_options(const config::Settings& settings) {
+  const std::string& model = settings.context.embedding_model;
+  proxy::ProxyOptions options;
+  options.temperature_max = settings.cache.temperature_max;
+  options.honour_cache_control = settings.cache.honour_cache_control;
+  options.debug_headers = settings.monitoring.debug_mode;
+  options.learn = settings.cache.learn;
+  options.learn_bytes_max = static_cast<size_t>(settings.cache.entry_kb_max) << 10U;
+  options.mask_system = settings.partition.system == "template";
+  options.user_scoped = settings.partition.user_scope;
+  options.single_flight_finish = settings.cache.single_flight_finish;
+  options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
+  options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
+  options.embedding_model = model.substr(model.rfind('/') + 1);
+  return options;
+}
+
+EmbedderOptions embedder_options(const config::Settings& settings, const ThreadBudget& budget,
+                                 const std::string& model_dir) {
+  EmbedderOptions options;
+  options.model_dir = model_dir;
+  options.precision = settings.embedder.precision;
+  options.kernel = settings.embedder.kernel;
+  options.threads = budget.embed_threads;
+  options.queue_max = static_cast<size_t>(settings.embedder.queue_max);
+  return options;
+}
+
+std::vector<std::string> model_folders(const config::Settings& settings) {
+  if (!settings.embedder.model_dir.empty()) return {settings.embedder.model_dir};
+  const std::string& model = settings.context.embedding_model;
+  const std::string name = model.substr(model.rfind('/') + 1);
+  return {"./models/" + name, "/app/models/" + name, "/usr/share/enhanced-gptcache/models/" + name};
+}
+
+Result<std::string> find_model(const config::Settings& settings) {
+  const std::vector<std::string> folders = model_folders(settings);
+  std::error_code error;
+  for (const std::string& folder : folders) {
+    if (std::filesystem::is_directory(folder, error)) return folder;
+  }
+  return fail(
+      ErrorCode::kNotFound,
+      fmt::format("the embedding model was not found in {}; fetch it with scripts/fetch_model.sh, name a "
+                  "folder with embedder.model_dir, or set embedder.enabled to false for the exact layer only",
+                  fmt::join(folders, ", ")));
+}
+
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "::1" || host == "[::1]" || host == "localhost";
+}
+
+}  // namespace enhanced_gptcache::app

@@ -1,0 +1,40 @@
+#pragma once
+// The proxy's reports as metrics: outcomes, learning, tokens saved and spent, stage latencies, and
+// with monitoring.detailed_logging one line per decision.
+
+#include <atomic>
+
+#include "app/server_metrics.h"
+#include "proxy/observer.h"
+
+namespace enhanced_gptcache::app {
+
+/// Thread rule: any thread. `server` outlives it.
+class ProxyMetrics final : public proxy::ProxyObserver {
+ public:
+  explicit ProxyMetrics(ServerMetrics& server);
+
+  /// monitoring.detailed_logging and monitoring.performance_tracking.
+  void configure(bool detailed_logging, bool performance_tracking);
+
+  void on_request(const proxy::RequestRecord& record) override;
+  void on_lookup(const Lookup& lookup) override;
+  void on_stage(proxy::Stage stage, int64_t duration_us) override;
+  void on_upstream_error(std::string_view label) override;
+  void on_cache_error(proxy::Stage stage, ErrorCode code) override;
+  void on_learn(std::string_view result) override;
+
+ private:
+  ServerMetrics& server_;
+  std::atomic<bool> detailed_logging_{false};
+  std::atomic<bool> performance_tracking_{true};
+  metrics::Family<metrics::Counter>& learned_;
+  metrics::Family<metrics::Counter>& fail_open_;
+  metrics::Family<metrics::Histogram>& stage_time_;
+  metrics::Family<metrics::Histogram>& first_token_;
+  metrics::Counter& joined_;
+  metrics::Counter& tokens_saved_;
+  metrics::Counter& tokens_spent_;
+};
+
+}  // namespace enhanced_gptcache::app

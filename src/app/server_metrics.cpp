@@ -1,0 +1,231 @@
+#include "app/server_metrics.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error_table.h"
+
+namespace enhanced_gptcache::app {
+namespace {
+
+using metrics::FamilyOptions;
+using metrics::Kind;
+using metrics::Sample;
+
+std::vector<double> similarity_bounds() {
+  return {0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95, 0.975, 0.99, 1.0};
+}
+
+FamilyOptions family(std::string name, std::string help, std::vector<std::string> labels = {}) {
+  return {std::move(name), std::move(help), std::move(labels), 200};
+}
+
+double as_double(uint64_t value) { return static_cast<double>(value); }
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  static constexpr std::string_view kNames[] = {"hit", "miss", "bypass", "refresh"};
+  return kNames[static_cast<int>(outcome)];
+}
+
+ServerMetrics::ServerMetrics()
+    : requests_(registry_.counters(family("requests_total", "Finished HTTP requests.", {"route", "status"}))),
+      cache_requests_(registry_.counters(family(
+          "cache_requests_total", "Requests the cache was asked for, one outcome each.", {"outcome"}))),
+      errors_(registry_.counters(family("errors_total", "Failures, by kind.", {"kind"}))),
+      response_time_(
+          registry_.histograms(family("response_time",
+                                      "Time to the answer of cache requests in milliseconds (on a miss the "
+                                      "upstream's time is in it).",
+                                      {"layer", "outcome"}),
+                               metrics::latency_bounds_ms())),
+      similarity_(registry_.histograms(
+          family("cache_similarity", "Similarity of the best candidate of semantic decisions.", {"outcome"}),
+          similarity_bounds())) {
+  // Series that alerts and dashboards divide by exist from the first scrape on.
+  for (const char* outcome : {"hit", "miss", "bypass", "refresh"}) cache_requests_.with({outcome}).add(0);
+  for (const char* kind : {"upstream", "overloaded", "internal"}) errors_.with({kind}).add(0);
+  registry_.gauges(family("deployment_info", "Always 1; the labels say what runs.", {"version"}))
+      .with({EGPTC_VERSION})
+      .set(1);
+}
+
+void ServerMetrics::on_access(const http::Exchange& exchange, int status) {
+  const std::string& route = exchange.notes.route;
+  requests_
+      .with({route.empty() ? std::string_view("other") : std::string_view(route), std::to_string(status)})
+      .add();
+}
+
+void ServerMetrics::on_cache_request(Outcome outcome, std::string_view layer, double latency_ms) {
+  cache_requests_.with({to_string(outcome)}).add();
+  response_time_.with({layer.empty() ? "none" : layer, to_string(outcome)}).record(latency_ms);
+  recent_.record(latency_ms);
+}
+
+void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
+  const bool hit = lookup.entry != nullptr;
+  on_cache_request(hit ? Outcome::kHit : Outcome::kMiss,
+                   hit ? enhanced_gptcache::to_string(lookup.layer) : "", latency_ms);
+  on_similarity(lookup);
+}
+
+void ServerMetrics::on_similarity(const Lookup& lookup) {
+  const bool hit = lookup.entry != nullptr;
+  if (hit && lookup.layer == Layer::kSemantic) similarity_.with({"hit"}).record(lookup.similarity);
+  if (!hit && lookup.nearest) similarity_.with({"miss"}).record(lookup.nearest->similarity);
+}
+
+void ServerMetrics::on_error(ErrorCode code) { errors_.with({base::error_row(code).label}).add(); }
+
+void ServerMetrics::watch_cache(const EnhancedCache& cache) {
+  const auto by_layer = [this, &cache](const char* name, const char* help, auto exact, auto semantic) {
+    registry_.collector(family(name, help, {"layer"}), Kind::kCounter, [&cache, exact, semantic] {
+      const CacheStats stats = cache.stats();
+      return std::vector<Sample>{{{"exact"}, as_double(stats.*exact)},
+                                 {{"semantic"}, as_double(stats.*semantic)}};
+    });
+  };
+  by_layer("cache_hits_total", "Hits, by layer.", &CacheStats::exact_hits, &CacheStats::semantic_hits);
+  by_layer("cache_misses_total", "Attempts of a layer that found nothing to serve.",
+           &CacheStats::exact_misses, &CacheStats::semantic_misses);
+  const auto one = [this, &cache](const char* name, const char* help, Kind kind, auto field) {
+    registry_.collector(family(name, help), kind, [&cache, field] {
+      return std::vector<Sample>{{{}, as_double(cache.stats().*field)}};
+    });
+  };
+  one("cache_entries", "Entries held.", Kind::kGauge, &CacheStats::entries);
+  one("cache_semantic_entries", "Entries the semantic layer can find.", Kind::kGauge,
+      &CacheStats::semantic_entries);
+  one("cache_partitions", "Partitions held.", Kind::kGauge, &CacheStats::partitions);
+  one("cache_bytes", "Bytes the cache holds.", Kind::kGauge, &CacheStats::bytes);
+  one("cache_stores_total", "Entries stored.", Kind::kCounter, &CacheStats::stores);
+  one("cache_store_refused_total", "Entries refused by admission or size.", Kind::kCounter,
+      &CacheStats::store_refused);
+  one("cache_removals_total", "Entries removed by request.", Kind::kCounter, &CacheStats::removals);
+  one("cache_flights_joined_total", "Callers that shared another's computation.", Kind::kCounter,
+      &CacheStats::flights_joined);
+  one("embed_failures_total", "Texts that could not be embedded.", Kind::kCounter,
+      &CacheStats::embed_failures);
+  registry_.collector(family("cache_evictions_total", "Entries evicted, by cause.", {"cause"}),
+                      Kind::kCounter, [&cache] {
+                        const CacheStats stats = cache.stats();
+                        return std::vector<Sample>{{{"size"}, as_double(stats.evictions_size)},
+                                                   {{"expired"}, as_double(stats.evictions_expired)}};
+                      });
+  registry_.collector(
+      family("cache_decisions_total", "Semantic misses, by reason.", {"reason"}), Kind::kCounter, [&cache] {
+        const CacheStats stats = cache.stats();
+        std::vector<Sample> samples;
+        for (size_t i = 0; i < std::size(stats.misses_by_reason); ++i) {
+          samples.push_back({{std::string(enhanced_gptcache::to_string(static_cast<MissReason>(i)))},
+                             as_double(stats.misses_by_reason[i])});
+        }
+        return samples;
+      });
+  registry_.collector(family("tau_global", "Similarity threshold new users start from."), Kind::kGauge,
+                      [&cache] {
+                        return std::vector<Sample>{{{}, cache.stats().global_tau}};
+                      });
+}
+
+void ServerMetrics::watch_upstream(const http::UpstreamClient& upstream) {
+  const auto each = [this, &upstream](const char* name, const char* help, Kind kind, auto value) {
+    registry_.collector(family(name, help, {"upstream"}), kind, [&upstream, value] {
+      std::vector<Sample> samples;
+      for (const auto& [target, stats] : upstream.stats())
+        samples.push_back({{target}, static_cast<double>(stats.*value)});
+      return samples;
+    });
+  };
+  each("upstream_requests_total", "Requests sent upstream.", Kind::kCounter, &http::UpstreamStats::requests);
+  each("upstream_errors_total", "Upstream requests that failed before an answer.", Kind::kCounter,
+       &http::UpstreamStats::errors);
+  each("upstream_retries_total", "Further attempts.", Kind::kCounter, &http::UpstreamStats::retries);
+  each("upstream_timeouts_total", "Upstream requests that ran out of time.", Kind::kCounter,
+       &http::UpstreamStats::timeouts);
+  each("upstream_connections_opened_total", "Connections opened.", Kind::kCounter,
+       &http::UpstreamStats::connections_opened);
+  each("upstream_connections_reused_total", "Requests on a kept-alive connection.", Kind::kCounter,
+       &http::UpstreamStats::connections_reused);
+  each("upstream_breaker_state", "0 closed, 1 half-open, 2 open.", Kind::kGauge,
+       &http::UpstreamStats::breaker_state);
+}
+
+void ServerMetrics::watch_server(const http::Server& server) {
+  const auto one = [this, &server](const char* name, const char* help, Kind kind, auto field) {
+    registry_.collector(family(name, help), kind, [&server, field] {
+      return std::vector<Sample>{{{}, as_double(server.stats().*field)}};
+    });
+  };
+  one("http_connections", "Open client connections.", Kind::kGauge, &http::ServerStats::connections);
+  one("http_connections_total", "Client connections accepted.", Kind::kCounter,
+      &http::ServerStats::connections_total);
+  one("http_connections_refused_total", "Client connections over the limit.", Kind::kCounter,
+      &http::ServerStats::connections_refused);
+  one("http_requests_in_flight", "Requests being answered.", Kind::kGauge, &http::ServerStats::in_flight);
+  one("http_bad_requests_total", "Requests that were no proper HTTP.", Kind::kCounter,
+      &http::ServerStats::bad_requests);
+  one("http_timeouts_total", "Connections closed for being slow.", Kind::kCounter,
+      &http::ServerStats::timeouts);
+}
+
+void ServerMetrics::watch_reloads(const config::SettingsSource& source) {
+  registry_.collector(family("config_reload_total", "Reloads of the settings, by result.", {"result"}),
+                      Kind::kCounter, [&source] {
+                        const config::ReloadStatus status = source.status();
+                        return std::vector<Sample>{{{"applied"}, as_double(status.applied)},
+                                                   {{"unchanged"}, as_double(status.unchanged)},
+                                                   {{"rejected"}, as_double(status.rejected)}};
+                      });
+}
+
+void ServerMetrics::watch_process(std::function<uint64_t()> memory_limit_bytes) {
+  memory_limit_bytes_ = std::move(memory_limit_bytes);
+  const auto one = [this](const char* name, const char* help, Kind kind, auto field) {
+    registry_.collector(family(name, help), kind, [this, field] {
+      return std::vector<Sample>{{{}, static_cast<double>(process().*field)}};
+    });
+  };
+  one("memory_usage_percent", "Resident memory of its limit.", Kind::kGauge,
+      &metrics::ProcessUsage::memory_percent);
+  one("cpu_usage_percent", "Processor use since the last scrape, of one core.", Kind::kGauge,
+      &metrics::ProcessUsage::cpu_percent);
+  one("process_resident_memory_bytes", "Resident memory.", Kind::kGauge,
+      &metrics::ProcessUsage::resident_bytes);
+  one("process_cpu_seconds_total", "Processor time used.", Kind::kCounter,
+      &metrics::ProcessUsage::cpu_seconds);
+  one("process_open_fds", "Open file descriptors.", Kind::kGauge, &metrics::ProcessUsage::open_files);
+  one("uptime_seconds", "Seconds since the start.", Kind::kGauge, &metrics::ProcessUsage::uptime_seconds);
+}
+
+std::string summary_json(const ServerMetrics& metrics, const CacheStats& stats) {
+  using nlohmann::ordered_json;
+  const auto layer = [](uint64_t hits, uint64_t misses) {
+    const uint64_t attempts = hits + misses;
+    const double rate = attempts == 0 ? 0.0 : as_double(hits) / as_double(attempts);
+    return ordered_json{{"hits", hits}, {"misses", misses}, {"hit_rate", rate}};
+  };
+  const metrics::TimesSummary times = metrics.recent_times();
+  const metrics::ProcessUsage usage = metrics.process();
+  const ordered_json out = {{"response_times",
+                             {{"count", times.count},
+                              {"mean", times.mean},
+                              {"p50", times.p50},
+                              {"p95", times.p95},
+                              {"p99", times.p99},
+                              {"min", times.min},
+                              {"max", times.max}}},
+                            {"cache_performance",
+                             {{"exact", layer(stats.exact_hits, stats.exact_misses)},
+                              {"semantic", layer(stats.semantic_hits, stats.semantic_misses)}}},
+                            {"system_metrics",
+                             {{"cpu_percent", usage.cpu_percent},
+                              {"memory_percent", usage.memory_percent},
+                              {"uptime_seconds", usage.uptime_seconds}}}};
+  return out.dump(2) + "\n";
+}
+
+}  // namespace enhanced_gptcache::app

@@ -1,0 +1,66 @@
+#pragma once
+// The server's metrics: every name operators know, fed by the access hook, the observers of proxy
+// and native API, and by stats() of the components at scrape time.
+
+#include <functional>
+#include <string>
+
+#include "config/settings_source.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "http/server.h"
+#include "http/upstream.h"
+#include "metrics/process.h"
+#include "metrics/recent_times.h"
+#include "metrics/registry.h"
+#include "native/native_api.h"
+
+namespace enhanced_gptcache::app {
+
+/// How a request ended, for cache_requests_total and response_time.
+enum class Outcome { kHit, kMiss, kBypass, kRefresh };
+std::string_view to_string(Outcome outcome);
+
+/// Thread rule: any thread after the constructor. Outlives everything that reports to it.
+class ServerMetrics final : public native::NativeObserver {
+ public:
+  ServerMetrics();
+
+  metrics::Registry& registry() { return registry_; }
+  /// One finished request of any route (the server's access hook).
+  void on_access(const http::Exchange& exchange, int status);
+  /// One cache request: proxied or native. `layer` is empty unless it was a hit.
+  void on_cache_request(Outcome outcome, std::string_view layer, double latency_ms);
+  /// Similarity of the best candidate of one decision.
+  void on_similarity(const Lookup& lookup);
+  void on_error(std::string_view kind) { errors_.with({kind}).add(); }
+
+  // native::NativeObserver
+  void on_lookup(const Lookup& lookup, double latency_ms) override;
+  void on_error(ErrorCode code) override;
+
+  /// Values other components keep. Each is asked at scrape time.
+  void watch_cache(const EnhancedCache& cache);
+  void watch_upstream(const http::UpstreamClient& upstream);
+  void watch_server(const http::Server& server);
+  void watch_reloads(const config::SettingsSource& source);
+  void watch_process(std::function<uint64_t()> memory_limit_bytes);
+
+  metrics::ProcessUsage process() const { return sampler_.sample(memory_limit_bytes_()); }
+  metrics::TimesSummary recent_times() const { return recent_.summary(); }
+
+ private:
+  metrics::Registry registry_;
+  metrics::RecentTimes recent_;
+  mutable metrics::ProcessSampler sampler_;
+  std::function<uint64_t()> memory_limit_bytes_ = [] { return uint64_t{0}; };
+  metrics::Family<metrics::Counter>& requests_;
+  metrics::Family<metrics::Counter>& cache_requests_;
+  metrics::Family<metrics::Counter>& errors_;
+  metrics::Family<metrics::Histogram>& response_time_;
+  metrics::Family<metrics::Histogram>& similarity_;
+};
+
+/// The JSON form of /metrics: response_times, cache_performance, system_metrics.
+std::string summary_json(const ServerMetrics& metrics, const CacheStats& stats);
+
+}  // namespace enhanced_gptcache::app

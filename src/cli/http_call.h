@@ -1,0 +1,27 @@
+#pragma once
+// One blocking HTTP call of the command line to a running server.
+
+#include <string>
+#include <vector>
+
+#include "enhanced_gptcache/result.h"
+#include "http/exchange.h"
+
+namespace enhanced_gptcache::cli {
+
+struct HttpAnswer {
+  int status = 0;
+  std::string body;
+};
+
+/// kUnavailable: nobody answers there, with the reason. Never retries; 30 s at most for the first byte.
+Result<HttpAnswer> http_call(const std::string& base_url, const std::string& method, const std::string& path,
+                             std::string body, http::Headers headers = {});
+
+/// The `message` of an error body, or the body itself.
+std::string error_text(const HttpAnswer& answer);
+/// "Authorization: Bearer <value of the environment variable>"; empty without a name. kInvalidArgument: it is
+/// not set.
+Result<http::Headers> credential_from(const std::string& variable);
+
+}  // namespace enhanced_gptcache::cli
