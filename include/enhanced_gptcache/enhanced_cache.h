@@ -33,11 +33,13 @@ struct Prompt {
   std::string dialect = "chat";    ///< "chat", "completions", "responses", "messages"
   std::string canonical;           ///< canonical JSON of every keyed field but the model (exact key)
   std::string system;              ///< system prompt, all of it (partition)
-  std::string shape = "{}";        ///< canonical JSON of the keyed fields that change the answer's form (partition)
+  /// Canonical JSON of the keyed fields that change the answer's form (partition).
+  std::string shape = "{}";
   std::string query;               ///< newest user text (embedded)
   std::vector<Turn> context;       ///< turns before it, oldest first, without system messages
   bool user_scoped = false;        ///< also partition by `user`
-  std::string ineligible;          ///< non-empty: why the semantic layer must not see it ("image", "tool_result", ...)
+  /// Non-empty: why the semantic layer must not see it ("image", "tool_result", ...).
+  std::string ineligible;
 };
 
 /// The chat request with these messages and nothing else: what the native API and the library use.
@@ -86,7 +88,8 @@ class Entry {
 using EntryPtr = std::shared_ptr<const Entry>;
 
 struct LookupOptions {
-  std::optional<double> threshold;   ///< raises the similarity floor; a lower value than the policy's changes nothing
+  /// Raises the similarity floor; a lower value than the policy's changes nothing.
+  std::optional<double> threshold;
   bool exact = true;                 ///< ask the exact layer
   bool semantic = true;              ///< ask the semantic layer
   std::optional<int64_t> age_max_ms; ///< older entries do not count
@@ -95,7 +98,8 @@ struct LookupOptions {
 
 struct Nearest {
   double similarity = 0;
-  double probability = 0;  ///< estimate that its answer would be right; monotone in similarity until the verifier exists
+  /// Estimate that its answer would be right; monotone in similarity until the verifier exists.
+  double probability = 0;
   std::string entry_id;
 };
 

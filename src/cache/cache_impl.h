@@ -71,7 +71,7 @@ class CacheImpl final : public EnhancedCache {
     std::shared_ptr<const Settings> settings;
     std::string ineligible;
     std::shared_ptr<const Embedding> embedding;
-    std::optional<ContextFingerprint> context;
+    std::optional<store::EntryContext> context;
   };
   /// Counts an asynchronous call, so that the destructor waits for it.
   class Pending;

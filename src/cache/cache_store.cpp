@@ -1,10 +1,11 @@
 // Storing, and computing once for many.
 
 #include <fmt/format.h>
-#include <sodium.h>
 
 #include <cmath>
+#include <random>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
@@ -30,11 +31,14 @@ tl::unexpected<Error> too_large(size_t bytes, size_t bytes_max) {
               fmt::format("entry has {} bytes: at most {} are stored", bytes, bytes_max));
 }
 
-base::Hash128 random_id() {
-  base::Hash128 id;
-  randombytes_buf(&id.high, sizeof id.high);
-  randombytes_buf(&id.low, sizeof id.low);
-  return id;
+store::EntryContext entry_context(ContextFingerprint print) {
+  return {print.turns, print.exact_hash, std::move(print.vector), std::move(print.anchors)};
+}
+
+/// Between -1 and 1. Spreads expiry times; no secret hangs on it.
+double random_spread() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return std::uniform_real_distribution<double>(-1, 1)(random);
 }
 
 /// What a caller of get_or_compute gets from an entry.
@@ -78,8 +82,7 @@ int64_t CacheImpl::expiry(const StoreRequest& request, const Options& options, i
   // A lifetime the caller names is kept to the millisecond; the default one is spread.
   if (request.ttl_ms) return *request.ttl_ms == 0 ? 0 : now_ms + *request.ttl_ms;
   if (options.ttl_ms == 0) return 0;
-  const double spread = 2 * (static_cast<double>(randombytes_random()) / UINT32_MAX) - 1;
-  const double ttl_ms = static_cast<double>(options.ttl_ms) * (1 + spread * options.ttl_jitter);
+  const double ttl_ms = static_cast<double>(options.ttl_ms) * (1 + random_spread() * options.ttl_jitter);
   return now_ms + std::max<int64_t>(1, std::llround(ttl_ms));
 }
 
@@ -93,13 +96,14 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
   if (draft.ineligible.empty() && !prompt.context.empty()) {
     auto context = draft.settings->context_filter.fingerprint(prompt.context);
     if (context)
-      draft.context = std::move(*context);
+      draft.context = entry_context(std::move(*context));
     else
       add_embedding(draft, fail(std::move(context).error()));
   }
   const bool is_semantic = draft.ineligible.empty();
-  const base::Hash128 id = random_id();
-  const std::string id_text = id.hex();
+  const std::string id_text = base::random_hex(sizeof(base::Hash128));
+  base::Hash128 id;
+  EGPTC_CHECK(parse_hex128(id_text, id));
   store::EntryFields fields;
   fields.id = id_text;
   fields.tenant = prompt.tenant;

@@ -14,6 +14,10 @@ match::Policy policy_of(const Options& options, const TauView& tau, std::optiona
   return {options.decision, options.similarity_threshold, tau.tau, threshold};
 }
 
+ContextFingerprint fingerprint_of(store::EntryContext context) {
+  return {context.turns, context.exact_hash, std::move(context.vector), std::move(context.anchors)};
+}
+
 }  // namespace
 
 Judge::Judge(const Settings& settings, const Prompt& prompt, const TauView& tau,
@@ -25,7 +29,7 @@ Judge::Judge(const Settings& settings, const Prompt& prompt, const TauView& tau,
 
 ContextVerdict Judge::compare_conversations(const Record& record, bool may_embed) {
   const ContextFilter& filter = settings_.context_filter;
-  const ContextFingerprint learned = record.view().context();
+  const ContextFingerprint learned = fingerprint_of(record.view().context());
   if (!outline_) outline_ = filter.outline(prompt_.context);
   ContextVerdict verdict = filter.compare(learned, *outline_);
   if (!verdict.undecided || !may_embed) return verdict;

@@ -234,8 +234,8 @@ std::vector<float> EntryView::vector(EntryText field) const { return read_vector
 
 size_t EntryView::context_turns() const { return get<uint32_t>(bytes_.data() + kContextTurnsAt); }
 
-ContextFingerprint EntryView::context() const {
-  ContextFingerprint context;
+EntryContext EntryView::context() const {
+  EntryContext context;
   context.turns = context_turns();
   context.exact_hash = get<uint64_t>(bytes_.data() + kContextHashAt);
   context.vector = unit_vector(vector(EntryText::kContextVector));

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
-#include "enhanced_gptcache/context_filter.h"
 #include "enhanced_gptcache/result.h"
 
 namespace enhanced_gptcache::store {
@@ -49,6 +48,14 @@ inline constexpr size_t kEntryTexts = static_cast<size_t>(EntryText::kCount);
 /// How the numbers of a vector are kept. Int8 costs a quarter; the cosine to the original stays above 0.9999.
 enum class VectorForm : uint8_t { kFloat32 = 1, kInt8 = 2 };
 
+/// The conversation an entry was learned in, as far as matching needs it: not its text.
+struct EntryContext {
+  size_t turns = 0;
+  uint64_t exact_hash = 0;
+  std::vector<float> vector;
+  std::vector<std::string> anchors;
+};
+
 /// What encode_entry writes. Views: the caller keeps what they show alive during the call.
 struct EntryFields {
   std::string_view id, tenant, name_space, model, user, dialect, canonical, query, text, response_json;
@@ -62,8 +69,8 @@ struct EntryFields {
   base::Hash128 exact_key;
   base::Hash128 partition;
   bool semantic = false;
-  const ContextFingerprint* context = nullptr;  ///< null: learned without context
-  std::span<const float> embedding;             ///< empty: none
+  const EntryContext* context = nullptr;  ///< null: learned without context
+  std::span<const float> embedding;       ///< empty: none
   VectorForm vector_form = VectorForm::kInt8;
 };
 
@@ -93,7 +100,7 @@ class EntryView {
   /// The numbers of a vector field; empty when there is none.
   std::vector<float> vector(EntryText field) const;
   /// Turns 0 when learned without context.
-  ContextFingerprint context() const;
+  EntryContext context() const;
   size_t context_turns() const;
 
   int64_t created_ms() const;

@@ -35,7 +35,7 @@ std::vector<float> random_unit_vector(Random& random, size_t dimensions) {
 struct Sample {
   std::array<std::string, 15> texts;
   std::vector<std::string> tags;
-  ContextFingerprint context;
+  EntryContext context;
   std::vector<float> embedding;
   EntryFields fields;
 };
@@ -113,7 +113,7 @@ TEST(EntryCodec, ReturnsEveryFieldItWasGiven) {
     expect_texts_equal(*view, *sample);
     expect_scalars_equal(*view, sample->fields);
     expect_near(view->vector(EntryText::kEmbedding), sample->embedding, 0.005F);
-    const ContextFingerprint context = view->context();
+    const EntryContext context = view->context();
     EXPECT_EQ(context.turns, sample->context.turns);
     EXPECT_EQ(context.exact_hash, sample->context.exact_hash);
     EXPECT_EQ(context.anchors, sample->context.anchors);
