@@ -10,6 +10,7 @@ namespace enhanced_gptcache::config {
 namespace {
 
 constexpr std::string_view kFileSuffix = "_file";
+constexpr size_t kCaBytesMax = size_t{8} << 20U;
 
 void add(std::vector<Problem>& problems, const Loaded& loaded, std::string_view name, std::string value,
          std::string message) {
@@ -54,6 +55,18 @@ void read_row(Loaded& loaded, size_t file_index, std::vector<Problem>& errors) {
   }
 }
 
+/// Checked here so that a reload with a bad file is refused as a whole, before the upstream client sees it.
+void check_ca_file(const Loaded& loaded, std::vector<Problem>& errors) {
+  const Text& path = loaded.settings.upstream.ca_file;
+  if (path.empty()) return;
+  const auto text = read_small_file(path, kCaBytesMax);
+  if (!text) {
+    add(errors, loaded, "upstream.ca_file", path, text.error().message);
+  } else if (text->find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+    add(errors, loaded, "upstream.ca_file", path, "holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
+  }
+}
+
 }  // namespace
 
 void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
@@ -68,6 +81,7 @@ void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
 
 void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vector<Problem>& warnings) {
   const Settings& settings = loaded.settings;
+  check_ca_file(loaded, errors);
   if (!is_loopback(settings.server.host) && !settings.security.enabled &&
       !settings.security.insecure_listen) {
     add(errors, loaded, "server.host", settings.server.host,

@@ -191,6 +191,11 @@ TEST_F(LoaderTest, PlainEnvironmentNames) {
   EXPECT_THAT(settings.upstream.no_proxy, ElementsAre("a.b", ".c"));
   request_.environment["EGPTC_MONITORING__LOG_LEVEL"] = "ERROR";
   EXPECT_EQ(load(request_).loaded->settings.monitoring.log_level, "ERROR") << "the long name wins";
+  request_.environment = {{"HTTPS_PROXY", "me:pass@proxy:3128"}};
+  EXPECT_EQ(load(request_).loaded->settings.upstream.https_proxy, "http://me:pass@proxy:3128");
+  request_.environment = {{"HTTPS_PROXY", "me:pass@proxy"}};
+  EXPECT_THAT(load(request_).errors.at(0).text(), HasSubstr("the port is missing"));
+  EXPECT_THAT(load(request_).errors.at(0).text(), Not(HasSubstr("pass@")));
   request_.environment = {{"LOG_LEVEL", "LOUD"}};
   EXPECT_EQ(load(request_).errors.at(0).text(),
             "LOG_LEVEL: monitoring.log_level: must be DEBUG or INFO or WARNING or ERROR (got \"LOUD\")");

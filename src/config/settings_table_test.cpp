@@ -36,6 +36,7 @@ std::string other_value(const KeySpec& spec, const TestFolder& folder) {
   const Settings defaults;
   const std::string current = value_text(spec, defaults);
   if (spec.secret_file) return folder.write("key", "sk-from-file\n");
+  if (spec.name() == "upstream.ca_file") return folder.write("ca", "-----BEGIN CERTIFICATE-----\n");
   switch (spec.type) {
     case Type::kBool:
       return spec.later.empty() ? (current == "true" ? "false" : "true") : "";

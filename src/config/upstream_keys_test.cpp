@@ -66,6 +66,16 @@ TEST(CrossChecks, ListeningOutsideNeedsSayingSo) {
   EXPECT_TRUE(load_flags({"server.host=::1"}).loaded);
 }
 
+TEST(CrossChecks, CaFile) {
+  const TestFolder folder;
+  EXPECT_THAT(load_flags({"upstream.ca_file=" + (folder / "absent")}).errors.at(0).text(),
+              HasSubstr("upstream.ca_file: cannot read"));
+  EXPECT_THAT(load_flags({"upstream.ca_file=" + folder.write("ca", "text")}).errors.at(0).text(),
+              HasSubstr("holds no PEM certificate"));
+  EXPECT_TRUE(
+      load_flags({"upstream.ca_file=" + folder.write("ca", "x\n-----BEGIN CERTIFICATE-----\n")}).loaded);
+}
+
 TEST(CrossChecks, Warnings) {
   const LoadOutcome outcome = load_flags({"monitoring.export_metrics=true", "federated.initial_tau=0.5",
                                           "cache.size_mb=1", "cache.entry_kb_max=2048"});

@@ -92,10 +92,13 @@ std::string check_form(const KeySpec& spec, std::string_view text) {
 
 std::string read(const KeySpec& spec, std::string_view text, Text& field) {
   if (spec.type == Type::kEnum) return read_enum(spec, text, field);
-  std::string wrong = spec.secret ? check_secret(text) : check_plain_text(text);
-  if (wrong.empty()) wrong = check_form(spec, text);
+  // Other programs take the proxy's variable without a scheme too.
+  const bool bare_proxy = spec.form == Form::kProxyUrl && !text.empty() && text.find("://") == text.npos;
+  const std::string full = bare_proxy ? "http://" + std::string(text) : std::string(text);
+  std::string wrong = spec.secret ? check_secret(full) : check_plain_text(full);
+  if (wrong.empty()) wrong = check_form(spec, full);
   if (!wrong.empty()) return wrong;
-  field = text;
+  field = full;
   while (spec.form == Form::kUrl && field.ends_with('/')) field.pop_back();
   return "";
 }
