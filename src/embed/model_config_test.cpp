@@ -16,7 +16,8 @@ const char* const kConfig =
   "layer_norm_eps":1e-12,"max_position_embeddings":512,"num_attention_heads":12,"num_hidden_layers":6,
   "type_vocab_size":2,"vocab_size":30522,"position_embedding_type":"absolute"})";
 const char* const kPooling = R"({"word_embedding_dimension":384,"pooling_mode_cls_token":false,
-  "pooling_mode_mean_tokens":true,"pooling_mode_max_tokens":false,"pooling_mode_mean_sqrt_len_tokens":false})";
+  "pooling_mode_mean_tokens":true,"pooling_mode_max_tokens":false,
+  "pooling_mode_mean_sqrt_len_tokens":false})";
 const char* const kModules =
     R"([{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},
   {"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},

@@ -20,8 +20,10 @@ std::string file_of(const std::string& header, const std::string& data) {
 
 const char* const kHeader =
     R"({"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
-    R"("h":{"dtype":"F16","shape":[3],"data_offsets":[16,22]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[22,24]},)"
-    R"("i":{"dtype":"I64","shape":[1,1],"data_offsets":[24,32]},"u":{"dtype":"U8","shape":[1],"data_offsets":[32,33]},)"
+    R"("h":{"dtype":"F16","shape":[3],"data_offsets":[16,22]},)"
+    R"("b":{"dtype":"BF16","shape":[1],"data_offsets":[22,24]},)"
+    R"("i":{"dtype":"I64","shape":[1,1],"data_offsets":[24,32]},)"
+    R"("u":{"dtype":"U8","shape":[1],"data_offsets":[32,33]},)"
     R"("e":{"dtype":"F32","shape":[0,4],"data_offsets":[33,33]}})";
 
 std::string small_data() {
@@ -122,9 +124,11 @@ TEST(SafeTensors, RefusesBadHeaders) {
        "4 bytes do not hold shape [2]"},
       {R"({"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", ErrorCode::kCorrupt,
        "do not hold"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+       R"("y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
        ErrorCode::kCorrupt, "overlap at byte 0"},
-      {R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"y":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+      {R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+       R"("y":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
        ErrorCode::kCorrupt, "gap"},
       {R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", ErrorCode::kCorrupt,
        "3 bytes after the last tensor"},

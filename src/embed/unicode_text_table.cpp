@@ -2,6 +2,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <bitset>
 #include <map>
 
 #include "embed/unicode_text.h"
@@ -94,9 +95,22 @@ void apply_exceptions(char32_t code, CharTraits& traits) {
     traits.decomposition_length = 0;
     traits.decomposition = {};
   }
-  for (const LowerRange& range : kLower) {
-    if (code >= range.first && code <= range.last) traits.lower_delta = range.delta;
-  }
+  const auto lower = std::lower_bound(kLower.begin(), kLower.end(), code,
+                                      [](const LowerRange& range, char32_t c) { return range.last < c; });
+  if (lower != kLower.end() && lower->first <= code) traits.lower_delta = lower->delta;
+}
+
+// Which blocks of 256 code points any exception touches: few, so that the others are not searched.
+std::bitset<kCodeLimit / 256> exceptional_blocks() {
+  std::bitset<kCodeLimit / 256> blocks;
+  const auto add = [&](const auto& ranges) {
+    for (const auto& range : ranges) {
+      for (char32_t block = range.first >> 8; block <= range.last >> 8; ++block) blocks.set(block);
+    }
+  };
+  add(kDroppedYes), add(kDroppedNo), add(kPunctuationYes), add(kPunctuationNo), add(kMarkYes), add(kMarkNo);
+  add(kStarterYes), add(kDecompositionNo), add(kLower);
+  return blocks;
 }
 
 }  // namespace
@@ -104,14 +118,20 @@ void apply_exceptions(char32_t code, CharTraits& traits) {
 CharTable::CharTable(bool with_exceptions) {
   std::map<CharTraits, uint16_t> known_records;
   std::map<std::array<uint16_t, 256>, uint16_t> known_blocks;
+  const auto exceptional = with_exceptions ? exceptional_blocks() : std::bitset<kCodeLimit / 256>{};
+  uint16_t record = 0;
   for (char32_t first = 0; first < kCodeLimit; first += 256) {
     std::array<uint16_t, 256> block{};
     for (char32_t offset = 0; offset < 256; ++offset) {
       CharTraits traits = base_traits(first + offset);
-      if (with_exceptions) apply_exceptions(first + offset, traits);
-      const auto [record, is_new] = known_records.try_emplace(traits, static_cast<uint16_t>(records_.size()));
-      if (is_new) records_.push_back(traits);
-      block[offset] = record->second;
+      if (exceptional[first >> 8]) apply_exceptions(first + offset, traits);
+      if (records_.empty() || traits != records_[record]) {  // neighbours are mostly alike
+        const auto [known, is_new] =
+            known_records.try_emplace(traits, static_cast<uint16_t>(records_.size()));
+        if (is_new) records_.push_back(traits);
+        record = known->second;
+      }
+      block[offset] = record;
     }
     const auto [known, is_new] = known_blocks.try_emplace(block, static_cast<uint16_t>(known_blocks.size()));
     if (is_new) index_.insert(index_.end(), block.begin(), block.end());

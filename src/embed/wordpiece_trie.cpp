@@ -9,8 +9,8 @@ using Entry = std::pair<std::string_view, int32_t>;
 
 // Free places tried, and cells looked at, before a node's children go behind everything placed so
 // far. They bound the time of a build for any vocabulary.
-constexpr size_t kPlacesTried = 64;
-constexpr size_t kCellsSeen = 2048;
+constexpr size_t kPlacesTried = 16;
+constexpr size_t kCellsSeen = 512;
 
 }  // namespace
 
