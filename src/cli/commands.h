@@ -1,28 +1,48 @@
 #pragma once
-// The subcommands. Each takes what the common flags gave and its own, and returns an exit code:
-// 0 ok, 1 failed check, 2 usage.
+// The subcommands as plain functions. arguments.cpp alone knows the argument parser, because its
+// headers cost seconds in every file that sees them. Each returns an exit code: 0 ok, 1 failed
+// check, 2 usage.
 
-#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/loader.h"
 
 namespace enhanced_gptcache::cli {
 
-/// What every subcommand knows. `load` is filled from --config, --section.key=value and the environment.
+/// What every subcommand knows: `load` is filled from --config, --section.key=value and the environment.
 struct Common {
   config::LoadRequest load;
   std::string server_url;  ///< --server; empty: from the settings
 };
 
-// Each adds its subcommand to `app`; `exit_code` is set when it ran.
-void add_serve(CLI::App& app, Common& common, int& exit_code);
-void add_query(CLI::App& app, Common& common, int& exit_code);
-void add_store(CLI::App& app, Common& common, int& exit_code);
-void add_validate_config(CLI::App& app, Common& common, int& exit_code);
-void add_doctor(CLI::App& app, Common& common, int& exit_code);
-void add_version(CLI::App& app, int& exit_code);
+struct QueryArguments {
+  std::string text, name_space, model, key_variable;
+  double threshold = -1;  ///< below 0: not given
+  bool as_json = false;
+  bool explain = false;
+};
+struct StoreArguments {
+  std::string query, response, file, name_space, model, key_variable;
+  std::vector<std::string> tags;
+  int64_t ttl_seconds = 0;  ///< 0: not given
+};
+struct ValidateArguments {
+  std::string file, print_key;
+  bool table = false;
+  bool effective = false;
+};
+
+int serve(const Common& common);
+int query(const Common& common, const QueryArguments& wanted);
+int store(const Common& common, const StoreArguments& wanted);
+int validate_config(const Common& common, const ValidateArguments& wanted);
+int doctor(const Common& common, bool as_json);
+
+/// Parses the command line and runs the subcommand it names.
+int run(std::vector<std::string> arguments);
 
 /// Loads the settings or prints every problem to stderr (null then).
 std::shared_ptr<const config::Loaded> load_or_report(const Common& common);

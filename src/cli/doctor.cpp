@@ -45,6 +45,8 @@ Result<std::string> check_model(Subject& subject) {
   return app::check_embedder(*subject.embedder);
 }
 
+}  // namespace
+
 int doctor(const Common& common, bool as_json) {
   Subject subject;
   const config::LoadOutcome outcome = config::load(common.load);
@@ -80,16 +82,6 @@ int doctor(const Common& common, bool as_json) {
   }
   if (as_json) fmt::print("{}\n", ordered_json({{"ok", all_ok}, {"checks", list}}).dump(2));
   return all_ok ? 0 : 1;
-}
-
-}  // namespace
-
-void add_doctor(CLI::App& app, Common& common, int& exit_code) {
-  CLI::App* command = app.add_subcommand(
-      "doctor", "Check configuration, storage, model, cache, PCA, tau and the running server.");
-  auto as_json = std::make_shared<bool>(false);
-  command->add_flag("--json", *as_json, "print the findings as JSON");
-  command->callback([&common, &exit_code, as_json] { exit_code = doctor(common, *as_json); });
 }
 
 }  // namespace enhanced_gptcache::cli

@@ -10,16 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-struct Wanted {
-  std::string text;
-  std::string name_space;
-  std::string model;
-  std::string key_variable;
-  double threshold = -1;
-  bool as_json = false;
-  bool explain = false;
-};
-
 void print_hit(const json& body) {
   const json& response = body["response"];
   fmt::print("{}\n", response.is_string() ? response.get<std::string>() : response.dump(2));
@@ -36,7 +26,9 @@ void print_miss(const json& body) {
              body.value("latency_ms", 0.0));
 }
 
-int query(const Common& common, const Wanted& wanted) {
+}  // namespace
+
+int query(const Common& common, const QueryArguments& wanted) {
   const auto loaded = load_or_report(common);
   if (loaded == nullptr) return 1;
   auto headers = credential_from(wanted.key_variable);
@@ -73,24 +65,6 @@ int query(const Common& common, const Wanted& wanted) {
   const bool hit = parsed.value("hit", false);
   hit ? print_hit(parsed) : print_miss(parsed);
   return hit ? 0 : 1;
-}
-
-}  // namespace
-
-void add_query(CLI::App& app, Common& common, int& exit_code) {
-  CLI::App* command =
-      app.add_subcommand("query", "Ask the cache of a running server (exit code 1 on a miss).");
-  auto wanted = std::make_shared<Wanted>();
-  command->add_option("text", wanted->text, "the question")->required();
-  command->add_option("--namespace", wanted->name_space, "namespace below the caller's tenant");
-  command->add_option("--model", wanted->model, "model the answer must come from (default: \"default\")");
-  command->add_option("--threshold", wanted->threshold, "raise the similarity floor")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--api-key-env", wanted->key_variable,
-                      "environment variable with the provider key whose entries to ask");
-  command->add_flag("--json", wanted->as_json, "print the answer as the server gave it");
-  command->add_flag("--explain", wanted->explain, "print how the decision came about");
-  command->callback([&common, &exit_code, wanted] { exit_code = query(common, *wanted); });
 }
 
 }  // namespace enhanced_gptcache::cli

@@ -14,12 +14,6 @@ using nlohmann::json;
 
 constexpr size_t kBatch = 100;
 
-struct Wanted {
-  std::string query, response, file, name_space, model, key_variable;
-  std::vector<std::string> tags;
-  int64_t ttl_seconds = 0;
-};
-
 /// What one run of `store` has done so far.
 struct Tally {
   size_t stored = 0;
@@ -65,7 +59,7 @@ class Sender {
   http::Headers headers_;
 };
 
-int store_file(Sender& sender, const Wanted& wanted) {
+int store_file(Sender& sender, const StoreArguments& wanted) {
   std::ifstream file;
   if (wanted.file != "-") file.open(wanted.file);
   if (wanted.file != "-" && !file) {
@@ -95,7 +89,7 @@ int store_file(Sender& sender, const Wanted& wanted) {
   return tally.refused == 0 ? 0 : 1;
 }
 
-int store_one(Sender& sender, const Wanted& wanted) {
+int store_one(Sender& sender, const StoreArguments& wanted) {
   if (wanted.query.empty() || wanted.response.empty()) {
     fmt::print(stderr, "error: give a question and an answer, or --file with one JSON object per line\n");
     return 2;
@@ -112,7 +106,9 @@ int store_one(Sender& sender, const Wanted& wanted) {
   return 0;
 }
 
-int store(const Common& common, const Wanted& wanted) {
+}  // namespace
+
+int store(const Common& common, const StoreArguments& wanted) {
   const auto loaded = load_or_report(common);
   if (loaded == nullptr) return 1;
   auto headers = credential_from(wanted.key_variable);
@@ -122,25 +118,6 @@ int store(const Common& common, const Wanted& wanted) {
   }
   Sender sender(server_url(common, loaded->settings), std::move(*headers));
   return wanted.file.empty() ? store_one(sender, wanted) : store_file(sender, wanted);
-}
-
-}  // namespace
-
-void add_store(CLI::App& app, Common& common, int& exit_code) {
-  CLI::App* command = app.add_subcommand("store", "Store an answer in the cache of a running server.");
-  auto wanted = std::make_shared<Wanted>();
-  command->add_option("query", wanted->query, "the question");
-  command->add_option("response", wanted->response, "the answer");
-  command->add_option("--file", wanted->file,
-                      "seed in bulk: one {\"query\", \"response\", ...} per line; - is standard input");
-  command->add_option("--namespace", wanted->name_space, "namespace below the caller's tenant");
-  command->add_option("--model", wanted->model, "model the answer counts for (default: \"default\")");
-  command->add_option("--tag", wanted->tags, "tag; may be given more than once");
-  command->add_option("--ttl-seconds", wanted->ttl_seconds, "lifetime")
-      ->check(CLI::Range(int64_t{1}, int64_t{315'360'000}));
-  command->add_option("--api-key-env", wanted->key_variable,
-                      "environment variable with the provider key under which to store");
-  command->callback([&common, &exit_code, wanted] { exit_code = store(common, *wanted); });
 }
 
 }  // namespace enhanced_gptcache::cli

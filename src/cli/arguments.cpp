@@ -1,0 +1,133 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "cli/commands.h"
+
+namespace enhanced_gptcache::cli {
+namespace {
+
+constexpr int64_t kTtlSecondsMax = 315'360'000;  // ten years, as in the native API
+
+/// Takes "--section.key=value" and "--section.key value" out of the arguments: every setting is a
+/// flag, and the settings table, not the argument parser, knows them.
+std::vector<std::string> take_setting_flags(std::vector<std::string>& arguments) {
+  std::vector<std::string> flags;
+  std::vector<std::string> rest;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const std::string name = argument.substr(0, argument.find('='));
+    const bool setting = name.starts_with("--") && name.find('.') != std::string::npos;
+    if (!setting) {
+      rest.push_back(argument);
+    } else if (argument.size() > name.size() || i + 1 == arguments.size()) {
+      flags.push_back(argument);
+    } else {
+      flags.push_back(argument + "=" + arguments[++i]);
+    }
+  }
+  arguments = std::move(rest);
+  return flags;
+}
+
+/// Everything the command line can say, and how it ended.
+struct CommandLine {
+  Common common;
+  QueryArguments query;
+  StoreArguments store;
+  ValidateArguments validate;
+  bool doctor_json = false;
+  int exit_code = 0;
+};
+
+void add_query(CLI::App& app, CommandLine& line) {
+  CLI::App* command =
+      app.add_subcommand("query", "Ask the cache of a running server (exit code 1 on a miss).");
+  QueryArguments& wanted = line.query;
+  command->add_option("text", wanted.text, "the question")->required();
+  command->add_option("--namespace", wanted.name_space, "namespace below the caller's tenant");
+  command->add_option("--model", wanted.model, "model the answer must come from (default: \"default\")");
+  command->add_option("--threshold", wanted.threshold, "raise the similarity floor")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--api-key-env", wanted.key_variable,
+                      "environment variable with the provider key whose entries to ask");
+  command->add_flag("--json", wanted.as_json, "print the answer as the server gave it");
+  command->add_flag("--explain", wanted.explain, "print how the decision came about");
+  command->callback([&line] { line.exit_code = query(line.common, line.query); });
+}
+
+void add_store(CLI::App& app, CommandLine& line) {
+  CLI::App* command = app.add_subcommand("store", "Store an answer in the cache of a running server.");
+  StoreArguments& wanted = line.store;
+  command->add_option("query", wanted.query, "the question");
+  command->add_option("response", wanted.response, "the answer");
+  command->add_option("--file", wanted.file,
+                      "seed in bulk: one {\"query\", \"response\", ...} per line; - is standard input");
+  command->add_option("--namespace", wanted.name_space, "namespace below the caller's tenant");
+  command->add_option("--model", wanted.model, "model the answer counts for (default: \"default\")");
+  command->add_option("--tag", wanted.tags, "tag; may be given more than once");
+  command->add_option("--ttl-seconds", wanted.ttl_seconds, "lifetime")
+      ->check(CLI::Range(int64_t{1}, kTtlSecondsMax));
+  command->add_option("--api-key-env", wanted.key_variable,
+                      "environment variable with the provider key under which to store");
+  command->callback([&line] { line.exit_code = store(line.common, line.store); });
+}
+
+void add_validate_config(CLI::App& app, CommandLine& line) {
+  CLI::App* command =
+      app.add_subcommand("validate-config", "Check a settings file; prints every error, not only the first.");
+  ValidateArguments& wanted = line.validate;
+  command->add_option("file", wanted.file, "settings file (default: the one serve would use)");
+  command->add_option("--print", wanted.print_key,
+                      "print the effective value of one key, e.g. cache.size_mb");
+  command->add_flag("--effective", wanted.effective,
+                    "print all effective values and where each came from, as JSON");
+  command->add_flag("--table", wanted.table, "print the table of all settings, as JSON");
+  command->callback([&line] { line.exit_code = validate_config(line.common, line.validate); });
+}
+
+void add_others(CLI::App& app, CommandLine& line) {
+  app.add_subcommand("serve", "Run the server until SIGTERM or SIGINT.")->callback([&line] {
+    line.exit_code = serve(line.common);
+  });
+  CLI::App* command = app.add_subcommand(
+      "doctor", "Check configuration, storage, model, cache, PCA, tau and the running server.");
+  command->add_flag("--json", line.doctor_json, "print the findings as JSON");
+  command->callback([&line] { line.exit_code = doctor(line.common, line.doctor_json); });
+  app.add_subcommand("version", "Print the version.")->callback([] {
+    fmt::print("enhanced-gptcache {}\n", EGPTC_VERSION);
+  });
+}
+
+}  // namespace
+
+int run(std::vector<std::string> arguments) {
+  CommandLine line;
+  line.common.load.environment = config::process_environment();
+  line.common.load.flags = take_setting_flags(arguments);
+  CLI::App app{"Enhanced GPTCache: a semantic cache in front of every LLM."};
+  app.name("enhanced-gptcache");
+  app.footer(
+      "Every setting of docs/settings.md is a flag too: --cache.size_mb=200, --server.port=9090.\n"
+      "Exit codes: 0 ok, 1 failed check, 2 usage.");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--config", line.common.load.path,
+                 "settings file (else ENHANCED_GPTCACHE_CONFIG, ./config.yaml, /etc)");
+  app.add_option("--server", line.common.server_url,
+                 "URL of a running server (else from server.host and server.port)");
+  add_others(app, line);
+  add_query(app, line);
+  add_store(app, line);
+  add_validate_config(app, line);
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return line.exit_code;
+}
+
+}  // namespace enhanced_gptcache::cli
