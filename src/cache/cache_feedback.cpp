@@ -60,7 +60,8 @@ Result<FeedbackResult> CacheImpl::feedback(const Feedback& feedback) {
 Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions& options) {
   LookupOptions uncounted = options;
   uncounted.counted = false;
-  const Query query = query_of(prompt, uncounted);
+  Query query = query_of(prompt, uncounted);
+  query.partition = keys_.partition(prompt);
   const TauView tau = tau_.tau(keys_.tau_user(prompt.tenant, prompt.user));
   Explanation explanation;
   explanation.partition = query.partition.hex();

@@ -63,7 +63,7 @@ class CacheImpl final : public EnhancedCache {
     const LookupOptions& options;
     std::shared_ptr<const Settings> settings;
     base::Hash128 exact_key;
-    base::Hash128 partition;
+    base::Hash128 partition;  ///< set once the exact layer has missed
   };
   /// An entry on its way in.
   struct Draft {
@@ -82,7 +82,7 @@ class CacheImpl final : public EnhancedCache {
   Query query_of(const Prompt& prompt, const LookupOptions& options) const;
   std::optional<Lookup> lookup_exact(const Query& query);
   /// What is known without an embedding; else what to embed is the prompt's query.
-  std::optional<Lookup> lookup_before_embedding(const Query& query);
+  std::optional<Lookup> lookup_before_embedding(Query& query);
   Lookup lookup_semantic(const Query& query, Result<Embedding> embedding);
   Lookup decide(const Query& query, Judge& judge, std::span<const float> vector);
   Lookup serve(const Query& query, Lookup lookup, RecordPtr record);

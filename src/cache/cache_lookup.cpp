@@ -50,7 +50,7 @@ EntryPtr CacheImpl::find_exact(const Prompt& prompt, const LookupOptions& option
 }
 
 CacheImpl::Query CacheImpl::query_of(const Prompt& prompt, const LookupOptions& options) const {
-  return {prompt, options, settings_.get(), keys_.exact(prompt), keys_.partition(prompt)};
+  return {prompt, options, settings_.get(), keys_.exact(prompt), {}};
 }
 
 std::string CacheImpl::request_id(const Query& query, Decision::Kind kind, const Record* record) {
@@ -100,8 +100,9 @@ std::optional<Lookup> CacheImpl::lookup_exact(const Query& query) {
   return miss(query, std::move(lookup), MissReason::kShadow, {});
 }
 
-std::optional<Lookup> CacheImpl::lookup_before_embedding(const Query& query) {
+std::optional<Lookup> CacheImpl::lookup_before_embedding(Query& query) {
   if (!query.options.semantic) return miss(query, {}, MissReason::kIneligible, "exact_only");
+  query.partition = keys_.partition(query.prompt);
   std::string why_not = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(query.prompt);
   const bool is_empty = why_not.empty() && entries_.partition_size(query.partition) == 0;
   if (why_not.empty() && !is_empty) return std::nullopt;
@@ -180,7 +181,7 @@ Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embeddin
 }
 
 Result<Lookup> CacheImpl::lookup(const Prompt& prompt, const LookupOptions& options) {
-  const Query query = query_of(prompt, options);
+  Query query = query_of(prompt, options);
   if (std::optional<Lookup> exact = lookup_exact(query)) return std::move(*exact);
   if (std::optional<Lookup> early = lookup_before_embedding(query)) return std::move(*early);
   return lookup_semantic(query, embedder_->embed(prompt.query));
@@ -199,9 +200,9 @@ void CacheImpl::lookup_async(Prompt prompt, LookupOptions options, LookupCallbac
     const Prompt prompt;
     const LookupOptions options;
     const LookupCallback done;
-    const Query query;
+    Query query;
   };
-  const auto call = std::make_shared<const Call>(*this, std::move(prompt), options, std::move(done));
+  const auto call = std::make_shared<Call>(*this, std::move(prompt), options, std::move(done));
   if (std::optional<Lookup> exact = lookup_exact(call->query)) return call->done(std::move(*exact));
   if (std::optional<Lookup> early = lookup_before_embedding(call->query))
     return call->done(std::move(*early));

@@ -114,8 +114,15 @@ void EntryStore::leave_partitions(std::vector<RecordPtr>& removed) {
 RecordPtr EntryStore::find_exact(const base::Hash128& key) const {
   const base::EpochGuard pin;
   Record* record = exact_.find(key);
-  if (record == nullptr) return nullptr;
-  return alive(record, record->expires_ms() == 0 ? 0 : clock_.wall_ms());
+  while (record != nullptr && !record->live.load(std::memory_order_acquire)) {
+    // Being removed, unless it was replaced after we found it: then the new entry is there by now.
+    Record* now = exact_.find(key);
+    if (now == record) return nullptr;
+    record = now;
+  }
+  if (record == nullptr || (record->expires_ms() != 0 && record->is_expired(clock_.wall_ms())))
+    return nullptr;
+  return record->shared_from_this();
 }
 
 RecordPtr EntryStore::find_id(const base::Hash128& id) const {

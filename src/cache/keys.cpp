@@ -7,16 +7,20 @@
 namespace enhanced_gptcache::cache {
 
 Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
-    : secret_(secret), model_epoch_(model_epoch) {}
+    : secret_(secret),
+      exact_key_(base::derive_short_key(secret, "exact")),
+      tenant_key_(base::derive_short_key(secret, "tenant")),
+      tau_key_(base::derive_short_key(secret, "tau user")),
+      request_key_(base::derive_short_key(secret, "request")),
+      model_epoch_(model_epoch) {}
 
 std::string_view exact_user(const Prompt& prompt) {
   return prompt.user_scoped ? std::string_view(prompt.user) : std::string_view();
 }
 
 base::Hash128 Keys::exact(const Prompt& prompt) const {
-  return base::keyed_hash(
-      secret_, "exact",
-      {prompt.tenant, prompt.name_space, prompt.model, prompt.dialect, prompt.canonical, exact_user(prompt)});
+  return base::short_hash(exact_key_, {prompt.tenant, prompt.name_space, prompt.model, prompt.dialect,
+                                       prompt.canonical, exact_user(prompt)});
 }
 
 base::Hash128 Keys::partition(const Prompt& prompt) const {
@@ -27,12 +31,10 @@ base::Hash128 Keys::partition(const Prompt& prompt) const {
        prompt.system, prompt.shape, by_user ? std::string_view(prompt.user) : std::string_view()});
 }
 
-base::Hash128 Keys::tenant(std::string_view tenant) const {
-  return base::keyed_hash(secret_, "tenant", {tenant});
-}
+base::Hash128 Keys::tenant(std::string_view tenant) const { return base::short_hash(tenant_key_, {tenant}); }
 
 std::string Keys::tau_user(std::string_view tenant, std::string_view user) const {
-  const base::Hash128 hash = base::keyed_hash(secret_, "tau user", {tenant, user});
+  const base::Hash128 hash = base::short_hash(tau_key_, {tenant, user});
   std::string bytes(sizeof hash, '\0');
   std::memcpy(bytes.data(), &hash.high, sizeof hash.high);
   std::memcpy(bytes.data() + sizeof hash.high, &hash.low, sizeof hash.low);
@@ -41,7 +43,7 @@ std::string Keys::tau_user(std::string_view tenant, std::string_view user) const
 
 uint64_t Keys::request_tag(uint64_t number) const {
   const std::string_view bytes(reinterpret_cast<const char*>(&number), sizeof number);
-  return base::keyed_hash(secret_, "request", {bytes}).low;
+  return base::short_hash(request_key_, {bytes}).low;
 }
 
 bool is_same_request(const store::EntryView& entry, const Prompt& prompt) {

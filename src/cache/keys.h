@@ -1,6 +1,7 @@
 #pragma once
-// What a prompt is filed under. Every key is a keyed hash over length-prefixed parts (base/keyed_hash.h),
-// so nobody without the instance's secret can aim at one.
+// What a prompt is filed under. Every key is a keyed hash over length-prefixed parts, so nobody without the
+// instance's secret can aim at one: SipHash (base/short_hash.h) on the way of every hit, BLAKE2b
+// (base/keyed_hash.h) for partitions. An exact hit is also compared with the request byte for byte.
 //   exact key:  tenant, namespace, model, dialect, canonical request, user if user-scoped
 //   partition:  tenant, namespace, policy epoch, model epoch, model, dialect, system prompt, shape, user if
 //   user-scoped tau user:   tenant, user
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "base/keyed_hash.h"
+#include "base/short_hash.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "store/entry_codec.h"
 
@@ -32,6 +34,11 @@ class Keys {
 
  private:
   const base::SecretKey secret_;
+  // A key for each use, so that equal texts in different places have nothing in common.
+  const base::ShortKey exact_key_;
+  const base::ShortKey tenant_key_;
+  const base::ShortKey tau_key_;
+  const base::ShortKey request_key_;
   const std::string model_epoch_;
 };
 

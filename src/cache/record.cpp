@@ -26,6 +26,7 @@ std::shared_ptr<Record> Record::make(store::EntryBytes bytes, const base::Hash12
 Record::Record(store::EntryBytes bytes, const base::Hash128& id)
     : bytes_(std::move(bytes)),
       view_(store::EntryView::trusted(bytes_.view())),
+      expires_ms_(view_.expires_ms()),
       id_hash_(id),
       exact_key_(view_.exact_key()),
       bytes_charged_(real_bytes(bytes_)) {}

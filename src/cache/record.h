@@ -15,6 +15,11 @@ namespace enhanced_gptcache::cache {
 /// Thread rule: what Entry shows is immutable. `hits`, `used_us` and `live` are atomic; every other
 /// field belongs to the structure named beside it and is guarded by that structure's lock.
 class Record final : public Entry, public std::enable_shared_from_this<Record> {
+  // First, so that an exact hit touches few cache lines.
+  const store::EntryBytes bytes_;
+  const store::EntryView view_;
+  const int64_t expires_ms_;
+
  public:
   /// `bytes` came from encode_entry. `id` is the id in the bytes.
   static std::shared_ptr<Record> make(store::EntryBytes bytes, const base::Hash128& id);
@@ -29,7 +34,7 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   std::string_view completion() const override { return view_.text(store::EntryText::kCompletion); }
   std::string_view dialect() const override { return view_.text(store::EntryText::kDialect); }
   int64_t created_ms() const override { return view_.created_ms(); }
-  int64_t expires_ms() const override { return view_.expires_ms(); }
+  int64_t expires_ms() const override { return expires_ms_; }
   std::vector<std::string_view> tags() const override { return view_.list(store::EntryText::kTags); }
   std::string_view subject() const override { return view_.text(store::EntryText::kSubject); }
   bool semantic() const override { return view_.semantic(); }
@@ -41,27 +46,25 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   std::string_view tenant() const { return view_.text(store::EntryText::kTenant); }
   const base::Hash128& id_hash() const { return id_hash_; }
   const base::Hash128& exact_key() const { return exact_key_; }
-  bool is_expired(int64_t now_ms) const { return expires_ms() != 0 && expires_ms() <= now_ms; }
+  bool is_expired(int64_t now_ms) const { return expires_ms_ != 0 && expires_ms_ <= now_ms; }
   /// Real bytes of this record alone: the block, this object, allocator overhead.
   size_t bytes() const { return bytes_charged_; }
 
   /// Hands the cache's own reference to the epoch: the record is unlinked everywhere.
   static void retire(Record& record);
 
-  mutable std::atomic<uint64_t> hit_count{0};
-  mutable std::atomic<int64_t> used_us{0};  ///< last use, monotonic clock
   std::atomic<bool> live{false};            ///< true while stored; written under the key's stripe lock
-  std::shared_ptr<Record> owner;            ///< the cache's reference, from insertion to retire()
-  uint64_t sequence = 0;                    ///< grows with every insertion; set once
-  ListHook<Record> in_tenant;               ///< Scopes
-  ListHook<Record> in_namespace;            ///< Scopes
-  ListHook<Record> in_partition;            ///< Partition
-  uint32_t place_in_recency = kNotInHeap;   ///< Ledger
-  uint32_t place_in_expiry = kNotInHeap;    ///< Ledger
+  mutable std::atomic<int64_t> used_us{0};  ///< last use, monotonic clock
+  mutable std::atomic<uint64_t> hit_count{0};
+  std::shared_ptr<Record> owner;           ///< the cache's reference, from insertion to retire()
+  uint64_t sequence = 0;                   ///< grows with every insertion; set once
+  ListHook<Record> in_tenant;              ///< Scopes
+  ListHook<Record> in_namespace;           ///< Scopes
+  ListHook<Record> in_partition;           ///< Partition
+  uint32_t place_in_recency = kNotInHeap;  ///< Ledger
+  uint32_t place_in_expiry = kNotInHeap;   ///< Ledger
 
  private:
-  const store::EntryBytes bytes_;
-  const store::EntryView view_;
   const base::Hash128 id_hash_;
   const base::Hash128 exact_key_;
   const size_t bytes_charged_;
