@@ -123,10 +123,11 @@ asio::awaitable<Result<std::vector<Embedding>>> embed_some(std::shared_ptr<const
 
 /// A vector of the beginning of a text would be a silent lie about the rest.
 void refuse_too_long(Call& call, size_t index, uint32_t tokens) {
-  reply_refusal(call, refuse("input", fmt::format("This model's maximum context length is {} tokens, but input {} has "
-                                                  "{}. Please shorten or split it.",
-                                                  call.services->embedder->window_tokens() - 2, index, tokens))
-                          .value());
+  reply_refusal(
+      call, refuse("input", fmt::format("This model's maximum context length is {} tokens, but input {} has "
+                                        "{}. Please shorten or split it.",
+                                        call.services->embedder->window_tokens() - 2, index, tokens))
+                .value());
 }
 
 asio::awaitable<void> answer(CallPtr call, EmbeddingRequest request) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/canonical_json.h"
 
 namespace enhanced_gptcache::proxy {
@@ -9,6 +11,12 @@ namespace {
 
 std::string string_or_null(std::string_view text) {
   return text.empty() ? "null" : base::json_string(base::repair_utf8(text));
+}
+
+/// The client has one code for "no connection" and "not even tried"; only its words tell them apart.
+bool is_breaker(const Error& error) {
+  return error.code == ErrorCode::kUnavailable &&
+         error.message.find("left alone after repeated failures") != std::string::npos;
 }
 
 }  // namespace
@@ -46,22 +54,18 @@ http::Response to_response(const ApiError& error) {
 
 ApiError from_upstream(const Error& error, int64_t breaker_open_ms) {
   ApiError out;
-  switch (error.code) {
-    case ErrorCode::kDeadline:
-      out.status = 504;
-      out.code = "upstream_timeout";
-      break;
-    case ErrorCode::kOverloaded:
-      out.status = 503;
-      out.code = "upstream_overloaded";
-      out.retry_after_s = std::max<int64_t>(1, (breaker_open_ms + 999) / 1000);
-      break;
-    case ErrorCode::kInvalidArgument:
-      out.status = 400;
-      break;
-    default:
-      out.status = 502;
-      out.code = error.code == ErrorCode::kUnavailable ? "upstream_unreachable" : "upstream_error";
+  if (error.code == ErrorCode::kDeadline) {
+    out.status = 504;
+    out.code = "upstream_timeout";
+  } else if (error.code == ErrorCode::kOverloaded || is_breaker(error)) {
+    out.status = 503;
+    out.code = "upstream_unavailable";
+    out.retry_after_s = std::max<int64_t>(1, (breaker_open_ms + 999) / 1000);
+  } else if (error.code == ErrorCode::kInvalidArgument) {
+    out.status = 400;
+  } else {
+    out.status = 502;
+    out.code = error.code == ErrorCode::kUnavailable ? "upstream_unreachable" : "upstream_error";
   }
   out.message = fmt::format("The upstream could not answer: {}.", error.message);
   return out;

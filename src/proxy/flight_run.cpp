@@ -132,7 +132,7 @@ class FlightRun {
       error_body_ = std::move(body);
       co_return sent;
     }
-    services_->usage_refusals.add((*sent)->upstream_name());
+    services_->usage_refusals.add(plan_.request.model);
     plan_.request.body = plan_.plain_body;
     plan_.strip_usage = false;
     sent->reset();

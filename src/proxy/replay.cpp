@@ -32,7 +32,8 @@ class ChunkWriter {
         continue;
       (is_repeated(name) ? prefix_ : once_) += "," + base::json_string(name) + ":" + value.dump();
     }
-    suffix_ = options.include_usage ? ",\"usage\":null}\n\n" : "}\n\n";
+    const bool usage = options.include_usage && document.contains("usage");
+    suffix_ = usage ? ",\"usage\":null}\n\n" : "}\n\n";
   }
 
   /// `body` is the inside of the choice after its index.
@@ -114,7 +115,8 @@ void write_text(ChunkWriter& out, uint64_t index, std::string_view name, const s
 /// One tool call: everything but the arguments first, as providers do, then the arguments in pieces.
 void write_tool_call(ChunkWriter& out, uint64_t index, size_t number, const Json& call) {
   Json head = Json{{"index", number}};
-  for (const auto& [name, value] : call.items()) head[name] = value;
+  for (const auto& [name, value] : call.items())
+    if (name != "index") head[name] = value;
   std::string arguments;
   if (head.contains("function") && head["function"].is_object() && head["function"].contains("arguments") &&
       head["function"]["arguments"].is_string()) {
@@ -164,7 +166,8 @@ void write_message(ChunkWriter& out, uint64_t index, const Json& message, const 
   const Json* content = find(message, "content");
   if (content != nullptr && content->is_string()) {
     const auto& text = content->get_ref<const std::string&>();
-    if (pending != "null" && write_with_logprobs(out, index, text, *logprobs))
+    const bool by_token = logprobs != nullptr && logprobs->is_object();
+    if (by_token && write_with_logprobs(out, index, text, *logprobs))
       pending = "null";
     else
       write_text(out, index, "content", text, pending);
@@ -177,10 +180,11 @@ void write_message(ChunkWriter& out, uint64_t index, const Json& message, const 
       for (size_t i = 0; i < value.size(); ++i) write_tool_call(out, index, i, value[i]);
     } else if (name == "function_call") {
       write_function_call(out, index, value);
-    } else if (value.is_string()) {
+    } else if (name == "refusal" && value.is_string()) {
       std::string none;
       write_text(out, index, name, value.get<std::string>(), none);
     } else {
+      // Fields we do not know go whole: whether a reader joins or replaces strings, it ends up right.
       out.delta(index, base::json_string(name) + ":" + value.dump());
     }
   }

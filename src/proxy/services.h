@@ -45,16 +45,16 @@ class OptionsCell {
   std::atomic<const Held*> holder_;
 };
 
-/// Providers that refuse stream_options, learned from their 400s. Any thread.
+/// Models whose provider refuses stream_options, learned from its 400s. Any thread.
 class UsageRefusals {
  public:
-  bool contains(const std::string& upstream) const {
+  bool contains(const std::string& model) const {
     const std::lock_guard lock(mutex_);
-    return names_.contains(upstream);
+    return names_.contains(model);
   }
-  void add(const std::string& upstream) {
+  void add(const std::string& model) {
     const std::lock_guard lock(mutex_);
-    if (names_.size() < kNamesMax) names_.insert(upstream);
+    if (names_.size() < kNamesMax) names_.insert(model);
   }
 
  private:

@@ -56,7 +56,8 @@ FlightPlan make_plan(const Call& call) {
   plan.first_reason = call.reason;
   plan.learn = call.options->learn && call.outcome != Outcome::kBypass && !call.controls.no_store;
   plan.strip_usage = plan.learn && call.body.stream && !call.body.include_usage &&
-                     call.options->ask_stream_usage && call.body.dialect != Dialect::kEmbeddings;
+                     call.options->ask_stream_usage && call.body.dialect != Dialect::kEmbeddings &&
+                     !call.services->usage_refusals.contains(call.body.model);
   plan.request = upstream_request(call, plan.strip_usage);
   if (plan.strip_usage)
     plan.plain_body = edit_body(call.exchange->request().body, {!call.body.cache.empty(), false});
@@ -196,8 +197,10 @@ class Session {
       exchange_.abort();
       return;
     }
-    if (call_->outcome == Outcome::kMiss && error.code == "not_cached")
+    if (error.code == "not_cached")
       call_->reason = "only_if_cached";
+    else if (error.code == "missing_api_key")
+      call_->reason = "no_upstream_key";
     else if (call_->outcome == Outcome::kMiss)
       call_->reason = "upstream_error";
     reply_error(*call_, error);

@@ -70,7 +70,10 @@ void drop_index(Json& message, const char* list) {
 
 void finish_message(Json& message) {
   if (!message.contains("role")) message["role"] = "assistant";
-  const bool calls = message.contains("tool_calls") || message.contains("function_call");
+  const auto is_set = [&message](const char* name) {
+    return message.contains(name) && !message[name].is_null();
+  };
+  const bool calls = is_set("tool_calls") || is_set("function_call");
   const auto content = message.find("content");
   if (content == message.end())
     message["content"] = nullptr;
