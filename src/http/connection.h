@@ -83,6 +83,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void linger();
   void discard_input();
   void on_read_deadline();
+  void on_write_deadline(int64_t now);
   void fire_gone();
   void notify(std::optional<asio::steady_timer>& signal);
   asio::awaitable<void> wait_for(std::optional<asio::steady_timer>& signal);
@@ -110,6 +111,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool unread_input_ = false;     // the client may still be sending what we will not read
   int64_t read_deadline_us_ = 0;  // 0: none
   int64_t write_deadline_us_ = 0;
+  int unsent_bytes_ = 0;  // in the kernel when the write deadline was set
 
   // The request being read or handled.
   uint64_t sequence_ = 0;

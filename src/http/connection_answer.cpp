@@ -1,5 +1,7 @@
 // Connection: the answering half.
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -195,6 +197,7 @@ void Connection::flush() {
   }
   write_pending_ = true;
   write_deadline_us_ = now_us() + thread_->rules().options.write_timeout_ms * 1000;
+  if (::ioctl(socket_->native_handle(), SIOCOUTQ, &unsent_bytes_) != 0) unsent_bytes_ = 0;
   socket_->async_wait(tcp::socket::wait_write, [self = shared_from_this()](const error_code& error) {
     self->write_pending_ = false;
     if (self->closed_) return;

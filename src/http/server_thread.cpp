@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <exception>
 #include <vector>
 
 #include "base/canonical_json.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "http/connection.h"
 
 namespace enhanced_gptcache::http {
@@ -33,7 +35,15 @@ ServerThread::ServerThread(std::shared_ptr<const ServerRules> rules)
 
 void ServerThread::run() {
   thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  context_->run();
+  for (bool done = false; !done;) {
+    try {
+      context_->run();
+      done = true;
+    } catch (const std::exception& thrown) {
+      // Asio 1.81 throws from here when a coroutine is cancelled between its co_spawn and its first step.
+      base::log_error("an exception left a handler on a server thread: {}", thrown.what());
+    }
+  }
   thread_id_.store(std::thread::id{}, std::memory_order_relaxed);
 }
 

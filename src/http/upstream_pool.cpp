@@ -43,6 +43,11 @@ void UpstreamPool::put(const std::shared_ptr<PoolGroup>& group, std::shared_ptr<
   idle_[group].push_back({std::move(stream), now_us()});
 }
 
+void UpstreamPool::shutdown() noexcept {
+  for (const auto& [group, list] : idle_) group->idle.fetch_sub(list.size(), std::memory_order_relaxed);
+  idle_.clear();
+}
+
 void UpstreamPool::prune(int64_t now) {
   for (auto it = idle_.begin(); it != idle_.end();) {
     std::vector<Idle>& list = it->second;

@@ -32,7 +32,7 @@ class UpstreamPool final : public asio::execution_context::service {
     std::shared_ptr<UpstreamStream> stream;
     int64_t since_us = 0;
   };
-  void shutdown() noexcept override { idle_.clear(); }
+  void shutdown() noexcept override;
   void prune(int64_t now);
 
   std::unordered_map<std::shared_ptr<PoolGroup>, std::vector<Idle>> idle_;
