@@ -1,24 +1,29 @@
 # Machine flags per kernel file; nothing else of the program may use these instructions.
 # g++ 12 calls its own "undefined register" intrinsics uninitialised, hence -Wno-*uninitialized.
 # -ffp-contract=off: what is fused is written as an fma intrinsic, so that every build agrees.
+set(undefined_flags -Wno-uninitialized -Wno-maybe-uninitialized)
 set(scalar_flags "-O3;-ffp-contract=off")
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/simd/kernels_scalar.cpp
   PROPERTIES COMPILE_OPTIONS "${scalar_flags}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2.cpp
+    ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2_attention.cpp
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2_float.cpp
     PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=off;-mavx2;-mfma")
   set_source_files_properties(
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni.cpp
+    ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni_attention.cpp
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni_float.cpp
     PROPERTIES COMPILE_OPTIONS
-    "-O3;-ffp-contract=off;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mfma;-Wno-uninitialized;-Wno-maybe-uninitialized")
+    "-O3;-ffp-contract=off;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mfma;${undefined_flags}")
 else()
   set_source_files_properties(
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2.cpp
+    ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2_attention.cpp
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2_float.cpp
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni.cpp
+    ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni_attention.cpp
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx512vnni_float.cpp
     PROPERTIES HEADER_FILE_ONLY ON)
 endif()

@@ -69,10 +69,9 @@ struct Attention {
   float* scratch;  ///< attention_scratch_floats(tokens, head_dim) floats, 64-byte aligned
 };
 
-/// Rows of scores computed at once; the scratch of Attention holds that many score rows and the
-/// transposed keys of one head.
-constexpr size_t kAttentionRows = 4;
-constexpr size_t kScoreAlignment = 16;
+/// Queries that a kernel may handle at once; the scratch of Attention holds, for each, the query, a score
+/// per key and the result.
+constexpr size_t kAttentionLanes = 16;
 
 struct KernelTable {
   const char* name;

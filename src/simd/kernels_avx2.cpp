@@ -7,8 +7,6 @@
 
 #include "simd/kernels_avx2.h"
 
-#include <immintrin.h>
-
 namespace enhanced_gptcache::simd {
 namespace {
 
@@ -57,9 +55,10 @@ constexpr size_t kBlockBytes = kPanelColumns * kDepthStep;
 
 TILE(1)
 TILE(2)
-TILE(3) TILE(4)
+TILE(3)
+TILE(4)
 
-    using Tile = void(*)(const int8_t*, ptrdiff_t, const uint8_t*, size_t, int32_t*);
+using Tile = void (*)(const int8_t*, ptrdiff_t, const uint8_t*, size_t, int32_t*);
 constexpr Tile kTiles[kTileRows + 1] = {nullptr, tile_1, tile_2, tile_3, tile_4};
 
 // Rows [first, first + rows) against all panels, each in two halves of 16 columns.

@@ -1,30 +1,11 @@
 // The float side of the AVX2 table. Whole registers of 8, then plain loops for the ends of rows.
 
-#include <immintrin.h>
-
 #include "simd/kernels_avx2.h"
 
 namespace enhanced_gptcache::simd {
 namespace {
 
 constexpr size_t kLanes = 8;
-
-__m256 exp_approx(__m256 x) {
-  x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-kExpLimit)), _mm256_set1_ps(kExpLimit));
-  const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(kLog2E)),
-                                   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(kLn2High), x);
-  r = _mm256_fnmadd_ps(n, _mm256_set1_ps(kLn2Low), r);
-  __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(kExp6), r, _mm256_set1_ps(kExp5));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp4));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp3));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp2));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F));
-  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0F));
-  // |n| <= 126, so the exponent bits stay those of a normal number.
-  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-  return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
-}
 
 __m256 gelu(__m256 x) {
   const __m256 limit = _mm256_set1_ps(kGeluLimit);
@@ -43,7 +24,7 @@ __m256 gelu(__m256 x) {
 __m256 gelu_tanh(__m256 x) {
   const __m256 cube = _mm256_mul_ps(_mm256_mul_ps(x, x), x);
   const __m256 sum = _mm256_fmadd_ps(cube, _mm256_set1_ps(kGeluTanhCubic), x);
-  const __m256 e = exp_approx(_mm256_mul_ps(sum, _mm256_set1_ps(-kGeluTanhLinear)));
+  const __m256 e = avx2_exp(_mm256_mul_ps(sum, _mm256_set1_ps(-kGeluTanhLinear)));
   return _mm256_div_ps(x, _mm256_add_ps(e, _mm256_set1_ps(1.0F)));
 }
 
@@ -79,75 +60,6 @@ int32_t sum_lanes(__m256i x) {
 
 __m256 product(const float* row, const float* multipliers, size_t i, __m256i lanes) {
   return _mm256_mul_ps(_mm256_maskload_ps(row + i, lanes), _mm256_maskload_ps(multipliers + i, lanes));
-}
-
-void transpose_keys(const Attention* a, size_t offset, size_t padded, float* out) {
-  for (size_t d = 0; d < a->head_dim; ++d) {
-    for (size_t j = 0; j < a->tokens; ++j) out[d * padded + j] = a->keys[j * a->stride + offset + d];
-    for (size_t j = a->tokens; j < padded; ++j) out[d * padded + j] = 0;
-  }
-}
-
-void score_rows(const float* const* queries, const float* keys, size_t head_dim, size_t padded,
-                float* scores) {
-  for (size_t j = 0; j < padded; j += kLanes) {
-    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    for (size_t d = 0; d < head_dim; ++d) {
-      const __m256 key = _mm256_loadu_ps(keys + d * padded + j);
-      s0 = _mm256_fmadd_ps(_mm256_set1_ps(queries[0][d]), key, s0);
-      s1 = _mm256_fmadd_ps(_mm256_set1_ps(queries[1][d]), key, s1);
-      s2 = _mm256_fmadd_ps(_mm256_set1_ps(queries[2][d]), key, s2);
-      s3 = _mm256_fmadd_ps(_mm256_set1_ps(queries[3][d]), key, s3);
-    }
-    _mm256_storeu_ps(scores + j, s0);
-    _mm256_storeu_ps(scores + padded + j, s1);
-    _mm256_storeu_ps(scores + 2 * padded + j, s2);
-    _mm256_storeu_ps(scores + 3 * padded + j, s3);
-  }
-}
-
-void mix_values(const Attention* a, size_t offset, size_t padded, const float* weights, float* const* out) {
-  for (size_t d = 0; d < a->head_dim; d += kLanes) {
-    const __m256i lanes = tail_lanes(a->head_dim - d);
-    const float* values = a->values + offset + d;
-    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    for (size_t j = 0; j < a->tokens; ++j) {
-      const __m256 value = _mm256_maskload_ps(values + j * a->stride, lanes);
-      s0 = _mm256_fmadd_ps(_mm256_set1_ps(weights[j]), value, s0);
-      s1 = _mm256_fmadd_ps(_mm256_set1_ps(weights[padded + j]), value, s1);
-      s2 = _mm256_fmadd_ps(_mm256_set1_ps(weights[2 * padded + j]), value, s2);
-      s3 = _mm256_fmadd_ps(_mm256_set1_ps(weights[3 * padded + j]), value, s3);
-    }
-    _mm256_maskstore_ps(out[3] + d, lanes, s3);
-    _mm256_maskstore_ps(out[2] + d, lanes, s2);
-    _mm256_maskstore_ps(out[1] + d, lanes, s1);
-    _mm256_maskstore_ps(out[0] + d, lanes, s0);
-  }
-}
-
-void attention_head(const Attention* a, size_t offset) {
-  const size_t padded = (a->tokens + kScoreAlignment - 1) / kScoreAlignment * kScoreAlignment;
-  float* scores = a->scratch;
-  float* keys = a->scratch + kAttentionRows * padded;
-  transpose_keys(a, offset, padded, keys);
-  for (size_t i = 0; i < a->tokens; i += kAttentionRows) {
-    const float* queries[kAttentionRows];
-    float* out[kAttentionRows];
-    size_t rows = 0;
-    for (size_t r = 0; r < kAttentionRows; ++r) {
-      // Rows past the end compute the last row again and store the same values.
-      const size_t row = i + r < a->tokens ? i + r : a->tokens - 1;
-      rows += i + r < a->tokens ? 1 : 0;
-      queries[r] = a->queries + row * a->stride + offset;
-      out[r] = a->output + row * a->output_stride + offset;
-    }
-    score_rows(queries, keys, a->head_dim, padded, scores);
-    for (size_t r = 0; r < rows; ++r) avx2_softmax(scores + r * padded, a->tokens);
-    for (size_t r = rows; r < kAttentionRows; ++r) {
-      __builtin_memcpy(scores + r * padded, scores + (rows - 1) * padded, a->tokens * sizeof(float));
-    }
-    mix_values(a, offset, padded, scores, out);
-  }
 }
 
 }  // namespace
@@ -239,7 +151,7 @@ void avx2_softmax(float* row, size_t length) {
   __m256 sums = _mm256_setzero_ps();
   for (size_t i = 0; i < length; i += kLanes) {
     const __m256i lanes = tail_lanes(length - i);
-    const __m256 e = exp_approx(_mm256_sub_ps(_mm256_maskload_ps(row + i, lanes), largest));
+    const __m256 e = avx2_exp(_mm256_sub_ps(_mm256_maskload_ps(row + i, lanes), largest));
     sums = _mm256_add_ps(sums, _mm256_and_ps(e, _mm256_castsi256_ps(lanes)));
     _mm256_maskstore_ps(row + i, lanes, e);
   }
@@ -248,10 +160,6 @@ void avx2_softmax(float* row, size_t length) {
     const __m256i lanes = tail_lanes(length - i);
     _mm256_maskstore_ps(row + i, lanes, _mm256_mul_ps(_mm256_maskload_ps(row + i, lanes), inverse));
   }
-}
-
-void avx2_attention(const Attention* a) {
-  for (size_t h = 0; h < a->heads; ++h) attention_head(a, h * a->head_dim);
 }
 
 void avx2_dequantise_add(const int8_t* row, float scale, const float* add, size_t length, float* out) {

@@ -8,8 +8,6 @@
 
 #include "simd/kernels_avx512vnni.h"
 
-#include <immintrin.h>
-
 namespace enhanced_gptcache::simd {
 namespace {
 
@@ -65,7 +63,9 @@ constexpr size_t kBlockBytes = kPanelColumns * kDepthStep;
 
 TILE(1)
 TILE(2)
-TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+TILE(3)
+TILE(4)
+TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 
     using Tile = void(*)(const int8_t*, ptrdiff_t, const uint8_t*, size_t, int32_t*);
 constexpr Tile kTiles[kTileRows + 1] = {nullptr, tile_1, tile_2,  tile_3,  tile_4,  tile_5,  tile_6, tile_7,

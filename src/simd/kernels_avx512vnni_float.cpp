@@ -1,8 +1,6 @@
 // The float side of the AVX-512 VNNI table: epilogue of the matrix product, layer norm, softmax,
-// attention, quantisation and dot products. Ends of rows are masked, so no kernel reads or writes
+// quantisation and dot products. Ends of rows are masked, so no kernel reads or writes
 // past a length.
-
-#include <immintrin.h>
 
 #include "simd/kernels_avx512vnni.h"
 
@@ -13,21 +11,6 @@ constexpr size_t kLanes = 16;
 
 __mmask16 tail_mask(size_t left) {
   return left >= kLanes ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << left) - 1U);
-}
-
-__m512 exp_approx(__m512 x) {
-  x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-kExpLimit)), _mm512_set1_ps(kExpLimit));
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(kLog2E)),
-                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(kLn2High), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(kLn2Low), r);
-  __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(kExp6), r, _mm512_set1_ps(kExp5));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp4));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp3));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
-  return _mm512_scalef_ps(p, n);
 }
 
 __m512 gelu(__m512 x) {
@@ -47,7 +30,7 @@ __m512 gelu(__m512 x) {
 __m512 gelu_tanh(__m512 x) {
   const __m512 cube = _mm512_mul_ps(_mm512_mul_ps(x, x), x);
   const __m512 sum = _mm512_fmadd_ps(cube, _mm512_set1_ps(kGeluTanhCubic), x);
-  const __m512 e = exp_approx(_mm512_mul_ps(sum, _mm512_set1_ps(-kGeluTanhLinear)));
+  const __m512 e = avx512_exp(_mm512_mul_ps(sum, _mm512_set1_ps(-kGeluTanhLinear)));
   return _mm512_div_ps(x, _mm512_add_ps(e, _mm512_set1_ps(1.0F)));
 }
 
@@ -61,78 +44,6 @@ __m512 abs_product(const float* row, const float* multipliers, size_t i, __mmask
   const __m512 product =
       _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row + i), _mm512_maskz_loadu_ps(mask, multipliers + i));
   return _mm512_abs_ps(product);
-}
-
-// Keys of one head as [head_dim][padded tokens], so that scores of 16 keys form one register.
-void transpose_keys(const Attention* a, size_t offset, size_t padded, float* out) {
-  for (size_t d = 0; d < a->head_dim; ++d) {
-    for (size_t j = 0; j < a->tokens; ++j) out[d * padded + j] = a->keys[j * a->stride + offset + d];
-    for (size_t j = a->tokens; j < padded; ++j) out[d * padded + j] = 0;
-  }
-}
-
-// Scores of four queries against all keys. Rows past the last query repeat the last one.
-void score_rows(const float* const* queries, const float* keys, size_t head_dim, size_t padded,
-                float* scores) {
-  for (size_t j = 0; j < padded; j += kLanes) {
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    for (size_t d = 0; d < head_dim; ++d) {
-      const __m512 key = _mm512_loadu_ps(keys + d * padded + j);
-      s0 = _mm512_fmadd_ps(_mm512_set1_ps(queries[0][d]), key, s0);
-      s1 = _mm512_fmadd_ps(_mm512_set1_ps(queries[1][d]), key, s1);
-      s2 = _mm512_fmadd_ps(_mm512_set1_ps(queries[2][d]), key, s2);
-      s3 = _mm512_fmadd_ps(_mm512_set1_ps(queries[3][d]), key, s3);
-    }
-    _mm512_storeu_ps(scores + j, s0);
-    _mm512_storeu_ps(scores + padded + j, s1);
-    _mm512_storeu_ps(scores + 2 * padded + j, s2);
-    _mm512_storeu_ps(scores + 3 * padded + j, s3);
-  }
-}
-
-// out[row][d] = sum over keys of weight * value for four rows, 16 of the head's dimensions at once.
-void mix_values(const Attention* a, size_t offset, size_t padded, const float* weights, float* const* out) {
-  for (size_t d = 0; d < a->head_dim; d += kLanes) {
-    const __mmask16 mask = tail_mask(a->head_dim - d);
-    const float* values = a->values + offset + d;
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    for (size_t j = 0; j < a->tokens; ++j) {
-      const __m512 value = _mm512_maskz_loadu_ps(mask, values + j * a->stride);
-      s0 = _mm512_fmadd_ps(_mm512_set1_ps(weights[j]), value, s0);
-      s1 = _mm512_fmadd_ps(_mm512_set1_ps(weights[padded + j]), value, s1);
-      s2 = _mm512_fmadd_ps(_mm512_set1_ps(weights[2 * padded + j]), value, s2);
-      s3 = _mm512_fmadd_ps(_mm512_set1_ps(weights[3 * padded + j]), value, s3);
-    }
-    _mm512_mask_storeu_ps(out[3] + d, mask, s3);
-    _mm512_mask_storeu_ps(out[2] + d, mask, s2);
-    _mm512_mask_storeu_ps(out[1] + d, mask, s1);
-    _mm512_mask_storeu_ps(out[0] + d, mask, s0);
-  }
-}
-
-void attention_head(const Attention* a, size_t offset) {
-  const size_t padded = (a->tokens + kScoreAlignment - 1) / kScoreAlignment * kScoreAlignment;
-  float* scores = a->scratch;
-  float* keys = a->scratch + kAttentionRows * padded;
-  transpose_keys(a, offset, padded, keys);
-  for (size_t i = 0; i < a->tokens; i += kAttentionRows) {
-    const float* queries[kAttentionRows];
-    float* out[kAttentionRows];
-    size_t rows = 0;
-    for (size_t r = 0; r < kAttentionRows; ++r) {
-      // Rows past the end compute the last row again and store the same values.
-      const size_t row = i + r < a->tokens ? i + r : a->tokens - 1;
-      rows += i + r < a->tokens ? 1 : 0;
-      queries[r] = a->queries + row * a->stride + offset;
-      out[r] = a->output + row * a->output_stride + offset;
-    }
-    score_rows(queries, keys, a->head_dim, padded, scores);
-    for (size_t r = 0; r < rows; ++r) avx512_softmax(scores + r * padded, a->tokens);
-    for (size_t r = rows; r < kAttentionRows; ++r) {
-      __builtin_memcpy(scores + r * padded, scores + (rows - 1) * padded, a->tokens * sizeof(float));
-    }
-    mix_values(a, offset, padded, scores, out);
-  }
 }
 
 }  // namespace
@@ -215,7 +126,7 @@ void avx512_softmax(float* row, size_t length) {
   __m512 sums = _mm512_setzero_ps();
   for (size_t i = 0; i < length; i += kLanes) {
     const __mmask16 mask = tail_mask(length - i);
-    const __m512 e = exp_approx(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row + i), largest));
+    const __m512 e = avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row + i), largest));
     sums = _mm512_mask_add_ps(sums, mask, sums, e);
     _mm512_mask_storeu_ps(row + i, mask, e);
   }
@@ -224,10 +135,6 @@ void avx512_softmax(float* row, size_t length) {
     const __mmask16 mask = tail_mask(length - i);
     _mm512_mask_storeu_ps(row + i, mask, _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row + i), inverse));
   }
-}
-
-void avx512_attention(const Attention* a) {
-  for (size_t h = 0; h < a->heads; ++h) attention_head(a, h * a->head_dim);
 }
 
 void avx512_dequantise_add(const int8_t* row, float scale, const float* add, size_t length, float* out) {

@@ -24,7 +24,7 @@ constexpr size_t packed_bytes(size_t columns, size_t depth) {
 
 /// Floats of Attention::scratch.
 constexpr size_t attention_scratch_floats(size_t tokens, size_t head_dim) {
-  return round_up(tokens, kScoreAlignment) * (kAttentionRows + head_dim);
+  return kAttentionLanes * (tokens + 2 * head_dim);
 }
 
 /// Packs `weights`, row-major [columns][depth] with values in [-127, 127], into `packed`, which has
