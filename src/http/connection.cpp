@@ -128,7 +128,7 @@ void Connection::read_more() {
   read_pending_ = true;
   auto self = shared_from_this();
   if (state_ == State::kHead || state_ == State::kBody) {
-    in_.ensure_space(state_ == State::kBody ? kBodyReadBytes : kReadBytes / 2);
+    in_.ensure_space(state_ == State::kBody ? kBodyReadBytes : in_.empty() ? kReadBytes : kReadBytes / 2);
     socket_->async_read_some(asio::buffer(in_.tail(), in_.space()),
                              [self = std::move(self)](const error_code& error, size_t count) {
                                self->read_pending_ = false;

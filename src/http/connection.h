@@ -122,6 +122,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<ServerExchange> reading_;  // while its body is read, before the handler has it
   ChunkDecoder chunks_;
   uint64_t body_left_ = 0;  // of a Content-Length body
+  int64_t body_begun_us_ = 0;
   bool body_done_ = true;
   bool body_expired_ = false;
   bool continue_due_ = false;

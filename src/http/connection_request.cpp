@@ -9,6 +9,12 @@
 
 namespace enhanced_gptcache::http {
 
+namespace {
+/// A body that drips more slowly than this on average is cut, though each piece comes in time.
+constexpr int64_t kBodyBytesPerSecondMin = 1000;
+constexpr size_t kBodyReserveBytesMax = size_t{1} << 20U;
+}  // namespace
+
 Connection::Step Connection::read_head() {
   const ServerOptions& options = thread_->rules().options;
   const HeadScanner::State found = scanner_.scan(in_.view());
@@ -96,6 +102,8 @@ Connection::Step Connection::begin_body(std::shared_ptr<ServerExchange> exchange
     return dispatch(std::move(exchange));
   }
   in_.append(rest);
+  exchange->body().reserve(std::min<size_t>(body_left_, kBodyReserveBytesMax));
+  body_begun_us_ = exchange->started_us;
   reading_ = std::move(exchange);
   state_ = State::kBody;
   if (continue_due_) send_continue();
@@ -122,7 +130,9 @@ Connection::Step Connection::read_body() {
     close();
     return Step::kWait;
   }
-  read_deadline_us_ = now_us() + thread_->rules().options.body_timeout_ms * 1000;
+  const int64_t pause_us = thread_->rules().options.body_timeout_ms * 1000;
+  const auto earned_us = static_cast<int64_t>(body.size()) * 1'000'000 / kBodyBytesPerSecondMin;
+  read_deadline_us_ = std::min(now_us(), body_begun_us_ + earned_us) + pause_us;
   read_more();
   return Step::kWait;
 }

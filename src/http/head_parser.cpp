@@ -110,6 +110,19 @@ const char* check_framing(const Framing& framing) {
   return nullptr;
 }
 
+/// "http://host/path" is what clients send that take us for their proxy; servers must accept it (RFC 9112
+/// section 3.2.2). What counts is the path.
+std::string_view origin_form(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (target.size() <= scheme.size() || !equals_ignoring_case(target.substr(0, scheme.size()), scheme))
+      continue;
+    const size_t slash = target.find_first_of("/?", scheme.size());
+    if (slash != std::string_view::npos && target[slash] == '/') return target.substr(slash);
+    return slash == std::string_view::npos ? std::string_view("/") : target;
+  }
+  return target;
+}
+
 const char* parse_request_line(std::string_view line, RequestHead& out, int& status) {
   const size_t first = line.find(' ');
   const size_t last = line.rfind(' ');
@@ -122,6 +135,7 @@ const char* parse_request_line(std::string_view line, RequestHead& out, int& sta
   if (out.target.empty() || !all_of_class(out.target, kTargetChar)) {
     return "the request target is empty or has a character that is not allowed";
   }
+  if (out.target.front() != '/') out.target = origin_form(out.target);
   if (out.target.front() != '/' && !(out.target == "*" && out.method == "OPTIONS")) {
     return "the request target is not an absolute path";
   }

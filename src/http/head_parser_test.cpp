@@ -68,6 +68,11 @@ TEST(RequestHead, ReadsTheUsualRequest) {
   EXPECT_EQ(parsed.headers[5].value, "");
 }
 
+TEST(RequestHead, AbsoluteFormCountsByItsPath) {
+  EXPECT_EQ(parse("GET http://a:80/b?c HTTP/1.1\r\nHost: a\r\n\r\n").head.target, "/b?c");
+  EXPECT_EQ(parse("GET HTTPS://a HTTP/1.1\r\nHost: a\r\n\r\n").head.target, "/");
+}
+
 TEST(RequestHead, KeepAliveFollowsVersionAndConnection) {
   EXPECT_FALSE(parse("GET / HTTP/1.0\r\n\r\n").head.keep_alive());
   EXPECT_TRUE(parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").head.keep_alive());
@@ -99,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadRequest{"no_target", "GET  HTTP/1.1\r\n\r\n"},
         BadRequest{"space_in_target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"},
         BadRequest{"control_in_target", "GET /a\x01 HTTP/1.1\r\nHost: a\r\n\r\n"},
-        BadRequest{"absolute_form", "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+        BadRequest{"absolute_without_path", "GET http://a?b HTTP/1.1\r\nHost: a\r\n\r\n"},
         BadRequest{"star_without_options", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"},
         BadRequest{"bad_method", "GE(T / HTTP/1.1\r\nHost: a\r\n\r\n"},
         BadRequest{"http_2", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},

@@ -267,6 +267,15 @@ TEST_F(ServerTest, AClientThatDripsItsHeadIsCutOff) {
   EXPECT_THAT(peer.received(), StartsWith("HTTP/1.1 408 "));
 }
 
+TEST_F(ServerTest, AClientThatDripsItsBodyIsCutOff) {
+  options_.body_timeout_ms = 60;
+  start();
+  Peer peer = connect();
+  peer.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+  for (int i = 0; i < 100'000 && !peer.receive(5); ++i) peer.send("x");
+  EXPECT_THAT(peer.received(), StartsWith("HTTP/1.1 408 "));
+}
+
 TEST_F(ServerTest, AClientThatDoesNotReadIsCutOffAndASlowOneIsNot) {
   options_.write_timeout_ms = 300;
   start([](Server& server) {

@@ -78,6 +78,23 @@ bool is_request_target(std::string_view text) {
   return !text.empty() && text.front() == '/';
 }
 
+/// "/../" would lead out of the configured base path, perhaps with the operator's key.
+bool has_dot_segment(std::string_view path) {
+  path = path.substr(0, path.find('?'));
+  std::string segment;
+  for (size_t i = 0; i <= path.size(); ++i) {
+    const bool encoded = path.substr(i, 3) == "%2e" || path.substr(i, 3) == "%2E";
+    if (encoded) i += 2;
+    if (i < path.size() && path[i] != '/') {
+      segment += encoded ? '.' : path[i];
+      continue;
+    }
+    if (segment == "." || segment == "..") return true;
+    segment.clear();
+  }
+  return false;
+}
+
 /// Only WebSocket is passed on; an upgrade to HTTP/2 would be between the caller and us.
 bool wants_websocket(const Headers& headers) {
   const std::string* upgrade = find_header(headers, "upgrade");
@@ -106,9 +123,9 @@ Result<std::string> make_request_head(const Target& target, const UpstreamReques
   if (path.empty() || path.front() == '?') path.insert(path.begin(), '/');
   if (!is_token(request.method))
     return fail(ErrorCode::kInvalidArgument, "the method of an upstream request is not a token");
-  if (!is_request_target(path)) {
+  if (!is_request_target(path) || has_dot_segment(path)) {
     return fail(ErrorCode::kInvalidArgument,
-                "the path of an upstream request has a character that is not allowed");
+                "the path of an upstream request has a character or a dot segment that is not allowed");
   }
   std::string head =
       request.method + " " + path + " HTTP/1.1\r\nHost: " + target.plan.url.host_header() + "\r\n";
