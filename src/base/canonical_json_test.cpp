@@ -113,7 +113,8 @@ TEST(CanonicalJson, DepthIsLimited) {
 
 TEST(CanonicalJson, EveryTruncationIsRefused) {
   const std::string document =
-      R"({"model":"m","messages":[{"role":"user","content":"h\u00e9 \"x\" \ud83d\ude00"}],"n":-1.5e+3,"b":true})";
+      R"({"model":"m","messages":[{"role":"user","content":"h\u00e9 \"x\" \ud83d\ude00"}],)"
+      R"("n":-1.5e+3,"b":true})";
   ASSERT_TRUE(canonical_json(document));
   for (size_t length = 0; length < document.size(); ++length)
     EXPECT_FALSE(canonical_json(document.substr(0, length))) << length;

@@ -35,7 +35,8 @@ TEST_F(AdmissionTest, AnswersThatAreNotLearned) {
       {"[1]", 200, "malformed"},
       {R"({"choices":[]})", 200, "no_choices"},
       {R"({"error":{"message":"late"},"choices":[{"index":0}]})", 200, "error"},
-      {R"({"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":"stop"}]})",
+      {R"({"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":"no"},)"
+       R"("finish_reason":"stop"}]})",
        200, "refusal"},
       {R"({"choices":[{"index":0,"message":"x","finish_reason":"stop"}]})", 200, "malformed"},
       {R"({"choices":[7]})", 200, "malformed"},
@@ -89,7 +90,9 @@ TEST_F(AdmissionTest, NoStoreAndLearnOff) {
 TEST_F(AdmissionTest, ToolCallsAreLearnedForTheSameWordsOnly) {
   script_ = [](const auto&) {
     return json_answer(
-        R"({"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},"finish_reason":"tool_calls"}]})");
+        R"({"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,)"
+        R"("message":{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",)"
+        R"("function":{"name":"f","arguments":"{\"x\":1}"}}]},"finish_reason":"tool_calls"}]})");
   };
   const std::string tools = R"(,"tools":[{"type":"function","function":{"name":"f"}}])";
   ask("How do I call the weather tool?", tools);

@@ -203,10 +203,11 @@ std::string completion_of_text(Dialect dialect, std::string_view text, std::stri
                 R"({{"index":0,"message":{{"role":"assistant","content":{}}},"finish_reason":"stop"}})",
                 content)
           : fmt::format(R"({{"index":0,"text":{},"logprobs":null,"finish_reason":"stop"}})", content);
-  return fmt::format(
-      R"({},"object":"{}","model":{},"choices":[{}],"usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}}}})",
-      kHead, dialect == Dialect::kChat ? "chat.completion" : "text_completion", base::json_string(model),
-      choice, tokens_prompt, tokens_completion, tokens_prompt + tokens_completion);
+  const std::string usage = fmt::format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}})",
+                                        tokens_prompt, tokens_completion, tokens_prompt + tokens_completion);
+  return fmt::format(R"({},"object":"{}","model":{},"choices":[{}],"usage":{}}})", kHead,
+                     dialect == Dialect::kChat ? "chat.completion" : "text_completion",
+                     base::json_string(model), choice, usage);
 }
 
 bool is_servable(const Entry& entry, Dialect dialect) {

@@ -1,9 +1,9 @@
 #include "proxy/embeddings.h"
 
 #include <fmt/format.h>
-#include <sodium.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <cstring>
 
 #include "base/canonical_json.h"
 #include "base/error_table.h"
@@ -170,11 +170,17 @@ asio::awaitable<void> answer(CallPtr call, EmbeddingRequest request) {
 
 std::string base64_of(const std::vector<float>& values) {
   // Floats are little-endian on every machine this builds for (the layout the SDKs decode).
-  const size_t bytes = values.size() * sizeof(float);
-  std::string out(sodium_base64_ENCODED_LEN(bytes, sodium_base64_VARIANT_ORIGINAL), '\0');
-  sodium_bin2base64(out.data(), out.size(), reinterpret_cast<const unsigned char*>(values.data()), bytes,
-                    sodium_base64_VARIANT_ORIGINAL);
-  out.pop_back();  // the terminating zero
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::vector<unsigned char> bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    const size_t here = std::min<size_t>(3, bytes.size() - at);
+    uint32_t group = 0;
+    for (size_t i = 0; i < 3; ++i) group = (group << 8U) | (i < here ? bytes[at + i] : 0U);
+    for (size_t i = 0; i < 4; ++i) out.push_back(i <= here ? kDigits[(group >> (18 - 6 * i)) & 63U] : '=');
+  }
   return out;
 }
 
@@ -185,11 +191,11 @@ bool is_local_embedding(const Call& call) {
   if (!document) return false;
   const auto model = find_member(*document, "model");
   if (!model) return false;
-  std::string name = json_text(*model);
-  if (name.starts_with(kVendorPrefix)) name.erase(0, kVendorPrefix.size());
-  std::string_view own = call.options->embedding_model;
-  if (own.starts_with(kVendorPrefix)) own.remove_prefix(kVendorPrefix.size());
-  return name == own;
+  // The setting may carry any publisher's prefix; a caller may name it with that, with the usual one, or bare.
+  const std::string name = json_text(*model);
+  const std::string_view own = call.options->embedding_model;
+  const std::string_view bare = own.substr(own.rfind('/') + 1);
+  return name == own || name == bare || name == std::string(kVendorPrefix).append(bare);
 }
 
 void serve_local_embedding(CallPtr call) {

@@ -49,8 +49,9 @@ TEST_F(ProxyTest, HitsHaveFreshIdAndCreatedAndNothingElseNew) {
 
 TEST_F(ProxyTest, OrderAndBlanksDoNotMatterKeyedFieldsDo) {
   chat(R"({"model":"m","messages":[{"role":"user","content":"same request"}],"temperature":0.5})");
-  const auto same = chat(
-      R"( { "temperature":0.5, "messages":[ {"content":"same request","role":"user"} ], "model":"m", "user":"u", "metadata":{"a":"b"}, "stream":false } )");
+  const auto same =
+      chat(R"( { "temperature":0.5, "messages":[ {"content":"same request","role":"user"} ], "model":"m",)"
+           R"( "user":"u", "metadata":{"a":"b"}, "stream":false } )");
   EXPECT_EQ(same->header("X-Cache-Layer"), "exact");
   for (const char* more :
        {R"(,"max_tokens":5)", R"(,"temperature":0.6)", R"(,"unknown_field":1)", R"(,"seed":1)"}) {

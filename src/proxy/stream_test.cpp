@@ -196,7 +196,9 @@ TEST(SseReader, LineEndsOfAllKinds) {
 
 TEST(Replay, UsageOnlyWhenAskedAndOneIdForAllChunks) {
   const std::string answer =
-      R"({"id":"","created":0,"object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"one two three"},"finish_reason":"stop"}],"usage":{"total_tokens":5}})";
+      R"({"id":"","created":0,"object":"chat.completion","model":"m","choices":[{"index":0,)"
+      R"("message":{"role":"assistant","content":"one two three"},"finish_reason":"stop"}],)"
+      R"("usage":{"total_tokens":5}})";
   const auto without = render_sse(Dialect::kChat, answer, {false, "chatcmpl-1", 77});
   EXPECT_EQ(without->find("usage"), std::string::npos);
   const auto with = render_sse(Dialect::kChat, answer, {true, "chatcmpl-1", 77});

@@ -2,11 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 namespace enhanced_gptcache::security {
@@ -60,10 +61,13 @@ Result<std::string> read_file(int fd, const std::string& path) {
 Result<base::SecretKey> parse_key(std::string text, const std::string& path) {
   if (!text.empty() && text.back() == '\n') text.pop_back();
   base::SecretKey key;
-  size_t decoded = 0;
-  if (text.size() != kHexDigits ||
-      sodium_hex2bin(key.data(), key.size(), text.data(), text.size(), nullptr, &decoded, nullptr) != 0 ||
-      decoded != key.size()) {
+  bool valid = text.size() == kHexDigits;
+  for (size_t i = 0; valid && i < key.size(); ++i) {
+    const char* digits = text.data() + 2 * i;
+    valid = std::isxdigit(static_cast<unsigned char>(digits[0])) != 0 &&
+            std::from_chars(digits, digits + 2, key[i], 16).ptr == digits + 2;
+  }
+  if (!valid) {
     return fail(ErrorCode::kCorrupt,
                 fmt::format("the instance key {} must hold exactly {} hexadecimal digits; restore it from a "
                             "backup, or delete it together with the stored entries",
@@ -92,13 +96,11 @@ Result<base::SecretKey> read_key(int fd, const std::string& path) {
 /// of two processes the second one finds the first one's.
 Result<void> create_key(const std::string& path) {
   const std::string temporary = path + "." + base::random_hex(8);
-  const base::SecretKey key = base::random_key();
-  char hex[kHexDigits + 1];
-  sodium_bin2hex(hex, sizeof hex, key.data(), key.size());
+  const std::string hex = base::random_hex(kHexDigits / 2);
   {
     const FileHandle file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (file.get() < 0) return io_error("create", path);
-    if (!write_all(file.get(), std::string(hex, kHexDigits) + "\n") || ::fsync(file.get()) != 0) {
+    if (!write_all(file.get(), hex + "\n") || ::fsync(file.get()) != 0) {
       const int reason = errno;
       ::unlink(temporary.c_str());
       errno = reason;
