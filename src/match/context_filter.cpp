@@ -20,7 +20,8 @@
 namespace enhanced_gptcache {
 namespace {
 
-/// More anchors are folded into one: a conversation must not make an entry grow without bound.
+/// More anchors are folded into one: a conversation must not make an entry grow without bound. The first
+/// ones in alphabetical order are kept in clear, so that a refusal can mostly name what differs.
 constexpr size_t kAnchorsMax = 48;
 constexpr size_t kAnchorBytesMax = 48;
 constexpr base::SecretKey kPublicKey{};
@@ -97,9 +98,9 @@ ContextFingerprint ContextFilter::outline(std::span<const Turn> context) const {
   print.turns = context.size();
   if (context.empty()) return print;
   print.exact_hash = hash_of(context);
-  // Who spoke when: the same words said by the other side are another conversation.
+  // Who spoke when, by initials: the same words said by the other side are another conversation.
   std::vector<std::string> anchors{"roles:"};
-  for (const Turn& turn : context) anchors.front().append(turn.role).push_back(',');
+  for (const Turn& turn : context) anchors.front() += turn.role.empty() ? '?' : turn.role.front();
   for (const Turn& turn : context) match::append_anchors(match::Words(turn.content), anchors);
   print.anchors = bounded(std::move(anchors));
   return print;

@@ -67,7 +67,7 @@ TEST_F(ContextFilterTest, AnOutlineLeavesARewordedConversationUndecided) {
   const auto entry = filter_.fingerprint(talk({"describe the old stone bridge in town"}));
   ASSERT_TRUE(entry);
   const ContextVerdict reworded =
-      filter_.compare(*entry, filter_.outline(talk({"describe the old stone bridge"})));
+      filter_.compare(*entry, filter_.outline(talk({"please describe the old stone bridge in the town"})));
   EXPECT_FALSE(reworded.equivalent);
   EXPECT_TRUE(reworded.undecided);
   const ContextVerdict other =
@@ -78,8 +78,9 @@ TEST_F(ContextFilterTest, AnOutlineLeavesARewordedConversationUndecided) {
 
 TEST_F(ContextFilterTest, OneChangedTurnIsNotHiddenByEqualOnes) {
   const char* answer = "it stands in the middle of the old town and is made of stone and wood";
-  const ContextVerdict verdict = compare(talk({"tell me of the bridge", answer, "is it open at all"}),
-                                         talk({"which soup is nice", answer, "is it open at all"}));
+  const ContextVerdict verdict =
+      compare(talk({"tell me please", answer, "is it there at all"}),
+              talk({"what would people do with it", answer, "is it there at all"}));
   EXPECT_FALSE(verdict.equivalent);
   EXPECT_NE(verdict.reason.find("diverges"), std::string::npos);
 }
@@ -106,6 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
         Anchored{"side", "i want to buy the old car of my son", "i want to sell the old car of my son"},
         Anchored{"time", "what can we do in town today with kids",
                  "what can we do in town tomorrow with kids"},
+        Anchored{"subject", "show me the cheap flights to boston", "show me the cheap flights to denver"},
         Anchored{"form", "please write it in french for my boss", "please write it in german for my boss"}),
     [](const auto& test) { return test.param.name; });
 

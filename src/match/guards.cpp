@@ -2,6 +2,9 @@
 
 #include <array>
 
+#include "base/keyed_hash.h"
+#include "match/common_words.h"
+
 namespace enhanced_gptcache::match {
 namespace {
 
@@ -32,6 +35,15 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
   append_time_anchors(turn, anchors);
   append_form_anchors(turn, anchors);
   append_name_anchors(turn, anchors);
+  // A subject in lower case: two conversations about flights to two cities differ in nothing else. And
+  // their order: from Boston to Denver is another flight than back.
+  base::Hash128 order;
+  for (const Word& word : turn.words()) {
+    if (is_common_word(word.stem)) continue;
+    order = base::keyed_hash({}, "subjects", {order.hex(), word.stem});
+    if (!word.numeric) anchors.push_back("word:" + std::string(word.stem));
+  }
+  anchors.push_back("order:" + order.hex());
 }
 
 std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate) {

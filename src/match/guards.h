@@ -34,7 +34,7 @@ std::vector<std::pair<std::string, std::string>> all_checks(std::string_view que
                                                             std::string_view candidate);
 
 /// What of one turn of a conversation must agree for two conversations to be the same: its numbers,
-/// units, negations, names and other words the guards know, each as a short tagged string. Unsorted.
+/// units, negations, names and all words that can be a subject, each as a short tagged string. Unsorted.
 void append_anchors(const Words& turn, std::vector<std::string>& anchors);
 
 // The families, one file each.
