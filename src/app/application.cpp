@@ -72,6 +72,10 @@ class Application::Impl {
   Result<void> open_server();
   void watch_settings();
   void apply(const config::Change& change);
+  void configure_monitoring(const config::Settings& now) {
+    metrics.set_detailed_logging(now.monitoring.detailed_logging);
+    proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
+  }
   HealthInputsSource health_source();
   Result<native::Caller> caller_of(const http::Request& request) const;
 
@@ -141,7 +145,7 @@ Result<void> Application::Impl::open_server() {
   health_pool = std::make_unique<OffloadPool>(1, 32);
   const auto limit = [this] { return memory_limit(*source.current()); };
   metrics.watch_process(limit);
-  proxy_metrics.configure(settings->monitoring.detailed_logging, settings->monitoring.performance_tracking);
+  configure_monitoring(*settings);
   proxy::ProxyParts parts;
   parts.cache = cache.get();
   parts.upstream = upstream;
@@ -197,7 +201,7 @@ void Application::Impl::apply(const config::Change& change) {
     base::log_error("settings: upstream: {}", done.error().message);
   }
   proxy->set_options(proxy_options(now));
-  proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
+  configure_monitoring(now);
   native->set_options(native_options(now));
 }
 

@@ -9,7 +9,6 @@
 #include "config/loader.h"
 #include "enhanced_gptcache/embedder.h"
 #include "enhanced_gptcache/options.h"
-#include "enhanced_gptcache/options.h"
 
 namespace enhanced_gptcache::app {
 

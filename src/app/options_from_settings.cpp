@@ -109,7 +109,6 @@ native::NativeOptions native_options(const config::Settings& settings) {
 }
 
 proxy::ProxyOptions proxy_options(const config::Settings& settings) {
-  const std::string& model = settings.context.embedding_model;
   proxy::ProxyOptions options;
   options.temperature_max = settings.cache.temperature_max;
   options.honour_cache_control = settings.cache.honour_cache_control;
@@ -121,7 +120,7 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.single_flight_finish = settings.cache.single_flight_finish;
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
-  options.embedding_model = model.substr(model.rfind('/') + 1);
+  options.embedding_model = settings.context.embedding_model;
   return options;
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error_table.h"
+#include "base/log.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -70,6 +71,14 @@ void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
   on_cache_request(hit ? Outcome::kHit : Outcome::kMiss,
                    hit ? enhanced_gptcache::to_string(lookup.layer) : "", latency_ms);
   on_similarity(lookup);
+  if (!detailed_logging_) return;
+  base::log_info(
+      "decision route=/cache/lookup outcome={} layer={} reason={} detail={} similarity={:.4f} ms={:.2f} "
+      "id={}",
+      hit ? "hit" : "miss", hit ? enhanced_gptcache::to_string(lookup.layer) : "-",
+      hit ? "-" : enhanced_gptcache::to_string(lookup.reason), lookup.detail.empty() ? "-" : lookup.detail,
+      hit ? lookup.similarity : (lookup.nearest ? lookup.nearest->similarity : 0.0), latency_ms,
+      lookup.request_id);
 }
 
 void ServerMetrics::on_similarity(const Lookup& lookup) {

@@ -2,6 +2,7 @@
 // The server's metrics: every name operators know, fed by the access hook, the observers of proxy
 // and native API, and by stats() of the components at scrape time.
 
+#include <atomic>
 #include <functional>
 #include <string>
 
@@ -38,6 +39,9 @@ class ServerMetrics final : public native::NativeObserver {
   void on_lookup(const Lookup& lookup, double latency_ms) override;
   void on_error(ErrorCode code) override;
 
+  /// monitoring.detailed_logging: one log line per decision of the native API, too.
+  void set_detailed_logging(bool on) { detailed_logging_ = on; }
+
   /// Values other components keep. Each is asked at scrape time.
   void watch_cache(const EnhancedCache& cache);
   void watch_upstream(const http::UpstreamClient& upstream);
@@ -53,6 +57,7 @@ class ServerMetrics final : public native::NativeObserver {
   metrics::RecentTimes recent_;
   mutable metrics::ProcessSampler sampler_;
   std::function<uint64_t()> memory_limit_bytes_ = [] { return uint64_t{0}; };
+  std::atomic<bool> detailed_logging_{false};
   metrics::Family<metrics::Counter>& requests_;
   metrics::Family<metrics::Counter>& cache_requests_;
   metrics::Family<metrics::Counter>& errors_;
