@@ -28,7 +28,8 @@ class PCAWrapper {
   PCAWrapper(const PCAWrapper&) = delete;
   PCAWrapper& operator=(const PCAWrapper&) = delete;
 
-  /// Adds one sample of any dimension (the first fixes it). kInvalidArgument: another dimension, or not finite.
+  /// Adds one sample of any dimension (the first fixes it). kInvalidArgument: another dimension, or not
+  /// finite.
   Result<void> add(std::span<const float> sample);
   /// Fits on all samples so far. Components beyond min(samples - 1, dimension) are zero;
   /// effective_dimensions() tells. kUnavailable: fewer than two samples.
@@ -47,7 +48,8 @@ class PCAWrapper {
   /// Grows with every fit; 0 before the first.
   uint64_t version() const;
 
-  /// Versioned file with a checksum (docs/formats.md). load: kCorrupt names what is wrong; the object stays as it was.
+  /// Versioned file with a checksum (docs/formats.md). load: kCorrupt names what is wrong; the object stays
+  /// as it was.
   Result<void> save(const std::string& path) const;
   Result<void> load(const std::string& path);
 

@@ -11,10 +11,14 @@
 #include "enhanced_gptcache/context_filter.h"
 #include "enhanced_gptcache/embedder.h"
 #include "enhanced_gptcache/enhanced_cache.h"
-#include "match/shared_rows.h"
+#include "fakes/shared_rows.h"
 
 namespace enhanced_gptcache::match {
 namespace {
+
+using fakes::for_each_row;
+using fakes::is_positive;
+using fakes::text_of;
 
 std::unique_ptr<Embedder> open_model() {
   const char* set = std::getenv("EGPTC_MODEL_DIR");

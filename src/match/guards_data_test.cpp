@@ -8,11 +8,15 @@
 #include <map>
 #include <string>
 
+#include "fakes/shared_rows.h"
 #include "match/guards.h"
-#include "match/shared_rows.h"
 
 namespace enhanced_gptcache::match {
 namespace {
+
+using fakes::for_each_row;
+using fakes::is_positive;
+using fakes::text_of;
 
 struct Tally {
   size_t pairs = 0;

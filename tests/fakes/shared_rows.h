@@ -10,7 +10,7 @@
 #include <functional>
 #include <string>
 
-namespace enhanced_gptcache::match {
+namespace enhanced_gptcache::fakes {
 
 inline std::filesystem::path shared_data_folder() {
   if (const char* set = std::getenv("EGPTC_SHARED_DATA")) return set;
@@ -44,4 +44,4 @@ inline bool is_positive(simdjson::dom::element row) {
   return row["label"].get(label) == simdjson::SUCCESS && label == 1;
 }
 
-}  // namespace enhanced_gptcache::match
+}  // namespace enhanced_gptcache::fakes
