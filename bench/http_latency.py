@@ -76,7 +76,8 @@ def main():
     conn = connection(url)
     pairs = [(task, subject) for task in TASKS for subject in SUBJECTS][:wanted.queries]
     for task, subject in pairs:
-        answer, text, _ = post(conn, "/cache/entries", {"query": f"How do I {task} a {subject}?", "response": f"{task} {subject}"})
+        entry = {"query": f"How do I {task} a {subject}?", "response": f"{task} {subject}"}
+        answer, text, _ = post(conn, "/cache/entries", entry)
         if answer.status != 201:
             raise SystemExit(f"storing failed: {answer.status} {text[:200]!r}")
     out = {"entries": len(pairs)}
@@ -84,7 +85,7 @@ def main():
         hits, others, wrong = [], 0, 0
         for task, subject in pairs:
             answer, text, took = post(conn, "/v1/chat/completions", chat(words.format(task, subject)))
-            if answer.getheader("X-Cache") == "HIT" and answer.getheader("X-Cache-Layer") == name:
+            if answer.getheader("X-Cache-Layer") == name:
                 hits.append(took)
                 wrong += json.loads(text)["choices"][0]["message"]["content"] != f"{task} {subject}"
             else:
@@ -101,8 +102,9 @@ def main():
             thread.start()
         for thread in threads:
             thread.join()
+        after = resident_mb(wanted.server_pid)
         out["load"] = {"requests": wanted.requests, "seconds": round(time.perf_counter() - began, 1),
-                       "resident_mb_before": round(before, 1), "resident_mb_after": round(resident_mb(wanted.server_pid), 1)}
+                       "resident_mb_before": round(before, 1), "resident_mb_after": round(after, 1)}
     print(json.dumps(out, indent=1))
 
 
