@@ -16,14 +16,19 @@ import threading
 import time
 import urllib.parse
 
-SUBJECTS = ["password", "invoice", "router", "passport", "mortgage", "bicycle", "keyboard", "garden", "violin",
-            "printer", "kitchen", "contract", "library card", "tax return", "wedding", "server", "camera", "boat",
-            "dentist appointment", "subscription"]
-TASKS = ["renew", "repair", "cancel", "choose", "insure", "clean", "paint", "sell", "store", "replace", "measure",
-         "ship", "label", "photograph", "inspect", "borrow", "donate", "weigh", "wrap", "register", "lock", "move",
-         "rent", "upgrade", "describe", "value", "protect", "order", "return", "test", "open", "close", "carry",
-         "compare", "document", "decorate", "lend", "hide", "find", "share", "schedule", "archive", "track", "scan",
-         "sign", "split", "stack", "tune", "verify", "water"]
+SUBJECTS = [
+    "password", "invoice", "router", "passport", "mortgage", "bicycle", "keyboard", "garden",
+    "violin", "printer", "kitchen", "contract", "library card", "tax return", "wedding", "server",
+    "camera", "boat", "dentist appointment", "subscription",
+]
+TASKS = [
+    "renew", "repair", "cancel", "choose", "insure", "clean", "paint", "sell", "store", "replace",
+    "measure", "ship", "label", "photograph", "inspect", "borrow", "donate", "weigh", "wrap",
+    "register", "lock", "move", "rent", "upgrade", "describe", "value", "protect", "order",
+    "return", "test", "open", "close", "carry", "compare", "document", "decorate", "lend", "hide",
+    "find", "share", "schedule", "archive", "track", "scan", "sign", "split", "stack", "tune",
+    "verify", "water",
+]
 
 
 def connection(url):
@@ -84,7 +89,8 @@ def main():
     for name, words in (("exact", "How do I {} a {}?"), ("semantic", "How can I {} a {}?")):
         hits, others, wrong = [], 0, 0
         for task, subject in pairs:
-            answer, text, took = post(conn, "/v1/chat/completions", chat(words.format(task, subject)))
+            question = words.format(task, subject)
+            answer, text, took = post(conn, "/v1/chat/completions", chat(question))
             if answer.getheader("X-Cache-Layer") == name:
                 hits.append(took)
                 wrong += json.loads(text)["choices"][0]["message"]["content"] != f"{task} {subject}"
