@@ -102,8 +102,8 @@ def main():
         task, subject = pairs[0]
         before = resident_mb(wanted.server_pid)
         began = time.perf_counter()
-        threads = [threading.Thread(target=hammer, args=(url, f"How do I {task} a {subject}?", wanted.requests // 16))
-                   for _ in range(16)]
+        question, share = f"How do I {task} a {subject}?", wanted.requests // 16
+        threads = [threading.Thread(target=hammer, args=(url, question, share)) for _ in range(16)]
         for thread in threads:
             thread.start()
         for thread in threads:
