@@ -159,6 +159,8 @@ class StandIn:
         try:
             body = json.loads(record["body"])
             behaviour = self.rules.behaviour(answers.question_of(body), request.header("x-standin"))
+            if not isinstance(body.get("n") or 1, int):
+                raise ValueError("n must be a whole number")
         except (ValueError, AttributeError) as problem:
             return await reply.json(400, {"error": {"message": f"bad request: {problem}", "code": None,
                                                     "type": "invalid_request_error", "param": None}})

@@ -51,13 +51,25 @@ class TlsProvider:
             try:
                 raw, _ = self.listener.accept()
                 with self.context.wrap_socket(raw, server_side=True) as connection:
-                    connection.recv(65536)
+                    self.read_request(connection)
                     connection.sendall(
                         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
                         b"Content-Length: %d\r\n\r\n" % len(self.BODY) +self.BODY)
             except OSError:
                 if self.listener.fileno() < 0:
                     return
+
+    @staticmethod
+    def read_request(connection) -> None:
+        """All of it: closing with unread bytes would reset the connection under the answer."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(65536)
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                      if line.lower().startswith(b"content-length"))
+        while len(body) < length:
+            body += connection.recv(65536)
 
 
 class ConnectProxy:

@@ -28,10 +28,10 @@ BODIES = {
     "cut JSON": (b'{"model": "m", "messages": [', ""),
     "trailing bytes": (chat_body() + b"}", ""),
     "not an object": (b"[1, 2]", ""),
-    "duplicate key": (b'{"model": "a", "model": "b", "messages": []}', "model"),
+    "duplicate key": (b'{"model": "a", "model": "b", "messages": []}', "twice"),
     "invalid UTF-8": (chat_body().replace(b"hello", b"he\xff\xfelo"), "UTF-8"),
     "lone surrogate": (chat_body().replace(b"hello", b"\\ud800"), ""),
-    "too deep": (b'{"model": "m", "messages": ' + b"[" * 2000 + b"]" * 2000 + b"}", "deep"),
+    "too deep": (b'{"model": "m", "messages": ' + b"[" * 2000 + b"]" * 2000 + b"}", "64 levels"),
     "no messages": (b'{"model": "m"}', "messages"),
     "messages no list": (chat_body(messages="hi"), "messages"),
     "messages empty": (chat_body(messages=[]), "messages"),
@@ -45,7 +45,6 @@ BODIES = {
     "stream no bool": (chat_body(stream="yes"), "stream"),
     "stream_options no object": (chat_body(stream=True, stream_options=1), "stream_options"),
     "temperature a text": (chat_body(temperature="hot"), "temperature"),
-    "n a text": (chat_body(n="two"), "n"),
 }
 
 
@@ -76,6 +75,12 @@ def test_wrong_bodies_elsewhere(server, key, path, body, named):
     assert response.status_code == 400, response.text
     error = openai_error(response.content)
     assert named in error["message"] or named == error["param"]
+
+
+def test_wrong_types_we_do_not_read_are_the_providers_to_refuse(server, standin, key):
+    response = server.chat("How many choices?", key=key, n="two")
+    assert response.status_code == 400 and "n must be" in response.json()["error"]["message"]
+    assert server.chat("How many choices?", key=key, n="two").headers["x-cache"] == "MISS"
 
 
 def test_unknown_model_is_the_providers_to_refuse(server, standin, key):
@@ -127,7 +132,8 @@ def test_odd_prompts_are_answered(server, standin, key, prompt):
 
 
 def test_prompt_of_100_000_tokens(server, standin, key):
-    prompt = "What does the following text mean? " + "marble owl river " * 33_000
+    standin.rule("the following text", answer="It is a list of words.")
+    prompt = "What does the following text mean? " + "owl " * 100_000
     first = server.chat(prompt, key=key)
     assert first.status_code == 200 and first.headers["x-cache"] == "MISS"
     assert server.chat(prompt, key=key).headers["x-cache-layer"] == "exact"

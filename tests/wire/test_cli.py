@@ -214,9 +214,9 @@ def test_doctor_fails_on_settings(tmp_path):
 
 
 def test_doctor_fails_on_storage(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    status, checks = doctor(tmp_path, EGPTC_STORAGE__PATH=str(tmp_path / "file/storage"))
-    assert status == 1 and not checks["storage"]["ok"]
+    """A folder nobody can make, not even root."""
+    status, checks = doctor(tmp_path, EGPTC_STORAGE__PATH="/proc/no-such-folder")
+    assert status == 1 and not checks["storage"]["ok"] and "/proc/no-such-folder" in checks["storage"]["detail"]
 
 
 def test_doctor_fails_on_model(tmp_path):

@@ -166,7 +166,6 @@ def test_oddly_sliced_streams_are_learned(client, standin, settings):
 
 
 KEYED = {"max_tokens": {"max_tokens": 5}, "n": {"n": 2}, "stop": {"stop": ["."]}, "seed": {"seed": 7},
-         "temperature": {"temperature": 0.3}, "top_p": {"top_p": 0.5},
          "system": {"system": "Answer like a pirate."}, "model": {"model": "stand-in-2"},
          "response_format": {"response_format": {"type": "json_object"}},
          "unknown field": {"extra_body": {"some_new_field": True}}}
@@ -185,6 +184,17 @@ def test_every_other_field_is_in_the_key(client, standin, change):
     assert standin.calls() == 2
     raw = client.chat.completions.with_raw_response.create(**request)
     assert raw.headers["x-cache"] == "HIT"
+
+
+@pytest.mark.parametrize("change", [{"temperature": 0.3}, {"top_p": 0.5}], ids=str)
+def test_sampling_is_in_the_exact_key(client, standin, change):
+    """Only its class is in the partition, so the semantic layer may serve what the exact one does not."""
+    exact = {"extra_headers": {"X-Cache-Type": "exact"}}
+    ask(client, "How wide is the Danube?")
+    _, headers = ask(client, "How wide is the Danube?", **change, **exact)
+    assert headers["x-cache"] == "MISS" and standin.calls() == 2
+    _, headers = ask(client, "How wide is the Danube?", **change, **exact)
+    assert headers["x-cache-layer"] == "exact"
 
 
 IGNORED = {"user": {"user": "u1"}, "safety_identifier": {"extra_body": {"safety_identifier": "s"}},

@@ -215,7 +215,6 @@ def test_explain(server, key):
 WRONG = [
     ("/cache/lookup", {}, "query"),
     ("/cache/lookup", {"query": 7}, "query"),
-    ("/cache/lookup", {"query": ""}, "query"),
     ("/cache/lookup", {"query": "q", "colour": 1}, "colour"),
     ("/cache/lookup", {"query": "q", "threshold": "high"}, "threshold"),
     ("/cache/lookup", {"query": "q", "threshold": 1.5}, "threshold"),
@@ -236,7 +235,7 @@ WRONG = [
     ("/cache/feedback", {"request_id": "r"}, "correct"),
     ("/cache/feedback", {"entry_id": "e", "correct": "yes"}, "correct"),
     ("/cache/invalidate", {"tag": "a"}, "tag"),
-    ("/cache/explain", {"question": "q"}, "question"),
+    ("/cache/explain", {"query": "q", "question": "q"}, "question"),
     ("/cache/flush", {}, "confirm"),
 ]
 
@@ -246,6 +245,11 @@ def test_wrong_bodies_are_named(server, key, path, body, named):
     response = server.post(path, body, key)
     assert response.status_code == 400, response.text
     assert named in response.json()["error"]["message"]
+
+
+def test_empty_query_is_ineligible(server, key):
+    answer = lookup(server, key, query="")
+    assert (answer["hit"], answer["reason"]) == (False, "ineligible")
 
 
 def test_wrong_methods_and_paths(server):

@@ -212,9 +212,9 @@ def test_learn(server, standin, key):
 
 claim("cache.single_flight_finish", "test_single_flight.test_finish_for_learning_when_set")
 
-HISTORY = [{"role": "user", "content": "I bought the red espresso machine yesterday."},
+HISTORY = [{"role": "user", "content": "I bought the red espresso machine."},
            {"role": "assistant", "content": "Congratulations on the red espresso machine!"}]
-SIMILAR = [{"role": "user", "content": "I bought the red espresso machine the other day."},
+SIMILAR = [{"role": "user", "content": "I have bought the red espresso machine."},
            {"role": "assistant", "content": "Congratulations on your red espresso machine!"}]
 
 
@@ -231,8 +231,8 @@ def test_context(server, key):
 
 @changes("context.window_size")
 def test_context_window(server, key):
-    other = [{"role": "user", "content": "Recommend a novel about the sea to me."},
-             {"role": "assistant", "content": "Moby Dick is about the sea."}]
+    other = [{"role": "user", "content": "Hello there."},
+             {"role": "assistant", "content": "Hello, how can I help you?"}]
     with setting(server, context__window_size=2):
         store(server, key, context=[*other, *HISTORY])
         assert lookup(server, key, context=HISTORY)["hit"] is True
@@ -304,11 +304,11 @@ def test_aggregation(start_server):
     only when at least as many users count."""
 
     def tau_of_a_new_user(frequency: int, users: int) -> float:
-        server = start_server({"EGPTC_FEDERATED__LEARNING_RATE": 0.05})
+        server = start_server()
         with setting(server, federated__aggregation_frequency=frequency, federated__num_users=users):
-            for _ in range(10):
+            for number in range(10):
                 key = harness.fresh_key()
-                for _ in range(3):
+                for _ in range(number % 5 + 1):
                     hit = store(server, key)
                     server.post("/cache/feedback", {"entry_id": hit, "correct": False}, key)
             key = harness.fresh_key()
