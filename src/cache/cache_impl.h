@@ -107,6 +107,9 @@ class CacheImpl final : public EnhancedCache {
   FeedbackResult judge_hit(const std::string& tau_user, Decision::Kind kind, const RecordPtr& entry,
                            bool correct);
 
+  // cache_open.cpp
+  void return_memory();
+
   const std::shared_ptr<const Embedder> embedder_;  // null: exact layer only
   const base::Clock& clock_;
   const Keys keys_;
@@ -118,6 +121,7 @@ class CacheImpl final : public EnhancedCache {
   RecentDecisions decisions_;
   Flights flights_;
   PcaFeed pca_;
+  size_t freed_bytes_ = 0;  // maintain()'s own
 
   std::mutex pending_mutex_;
   std::condition_variable none_pending_;

