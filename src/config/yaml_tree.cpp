@@ -1,44 +1,98 @@
 #include "config/yaml_tree.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <map>
 #include <set>
+#include <sstream>
+#include <vector>
 
 namespace enhanced_gptcache::config {
 namespace {
 
 // Aliases let a small text describe a huge tree; a settings file has no use for one.
 constexpr size_t kNodesMax = 20'000;
-constexpr int kDepthMax = 16;
+constexpr size_t kDepthMax = 16;
+// Empty ones between "---" lines do no harm, but the parser may go on with them for ever.
+constexpr int kDocumentsMax = 8;
 
-/// One conversion from yaml-cpp's nodes. Confined to one parse_yaml call.
-class Converter {
+/// Builds a Node from the parser's events. Confined to one parse_yaml call. The library's own
+/// LoadAll is not used: a comma at the start sends it into documents without end.
+class Builder final : public YAML::EventHandler {
  public:
-  Converter(const Variables& variables, const ProblemSink& sink) : variables_(variables), sink_(sink) {}
+  Builder(const Variables& variables, const ProblemSink& sink) : variables_(variables), sink_(sink) {}
 
-  Node convert(const YAML::Node& from, int depth) {
-    Node node;
-    node.line = from.Mark().line + 1;
-    if (++nodes_ > kNodesMax || depth > kDepthMax) {
-      if (!too_large_) {
-        sink_.add(node.line, "", "",
-                  fmt::format("too large: at most {} values, {} levels deep", kNodesMax, kDepthMax));
-      }
-      too_large_ = true;
-      return node;
+  Node take_root() { return std::move(root_); }
+  bool has_root() const { return root_.kind != Node::Kind::kNull; }
+  int root_line() const { return root_.line; }
+
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    add(make(Node::Kind::kNull, mark), anchor);
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (too_large_) return;
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) {
+      problem(mark.line + 1, "an alias to something it is part of");
+      add(make(Node::Kind::kNull, mark), 0);
+    } else {
+      nodes_ += node_count(found->second);
+      add(found->second, 0);
     }
-    if (from.IsScalar()) convert_scalar(from, node);
-    if (from.IsSequence()) convert_list(from, node, depth);
-    if (from.IsMap()) convert_map(from, node, depth);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
+                const std::string& value) override {
+    Node node = make(Node::Kind::kScalar, mark);
+    node.text = node.shown = value;
+    const bool is_key = !open_.empty() && open_.back().node.kind == Node::Kind::kMap && !open_.back().has_key;
+    if (variables_ && !is_key) expand(node);
+    add(std::move(node), anchor);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value /*style*/) override {
+    open(Node::Kind::kList, mark, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value /*style*/) override {
+    open(Node::Kind::kMap, mark, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  /// A list or map whose end has not come yet.
+  struct Open {
+    Node node;
+    YAML::anchor_t anchor = 0;
+    bool has_key = false;
+    std::string key;
+    int key_line = 0;
+    std::set<std::string> seen;
+  };
+
+  static size_t node_count(const Node& node) {
+    size_t count = 1;
+    for (const Node& item : node.items) count += node_count(item);
+    for (const auto& [key, value] : node.fields) count += node_count(value);
+    return count;
+  }
+
+  Node make(Node::Kind kind, const YAML::Mark& mark) {
+    ++nodes_;
+    Node node;
+    node.kind = kind;
+    node.line = mark.line + 1;
     return node;
   }
 
- private:
-  void convert_scalar(const YAML::Node& from, Node& node) {
-    node.kind = Node::Kind::kScalar;
-    node.shown = node.text = from.Scalar();
-    if (!variables_) return;
+  void problem(int line, std::string message) { sink_.add(line, "", "", std::move(message)); }
+
+  void expand(Node& node) {
     std::string error;
     if (auto expanded = expand_variables(node.text, variables_, error)) {
       node.text = *std::move(expanded);
@@ -47,35 +101,62 @@ class Converter {
     }
   }
 
-  void convert_list(const YAML::Node& from, Node& node, int depth) {
-    node.kind = Node::Kind::kList;
-    for (const YAML::Node& item : from) {
-      if (too_large_) return;
-      node.items.push_back(convert(item, depth + 1));
+  void open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+    Open frame;
+    frame.node = make(kind, mark);
+    frame.anchor = anchor;
+    open_.push_back(std::move(frame));
+    check_size(mark.line + 1);
+  }
+
+  void close() {
+    Open frame = std::move(open_.back());
+    open_.pop_back();
+    add(std::move(frame.node), frame.anchor);
+  }
+
+  /// Reported once; what comes after it is dropped.
+  void check_size(int line) {
+    if (too_large_ || (nodes_ <= kNodesMax && open_.size() <= kDepthMax)) return;
+    too_large_ = true;
+    problem(line, fmt::format("too large: at most {} values, {} levels deep", kNodesMax, kDepthMax));
+  }
+
+  void add(Node node, YAML::anchor_t anchor) {
+    check_size(node.line);
+    if (too_large_) return;
+    if (anchor != 0) anchors_[anchor] = node;
+    if (open_.empty()) {
+      root_ = std::move(node);
+    } else if (open_.back().node.kind == Node::Kind::kList) {
+      open_.back().node.items.push_back(std::move(node));
+    } else {
+      add_to_map(open_.back(), std::move(node));
     }
   }
 
-  void convert_map(const YAML::Node& from, Node& node, int depth) {
-    node.kind = Node::Kind::kMap;
-    std::set<std::string> seen;
-    for (const auto& field : from) {
-      if (too_large_) return;
-      const int line = field.first.Mark().line + 1;
-      if (!field.first.IsScalar()) {
-        sink_.add(line, "", "", "a key must be a plain name");
-        continue;
+  void add_to_map(Open& map, Node node) {
+    if (!map.has_key) {
+      if (node.kind != Node::Kind::kScalar) problem(node.line, "a key must be a plain name");
+      map.has_key = true;
+      map.key = node.text;
+      map.key_line = node.line;
+      if (!map.seen.insert(map.key).second) {
+        sink_.add(node.line, map.key, "", "given twice in the same map");
       }
-      if (!seen.insert(field.first.Scalar()).second) {
-        sink_.add(line, field.first.Scalar(), "", "given twice in the same map");
-      }
-      Node value = convert(field.second, depth + 1);
-      if (value.kind == Node::Kind::kNull) value.line = line;
-      node.fields.emplace_back(field.first.Scalar(), std::move(value));
+      return;
     }
+    map.has_key = false;
+    // An empty value is marked where the next thing begins; its key's line is the one to show.
+    if (node.kind == Node::Kind::kNull) node.line = map.key_line;
+    map.node.fields.emplace_back(std::move(map.key), std::move(node));
   }
 
   const Variables& variables_;
   const ProblemSink& sink_;
+  Node root_;
+  std::vector<Open> open_;
+  std::map<YAML::anchor_t, Node> anchors_;
   size_t nodes_ = 0;
   bool too_large_ = false;
 };
@@ -134,18 +215,20 @@ std::optional<Node> parse_yaml(std::string_view text, const Variables& variables
     return std::nullopt;
   }
   try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
     Node root;
-    bool found = false;
-    for (const YAML::Node& document : YAML::LoadAll(std::string(text))) {
-      if (document.IsNull()) continue;
-      if (found) {
-        sink.add(document.Mark().line + 1, "", "", "a second document; one file holds one");
-        return std::nullopt;
-      }
-      found = true;
-      root = Converter(variables, sink).convert(document, 0);
+    int line = 0;
+    for (int document = 0; document < kDocumentsMax; ++document) {
+      Builder builder(variables, sink);
+      if (!parser.HandleNextDocument(builder)) return root;
+      if (!builder.has_root()) continue;
+      line = builder.root_line();
+      if (root.kind != Node::Kind::kNull) break;
+      root = builder.take_root();
     }
-    return root;
+    sink.add(line, "", "", "a second document, or text after the end; one file holds one document");
+    return std::nullopt;
   } catch (const YAML::Exception& error) {
     sink.add(error.mark.line + 1, "", "", fmt::format("not readable as YAML: {}", error.msg));
   } catch (const std::exception& error) {

@@ -47,6 +47,10 @@ TEST(YamlTree, RefusesWhatIsNoSettingsFile) {
       {aliases, "too large"},
       {"a: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "too large"},
       {"a: *nowhere\n", "not readable as YAML"},
+      {"a: &x [*x]\n", "an alias to something it is part of"},
+      {"a: 1\n]\n", "not readable as YAML"},
+      {",\n# c\n", "a second document, or text after the end"},
+      {"--- 1\n--- 2\n", "a second document"},
   };
   for (const auto& item : cases) {
     std::vector<Problem> problems;
