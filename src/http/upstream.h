@@ -46,9 +46,10 @@ struct UpstreamOptions {
 
 struct UpstreamRequest {
   std::string method = "POST";
-  std::string path;   ///< below base_url, e.g. "/chat/completions?x=y"
-  std::string model;  ///< picks the route; empty: default
-  Headers headers;    ///< end-to-end ones; Host, Content-Length, Connection and hop-by-hop ones are ours
+  std::string path;        ///< below base_url, e.g. "/chat/completions?x=y"
+  bool from_root = false;  ///< `path` counts from the host's root, not from base_url's path
+  std::string model;       ///< picks the route; empty: default
+  Headers headers;         ///< end-to-end ones; Host, Content-Length, Connection and hop-by-hop ones are ours
   std::string body;
   bool retry_allowed = true;
   /// When set, the body is pulled from here (chunked) instead of `body`; then nothing is retried.

@@ -117,7 +117,7 @@ void append_framing(std::string& head, const UpstreamRequest& request) {
 bool is_hop_by_hop(std::string_view name) { return is_one_of(name, kHopByHop); }
 
 Result<std::string> make_request_head(const Target& target, const UpstreamRequest& request) {
-  std::string path = target.plan.url.path;
+  std::string path = request.from_root ? std::string() : target.plan.url.path;
   path += target.passes_caller_credential && !has_our_key(request.path) ? request.path
                                                                         : without_key_parameter(request.path);
   if (path.empty() || path.front() == '?') path.insert(path.begin(), '/');

@@ -191,7 +191,8 @@ bool is_local_embedding(const Call& call) {
   if (!document) return false;
   const auto model = find_member(*document, "model");
   if (!model) return false;
-  // The setting may carry any publisher's prefix; a caller may name it with that, with the usual one, or bare.
+  // The setting may carry any publisher's prefix; a caller may name it with that, with the usual one, or
+  // bare.
   const std::string name = json_text(*model);
   const std::string_view own = call.options->embedding_model;
   const std::string_view bare = own.substr(own.rfind('/') + 1);

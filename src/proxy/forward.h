@@ -21,7 +21,8 @@ http::Headers upstream_headers(const http::Request& request, const ForwardRules&
 /// Headers for the caller: hop-by-hop ones and an upstream's own X-Cache left out.
 http::Headers caller_headers(const http::Headers& upstream, const ForwardRules& rules);
 
-/// "/v1/chat/completions?a=b" -> "/chat/completions?a=b" (base_url has the /v1); other paths stay.
+/// "/v1/chat/completions?a=b" -> "/chat/completions?a=b" (base_url has the /v1); other paths stay as they
+/// are.
 std::string upstream_path(const http::Request& request, bool keep_credentials);
 
 struct BodyEdits {

@@ -40,6 +40,7 @@ http::UpstreamRequest build_request(const Call& call, const PassThrough& how, co
   http::UpstreamRequest request;
   request.method = from.method;
   request.path = upstream_path(from, rules.keep_credentials);
+  request.from_root = !from.path.starts_with("/v1");
   request.model = how.model;
   request.headers = upstream_headers(from, rules);
   // Only what may safely be asked twice is retried by us; uploads and actions are the caller's to repeat.
