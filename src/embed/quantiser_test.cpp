@@ -69,7 +69,8 @@ TEST(Quantiser, LoudChannelsAreDampedAndSilentOnesStayInBounds) {
   const EncoderWeights weights = tiny_weights(config);
   AlignedBuffer block = zero_block(config);
   quantise_model(config, weights, made_up_sizes(weights), block.bytes());
-  const Int8Linear& linear = view_int8_model(config, std::as_const(block).bytes()).layers[0].linears[kQkv];
+  const Int8Model model = view_int8_model(config, std::as_const(block).bytes());
+  const Int8Linear& linear = model.layers[0].linears[kQkv];
   EXPECT_LT(linear.multipliers[3], linear.multipliers[2] / 5);
   EXPECT_GT(linear.multipliers[4], linear.multipliers[2]);
   EXPECT_LT(linear.multipliers[4], linear.multipliers[2] * 10);
