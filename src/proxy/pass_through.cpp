@@ -90,7 +90,12 @@ struct Hangup {
 asio::awaitable<void> relay(CallPtr call, http::UpstreamResponse& response, const ForwardRules& rules) {
   http::Exchange& exchange = *call->exchange;
   http::Headers headers = caller_headers(response.headers(), rules);
+  // Hop by hop, so the client of the provider took it off; our own hop is upgraded the same way.
+  if (response.status() == 101 && http::find_header(headers, "Connection") == nullptr)
+    headers.push_back({"Connection", "Upgrade"});
   add_cache_headers(*call, headers);
+  // Hop-by-hop, so the provider's was dropped; without ours the handshake fails (RFC 9110, 7.8).
+  if (response.status() == 101) headers.push_back({"Connection", "Upgrade"});
   mark_first_byte(*call);
   account(*call, response.status(), {}, 0, 0);
   if (!co_await exchange.start(response.status(), std::move(headers))) co_return;
