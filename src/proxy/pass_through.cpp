@@ -94,8 +94,6 @@ asio::awaitable<void> relay(CallPtr call, http::UpstreamResponse& response, cons
   if (response.status() == 101 && http::find_header(headers, "Connection") == nullptr)
     headers.push_back({"Connection", "Upgrade"});
   add_cache_headers(*call, headers);
-  // Hop-by-hop, so the provider's was dropped; without ours the handshake fails (RFC 9110, 7.8).
-  if (response.status() == 101) headers.push_back({"Connection", "Upgrade"});
   mark_first_byte(*call);
   account(*call, response.status(), {}, 0, 0);
   if (!co_await exchange.start(response.status(), std::move(headers))) co_return;
