@@ -141,11 +141,12 @@ class Server:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def stop(self) -> int:
-        """SIGTERM; the exit status. A sanitizer's finding or a crash shows in it."""
+    def stop(self, signalled: bool = False) -> int:
+        """SIGTERM (unless it was `signalled` already: a second one ends the server at once); the exit
+        status. A sanitizer's finding or a crash shows in it."""
         if self.process is None:
             return 0
-        if self.process.poll() is None:
+        if self.process.poll() is None and not signalled:
             self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(STOP_SECONDS)

@@ -45,6 +45,9 @@ class Stream:
 
     async def first_event(self) -> None:
         await self.read_head()
+        if "content-length" in self.headers:  # no stream: an error
+            body = await self.reader.readexactly(int(self.headers["content-length"]))
+            raise AssertionError(f"{self.status}: {body!r}")
         while b"\n\n" not in self.content:
             await self.read_piece()
 

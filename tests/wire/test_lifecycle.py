@@ -22,9 +22,8 @@ def test_drain_finishes_running_answers(start_server, standin, key):
         await stream.first_event()
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.3)
-        refused = harness.requests.get(
-    server.url + "/ready",
-     timeout=5).status_code if accepts(server) else 503
+        ready = server.url + "/ready"
+        refused = harness.requests.get(ready, timeout=5).status_code if accepts(server) else 503
         await asyncio.get_running_loop().run_in_executor(None, standin.open, "drain")
         return refused, await stream.rest()
 
@@ -39,7 +38,7 @@ def test_drain_finishes_running_answers(start_server, standin, key):
     assert refused == 503
     assert events[-1] == "[DONE]"
     assert sse.reassemble(events)["choices"][0]["finish_reason"] == "stop"
-    assert server.stop() == 0
+    assert server.stop(signalled=True) == 0
 
 
 def test_drain_is_bounded(start_server, standin, key):

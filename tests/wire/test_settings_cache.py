@@ -231,14 +231,16 @@ def test_context(server, key):
 
 @changes("context.window_size")
 def test_context_window(server, key):
-    other = [{"role": "user", "content": "Hello there."},
-             {"role": "assistant", "content": "Hello, how can I help you?"}]
+    """Two conversations that differ before their last two turns only, and there in small talk only."""
+    nod = [{"role": "user", "content": "ok"}, {"role": "assistant", "content": "yes"}]
+    ask = [{"role": "user", "content": "Could you help me?"},
+           {"role": "assistant", "content": "What can I do for you?"}]
     with setting(server, context__window_size=2):
-        store(server, key, context=[*other, *HISTORY])
-        assert lookup(server, key, context=HISTORY)["hit"] is True
+        store(server, key, context=[*nod, *HISTORY])
+        assert lookup(server, key, context=[*ask, *HISTORY])["hit"] is True
     with setting(server, context__window_size=4):
-        store(server, key, context=[*other, *HISTORY])
-        assert lookup(server, key, context=HISTORY)["hit"] is False
+        store(server, key, context=[*nod, *HISTORY])
+        assert lookup(server, key, context=[*ask, *HISTORY])["hit"] is False
 
 
 @changes("context.embedding_model")
@@ -300,17 +302,16 @@ def test_federated(server, key):
 
 @changes("federated.aggregation_frequency", "federated.num_users")
 def test_aggregation(start_server):
-    """False hits of ten users: the global tau moves only once aggregation_frequency updates are in, and
-    only when at least as many users count."""
+    """Five users report wrong hits and five right ones: the global tau moves only once
+    aggregation_frequency updates are in, and not to the same place when it hears one user only."""
 
     def tau_of_a_new_user(frequency: int, users: int) -> float:
-        server = start_server()
+        server = start_server({"EGPTC_FEDERATED__LEARNING_RATE": 0.02})
         with setting(server, federated__aggregation_frequency=frequency, federated__num_users=users):
             for number in range(10):
                 key = harness.fresh_key()
-                for _ in range(number % 5 + 1):
-                    hit = store(server, key)
-                    server.post("/cache/feedback", {"entry_id": hit, "correct": False}, key)
+                feedback = {"entry_id": store(server, key), "correct": number % 2 == 0}
+                server.post("/cache/feedback", feedback, key)
             key = harness.fresh_key()
             store(server, key)
             return server.post("/cache/explain", {"query": PARAPHRASE}, key).json()["tau"]
