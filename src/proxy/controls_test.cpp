@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 namespace enhanced_gptcache::proxy {
 namespace {
 
@@ -88,6 +91,13 @@ TEST(Controls, PlainCacheControlOnlyWhenConfigured) {
   EXPECT_TRUE(is_control_header("X-CACHE-TTL"));
   EXPECT_FALSE(is_control_header("Content-Type"));
   EXPECT_EQ(control_header_names().size(), 21U);
+}
+
+TEST(Controls, EveryHeaderIsDocumented) {
+  std::ostringstream document;
+  document << std::ifstream(EGPTC_SOURCE_DIR "/docs/controls.md").rdbuf();
+  for (const std::string_view name : control_header_names())
+    EXPECT_THAT(document.str(), HasSubstr("`" + std::string(name))) << name;
 }
 
 TEST(Controls, OwnHeadersWinOverAliasesHeadersOverTheBody) {

@@ -65,8 +65,8 @@ class FlightRun {
  private:
   int64_t now_us() const { return services_->clock.mono_us(); }
 
-  /// True when the cache answered. Another request with this key may have been learned since its
-  /// caller looked, so the exact layer is asked once more.
+  /// True when there is nothing more to do: the cache answered, or nobody waits. Another request with this
+  /// key may have been learned since its caller looked, so the exact layer is asked once more.
   asio::awaitable<bool> look_up() {
     const int64_t began_us = now_us();
     if (plan_.lookup.exact) {
@@ -89,6 +89,8 @@ class FlightRun {
           services_->cache.lookup_async(plan_.prompt, options, std::move(done));
         });
     services_->observer.on_stage(Stage::kLookup, now_us() - began_us);
+    // Nobody waits any more: the look-up was cut short, which is no failure of the cache.
+    if (!found && flight_->is_abandoned()) co_return true;
     if (!found) {
       fail_open(*services_, Stage::kLookup, found.error());
       head_.miss_reason = "cache_error";
@@ -253,7 +255,7 @@ class FlightRun {
       services_->observer.on_learn("stored");
     } else if (stored.error().code == ErrorCode::kInvalidArgument) {
       services_->observer.on_learn("refused");
-    } else {
+    } else if (!flight_->is_abandoned()) {
       fail_open(*services_, Stage::kStore, stored.error());
       services_->observer.on_learn("cache_error");
     }

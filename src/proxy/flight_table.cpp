@@ -8,8 +8,9 @@ FlightTable::Seat FlightTable::take_seat(const base::Hash128& key, const asio::a
   const std::lock_guard lock(home.mutex);
   const auto found = home.flights.find(key);
   if (found != home.flights.end()) {
-    Flight::WatcherPtr watcher = found->second->join(executor, true);
-    if (watcher != nullptr) return {found->second, std::move(watcher), false};
+    FlightPtr flight = found->second.lock();
+    Flight::WatcherPtr watcher = flight != nullptr ? flight->join(executor, true) : nullptr;
+    if (watcher != nullptr) return {std::move(flight), std::move(watcher), false};
   }
   Seat seat = own_flight(executor, limits);
   seat.flight->on_closed([table = weak_from_this(), key, flight = seat.flight.get()] {
@@ -28,13 +29,11 @@ FlightTable::Seat FlightTable::own_flight(const asio::any_io_executor& executor,
 }
 
 void FlightTable::erase(const base::Hash128& key, const Flight* flight) {
-  FlightPtr removed;  // destroyed after the lock is released
   Shard& home = shard(key);
   const std::lock_guard lock(home.mutex);
   const auto found = home.flights.find(key);
-  if (found == home.flights.end() || found->second.get() != flight) return;
-  removed = std::move(found->second);
-  home.flights.erase(found);
+  // A newer flight may have this key already; the closing one is alive while it says so.
+  if (found != home.flights.end() && found->second.lock().get() == flight) home.flights.erase(found);
 }
 
 size_t FlightTable::size() const {

@@ -29,7 +29,9 @@ class FlightTable : public std::enable_shared_from_this<FlightTable> {
   static constexpr size_t kShards = 16;
   struct Shard {
     mutable std::mutex mutex;
-    std::unordered_map<base::Hash128, FlightPtr, base::Hash128Hasher> flights;
+    /// Weak: a flight belongs to the coroutines that work on it, and goes with them at shutdown, before the
+    /// event loops whose timers it holds.
+    std::unordered_map<base::Hash128, std::weak_ptr<Flight>, base::Hash128Hasher> flights;
   };
   void erase(const base::Hash128& key, const Flight* flight);
   Shard& shard(const base::Hash128& key) { return shards_[key.high % kShards]; }
