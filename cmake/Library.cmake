@@ -26,6 +26,8 @@ function(egptc_library name)
     add_executable(egptc_${name}_test ${tests})
     target_include_directories(egptc_${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
     target_compile_definitions(egptc_${name}_test PRIVATE EGPTC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    # Test code runs once and is compiled often; the code under test keeps its own flags.
+    target_compile_options(egptc_${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
     target_link_libraries(egptc_${name}_test PRIVATE egptc_${name} GTest::gtest GTest::gmock GTest::gtest_main)
     add_test(NAME unit.${name} COMMAND egptc_${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(unit.${name} PROPERTIES TIMEOUT 600)

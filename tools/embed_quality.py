@@ -49,7 +49,8 @@ GOLDEN_TEXTS = [
     "A longer text. " + "The river runs past the mill and under the bridge. " * 8,
     "This one is longer than the window of the model. " + "One sheep, two sheep, three sheep. " * 60,
 ]
-TINY_TEXTS = ["abc", "", "hello, world?", "The quick brown fox jumps over the lazy dog!", "a b c d e f g", "€"]
+TINY_TEXTS = [
+    "abc", "", "hello, world?", "The quick brown fox jumps over the lazy dog!", "a b c d e f g", "€"]
 TINY_VARIANTS = [("mean", "gelu"), ("cls", "gelu"), ("max", "gelu"), ("mean_sqrt_len", "gelu"),
                  ("mean", "gelu_new")]
 
@@ -111,14 +112,15 @@ def check(model_dir, stsb, program, variants):
         value = spearman(pair_cosines(vectors), scores)
         good = value >= best - SPEARMAN_LOSS_MAX and cosines.mean() >= COSINE_MIN[precision]
         failed = failed or not good
-        print(f"{kernel:>12} {precision}: Spearman {value:.4f} ({100 * (value - best):+.2f} points), cosine to the "
-              f"reference mean {cosines.mean():.6f} 1% {numpy.percentile(cosines, 1):.5f} "
+        print(f"{kernel:>12} {precision}: Spearman {value:.4f} ({100 * (value - best):+.2f} points), "
+              f"cosine to the reference mean {cosines.mean():.6f} 1% {numpy.percentile(cosines, 1):.5f} "
               f"min {cosines.min():.5f}{'' if good else '  FAILED'}", flush=True)
     return 1 if failed else 0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("golden").add_argument("model_dir")
     commands.add_parser("tiny")

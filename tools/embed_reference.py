@@ -58,7 +58,8 @@ class Reference:
 
     def attention(self, name, rows):
         heads = self.config["num_attention_heads"]
-        split = [self.linear(f"{name}attention.self.{part}", rows).reshape(len(rows), heads, -1).swapaxes(0, 1)
+        split = [self.linear(f"{name}attention.self.{part}", rows)
+                 .reshape(len(rows), heads, -1).swapaxes(0, 1)
                  for part in ("query", "key", "value")]
         scores = split[0] @ split[1].swapaxes(1, 2) / math.sqrt(split[0].shape[-1])
         scores = numpy.exp(scores - scores.max(-1, keepdims=True))
@@ -73,7 +74,8 @@ class Reference:
         for index in range(self.config["num_hidden_layers"]):
             name = f"encoder.layer.{index}."
             rows = self.norm(name + "attention.output.LayerNorm", rows + self.attention(name, rows))
-            wide = activate(self.config.get("hidden_act", "gelu"), self.linear(name + "intermediate.dense", rows))
+            wide = activate(self.config.get("hidden_act", "gelu"),
+                            self.linear(name + "intermediate.dense", rows))
             rows = self.norm(name + "output.LayerNorm", rows + self.linear(name + "output.dense", wide))
         vector = pool(self.pooling, rows)
         return (vector / numpy.linalg.norm(vector)).astype(numpy.float32)
@@ -124,7 +126,8 @@ def open_tiny(pooling, hidden_act):
             state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
             values.append(centre + ((state >> 40) / 2**24 - 0.5) * 2 * spread)
         weights[name] = numpy.array(values, numpy.float32).reshape(shape)
-    tokenizer = BertWordPieceTokenizer({token: index for index, token in enumerate(TINY_VOCAB)}, lowercase=True)
+    vocabulary = {token: index for index, token in enumerate(TINY_VOCAB)}
+    tokenizer = BertWordPieceTokenizer(vocabulary, lowercase=True)
     tokenizer.enable_truncation(TINY_WINDOW)
     reference = Reference(dict(TINY_SHAPE, hidden_act=hidden_act), weights, pooling)
     return lambda text: tokenizer.encode(text).ids, reference

@@ -24,7 +24,8 @@ def main() -> int:
             server.start()
             environment = {**os.environ, "EGPTC_URL": server.url, "STANDIN_URL": standin.url}
             command = ["node", "--test", *sys.argv[1:], "sdk.test.mjs"]
-            status = subprocess.run(command, cwd=HERE, env=environment, timeout=120 * harness.SLOWNESS).returncode
+            limit = 120 * harness.SLOWNESS
+            status = subprocess.run(command, cwd=HERE, env=environment, timeout=limit).returncode
             stopped = server.stop()
             if stopped != 0:
                 print(f"the server ended with {stopped}: {server.log()[-2000:]}", file=sys.stderr)

@@ -216,7 +216,8 @@ def test_doctor_fails_on_settings(tmp_path):
 def test_doctor_fails_on_storage(tmp_path):
     """A folder nobody can make, not even root."""
     status, checks = doctor(tmp_path, EGPTC_STORAGE__PATH="/proc/no-such-folder")
-    assert status == 1 and not checks["storage"]["ok"] and "/proc/no-such-folder" in checks["storage"]["detail"]
+    storage = checks["storage"]
+    assert status == 1 and not storage["ok"] and "/proc/no-such-folder" in storage["detail"]
 
 
 def test_doctor_fails_on_model(tmp_path):
