@@ -13,7 +13,6 @@
 namespace enhanced_gptcache::http {
 namespace {
 
-using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
