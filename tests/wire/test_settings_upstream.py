@@ -57,7 +57,8 @@ def test_api_key_file(start_server, standin, tmp_path, key):
 
 
 @changes("upstream.retries_max")
-def test_retries(server, standin, key):
+def test_retries(start_server, standin, key):
+    server = start_server()  # of its own: so many failures open the breaker for what comes after
     standin.rule(status=502)
     with setting(server, upstream__retries_max=0):
         server.chat("How often is this tried?", key=key)
