@@ -231,7 +231,10 @@ asio::awaitable<Try> try_once(Job& job, const Target& target, std::string head) 
   const auto executor = co_await asio::this_coro::executor;
   std::shared_ptr<UpstreamStream> pooled;
   // A streamed body can be sent once only, so it does not go on a connection that may be stale.
-  if (job.replayable()) pooled = UpstreamPool::of(executor).take(target.group);
+  if (job.replayable()) {
+    const size_t idle_max = job.snapshot->options().idle_connections_max;
+    pooled = UpstreamPool::of(executor).take(target.group, idle_max);
+  }
   if (pooled) {
     target.state->reused.fetch_add(1, std::memory_order_relaxed);
     Try result = co_await exchange_on(std::move(pooled), job, target, head, true);

@@ -17,16 +17,17 @@ UpstreamPool& UpstreamPool::of(const asio::any_io_executor& executor) {
   return asio::use_service<UpstreamPool>(asio::query(executor, asio::execution::context));
 }
 
-std::shared_ptr<UpstreamStream> UpstreamPool::take(const std::shared_ptr<PoolGroup>& group) {
+std::shared_ptr<UpstreamStream> UpstreamPool::take(const std::shared_ptr<PoolGroup>& group, size_t idle_max) {
   prune(now_us());
   const auto found = idle_.find(group);
   if (found == idle_.end()) return nullptr;
   std::vector<Idle>& list = found->second;
   while (!list.empty()) {
+    // A reload may have lowered the limit: what is over it is closed, not used once more.
+    const bool surplus = group->idle.fetch_sub(1, std::memory_order_relaxed) > idle_max;
     const auto stream = std::move(list.back().stream);
     list.pop_back();
-    group->idle.fetch_sub(1, std::memory_order_relaxed);
-    if (stream->is_quiet()) return stream;
+    if (!surplus && stream->is_quiet()) return stream;
   }
   return nullptr;
 }

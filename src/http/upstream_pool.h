@@ -22,8 +22,8 @@ class UpstreamPool final : public asio::execution_context::service {
   explicit UpstreamPool(asio::execution_context& context) : service(context) {}
 
   static UpstreamPool& of(const asio::any_io_executor& executor);
-  /// The one used last that is still open, or null.
-  std::shared_ptr<UpstreamStream> take(const std::shared_ptr<PoolGroup>& group);
+  /// The one used last that is still open, or null; closes what is over `idle_max`.
+  std::shared_ptr<UpstreamStream> take(const std::shared_ptr<PoolGroup>& group, size_t idle_max);
   /// Keeps it, unless the group has `idle_max` on all threads together.
   void put(const std::shared_ptr<PoolGroup>& group, std::shared_ptr<UpstreamStream> stream, size_t idle_max);
 
