@@ -212,7 +212,8 @@ class EnhancedCache {
   /// Stores or replaces (same exact key). Findable when it returns. kInvalidArgument: too large.
   virtual Result<Stored> store(const StoreRequest& request) = 0;
   virtual void store_async(StoreRequest request, StoreCallback done) = 0;
-  /// lookup, else `compute` once for all callers with the same exact key at that time, then store.
+  /// lookup, else `compute` once for all callers with the same exact key at that time, then store. The
+  /// callers wait as long as it takes; `compute` must not ask for the same prompt again.
   virtual Result<std::string> get_or_compute(const Prompt& prompt,
                                              const std::function<Result<std::string>()>& compute) = 0;
   /// lookup with everything that led to it; counts nothing, changes nothing.
@@ -223,6 +224,7 @@ class EnhancedCache {
   virtual EntryPtr get(std::string_view tenant, std::string_view id) const = 0;
   virtual bool remove(std::string_view tenant, std::string_view id) = 0;
   /// Newest first, at most `limit`, after `cursor` (the id of the last one seen; empty: from the start).
+  /// Empty when the cursor's entry is gone.
   virtual std::vector<EntryPtr> list(const Filter& filter, size_t limit, std::string_view cursor) const = 0;
   /// Removes what matches (or only counts it, dry_run). Cost in proportion to the tenant's entries.
   virtual size_t invalidate(const Filter& filter, bool dry_run) = 0;

@@ -73,7 +73,12 @@ class CacheImpl final : public EnhancedCache {
     std::shared_ptr<const Embedding> embedding;
     std::optional<store::EntryContext> context;
   };
-  /// Counts an asynchronous call, so that the destructor waits for it.
+  /// Asynchronous calls under way; the destructor waits for them.
+  struct PendingCalls {
+    std::atomic<size_t> count{0};
+    std::mutex mutex;
+    std::condition_variable none_left;
+  };
   class Pending;
 
   // cache_lookup.cpp
@@ -94,6 +99,7 @@ class CacheImpl final : public EnhancedCache {
 
   // cache_store.cpp
   Result<Draft> draft_of(const StoreRequest& request) const;
+  store::EntryFields fields_of(const Draft& draft) const;
   void add_embedding(Draft& draft, Result<Embedding> embedding);
   Result<Stored> store_draft(Draft& draft);
   int64_t expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const;
@@ -123,9 +129,7 @@ class CacheImpl final : public EnhancedCache {
   PcaFeed pca_;
   size_t freed_bytes_ = 0;  // maintain()'s own
 
-  std::mutex pending_mutex_;
-  std::condition_variable none_pending_;
-  size_t pending_ = 0;  // guarded by pending_mutex_
+  const std::shared_ptr<PendingCalls> pending_ = std::make_shared<PendingCalls>();
 
   std::optional<Maintenance> maintenance_;  // last: its thread uses everything above
 };

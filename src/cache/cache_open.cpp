@@ -54,8 +54,8 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
 
 CacheImpl::~CacheImpl() {
   maintenance_.reset();
-  std::unique_lock lock(pending_mutex_);
-  none_pending_.wait(lock, [this] { return pending_ == 0; });
+  std::unique_lock lock(pending_->mutex);
+  pending_->none_left.wait(lock, [this] { return pending_->count.load(std::memory_order_acquire) == 0; });
 }
 
 void CacheImpl::maintain() {

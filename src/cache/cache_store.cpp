@@ -59,6 +59,12 @@ Result<CacheImpl::Draft> CacheImpl::draft_of(const StoreRequest& request) const 
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("ttl_ms is {}: allowed is 0 (never expires) to {}", *request.ttl_ms, kTtlMaxMs));
   }
+  if (embedder_ != nullptr && request.embedding != nullptr &&
+      request.embedding->values.size() != embedder_->dimensions()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("embedding has {} values: the model makes {}", request.embedding->values.size(),
+                            embedder_->dimensions()));
+  }
   draft.ineligible = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(request.prompt);
   return draft;
 }
@@ -86,26 +92,10 @@ int64_t CacheImpl::expiry(const StoreRequest& request, const Options& options, i
   return now_ms + std::max<int64_t>(1, std::llround(ttl_ms));
 }
 
-Result<Stored> CacheImpl::store_draft(Draft& draft) {
+store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   const StoreRequest& request = draft.request;
   const Prompt& prompt = request.prompt;
-  const Options& options = draft.settings->options;
-  if (draft.ineligible.empty()) {
-    draft.ineligible = ineligibility_of_tokens(draft.embedding->stats, options.unknown_token_share_max);
-  }
-  if (draft.ineligible.empty() && !prompt.context.empty()) {
-    auto context = draft.settings->context_filter.fingerprint(prompt.context);
-    if (context)
-      draft.context = entry_context(std::move(*context));
-    else
-      add_embedding(draft, fail(std::move(context).error()));
-  }
-  const bool is_semantic = draft.ineligible.empty();
-  const std::string id_text = base::random_hex(sizeof(base::Hash128));
-  base::Hash128 id;
-  EGPTC_CHECK(parse_hex128(id_text, id));
   store::EntryFields fields;
-  fields.id = id_text;
   fields.tenant = prompt.tenant;
   fields.name_space = prompt.name_space;
   fields.model = prompt.model;
@@ -122,27 +112,48 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
   fields.policy_epoch = kPolicyEpoch;
   fields.tags = request.tags;
   fields.created_ms = clock_.wall_ms();
-  fields.expires_ms = expiry(request, options, fields.created_ms);
+  fields.expires_ms = expiry(request, draft.settings->options, fields.created_ms);
   fields.tokens_prompt = request.tokens_prompt;
   fields.tokens_completion = request.tokens_completion;
   fields.latency_ms = std::isfinite(request.latency_ms) ? request.latency_ms : 0;
   fields.exact_key = keys_.exact(prompt);
   fields.partition = keys_.partition(prompt);
-  fields.semantic = is_semantic;
+  fields.semantic = draft.ineligible.empty();
   if (draft.context) fields.context = &*draft.context;
-  if (is_semantic) fields.embedding = draft.embedding->values;
+  if (fields.semantic) fields.embedding = draft.embedding->values;
+  return fields;
+}
+
+Result<Stored> CacheImpl::store_draft(Draft& draft) {
+  const Prompt& prompt = draft.request.prompt;
+  const Options& options = draft.settings->options;
+  if (draft.ineligible.empty()) {
+    draft.ineligible = ineligibility_of_tokens(draft.embedding->stats, options.unknown_token_share_max);
+  }
+  if (draft.ineligible.empty() && !prompt.context.empty()) {
+    auto context = draft.settings->context_filter.fingerprint(prompt.context);
+    if (context)
+      draft.context = entry_context(std::move(*context));
+    else
+      add_embedding(draft, fail(std::move(context).error()));
+  }
+  const std::string id_text = base::random_hex(sizeof(base::Hash128));
+  base::Hash128 id;
+  EGPTC_CHECK(parse_hex128(id_text, id));
+  store::EntryFields fields = fields_of(draft);
+  fields.id = id_text;
   auto bytes = store::encode_entry(fields);
   if (!bytes) return fail(std::move(bytes).error());
   const size_t bytes_max = std::min(options.entry_bytes_max, options.bytes_max);
   if (bytes->size > bytes_max) return too_large(bytes->size, bytes_max);
 
   std::vector<float> vector;
-  if (is_semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
+  if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
   entries_.insert(Record::make(std::move(*bytes), id), vector);
   counters_.add(Count::kStores);
   entries_.evict_to(options.bytes_max, options.partitions_max);
-  if (is_semantic) pca_.offer(prompt.tenant, entries_.scopes().count(prompt.tenant), vector);
-  return Stored{id_text, is_semantic, std::move(draft.ineligible)};
+  if (fields.semantic) pca_.offer(prompt.tenant, entries_.scopes().count(prompt.tenant), vector);
+  return Stored{id_text, fields.semantic, std::move(draft.ineligible)};
 }
 
 Result<Stored> CacheImpl::store(const StoreRequest& request) {

@@ -135,7 +135,10 @@ TEST_F(CacheTest, RefusesWhatIsTooLargeOrOutOfRange) {
   EXPECT_THAT(cache_->store(request).error().message, HasSubstr("ttl_ms is -1"));
   request.ttl_ms = INT64_MAX;
   EXPECT_FALSE(cache_->store(request));
-  EXPECT_EQ(cache_->stats().store_refused, 4U);
+  request.ttl_ms.reset();
+  request.embedding = std::make_shared<const Embedding>(Embedding{{1.0F, 0.0F}, {}});
+  EXPECT_THAT(cache_->store(request).error().message, HasSubstr("embedding has 2 values"));
+  EXPECT_EQ(cache_->stats().store_refused, 5U);
   EXPECT_EQ(cache_->stats().entries, 0U);
 }
 

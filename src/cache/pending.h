@@ -7,20 +7,20 @@ namespace enhanced_gptcache::cache {
 
 class CacheImpl::Pending {
  public:
-  explicit Pending(CacheImpl& cache) : cache_(cache) {
-    const std::lock_guard lock(cache_.pending_mutex_);
-    ++cache_.pending_;
+  explicit Pending(CacheImpl& cache) : calls_(cache.pending_) {
+    calls_->count.fetch_add(1, std::memory_order_relaxed);
   }
   ~Pending() {
-    // Told under the lock: the destructor that waits for it may free the condition right after.
-    const std::lock_guard lock(cache_.pending_mutex_);
-    if (--cache_.pending_ == 0) cache_.none_pending_.notify_all();
+    // The calls' own object, because the cache may be gone as soon as the count is zero.
+    if (calls_->count.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    const std::lock_guard lock(calls_->mutex);
+    calls_->none_left.notify_all();
   }
   Pending(const Pending&) = delete;
   Pending& operator=(const Pending&) = delete;
 
  private:
-  CacheImpl& cache_;
+  const std::shared_ptr<PendingCalls> calls_;
 };
 
 }  // namespace enhanced_gptcache::cache

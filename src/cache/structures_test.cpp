@@ -233,7 +233,7 @@ TEST(Flights, AFollowerOfAFailedLeaderTriesOnceMore) {
     ++calls;
     while (!is_follower_there) std::this_thread::yield();
     // The follower registers under the flight's lock after this point at the latest; give it the chance to.
-    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    for (int i = 0; i < 20; ++i) std::this_thread::yield();
     return fail(ErrorCode::kUpstream, "leader failed");
   };
   std::thread leader([&] { EXPECT_FALSE(flights.run({1, 1}, failing_leader).answer); });
