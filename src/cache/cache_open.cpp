@@ -43,7 +43,8 @@ Result<std::shared_ptr<const match::Verifier>> open_verifier(const std::string& 
                                                              const Embedder* embedder) {
   if (embedder == nullptr) return fail(ErrorCode::kUnsupported, "there is no embedder");
   if (path.empty()) return fail(ErrorCode::kNotFound, "none is configured");
-  if (!embedder->has_pair_encoder()) return fail(ErrorCode::kUnsupported, std::string(embedder->pair_encoder_status()));
+  if (!embedder->has_pair_encoder())
+    return fail(ErrorCode::kUnsupported, std::string(embedder->pair_encoder_status()));
   return match::Verifier::open(path);
 }
 

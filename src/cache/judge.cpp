@@ -68,9 +68,11 @@ ContextVerdict Judge::judge_context(const Record& record, bool may_embed) {
     return {false, 0, "the entry was learned inside a conversation", false};
   if (prompt_.context.empty()) return {true, 0, {}, false};
   // Learned without a conversation: it answers what would be asked the same way without one.
-  if (!is_self_contained_) is_self_contained_ = is_self_contained(prompt_.query);
+  if (!is_self_contained_)
+    is_self_contained_ = is_self_contained(prompt_.query) && is_plain_conversation(prompt_.context);
   if (*is_self_contained_) return {true, 0, {}, false};
-  return {false, 0, "the question leans on its conversation", false};
+  return {false, 0, "the question leans on its conversation, or the conversation may change its answer",
+          false};
 }
 
 Verdict Judge::judge(const Candidate& candidate) {

@@ -15,9 +15,9 @@ struct Policy {
   DecisionPolicy decision = DecisionPolicy::kAdaptive;
   double similarity_threshold = 0.65;
   double tau = 0.85;                ///< of this user; ignored by kStatic
+  std::optional<double> raise;      ///< of this request; can only raise
   double initial_tau = 0.85;        ///< kVerified: where tau neither tightens nor loosens
   double target_error_rate = 0.02;  ///< kVerified
-  std::optional<double> raise;      ///< of this request; can only raise
 };
 
 /// What is known about one candidate. Checks that were not made because an earlier one refused are

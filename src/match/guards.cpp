@@ -8,7 +8,7 @@
 namespace enhanced_gptcache::match {
 namespace {
 
-constexpr std::array<Guard, 9> kGuards{{
+constexpr std::array<Guard, 12> kGuards{{
     {"numbers", numbers_refusal},
     {"negation", negation_refusal},
     {"antonym", antonym_refusal},
@@ -18,6 +18,9 @@ constexpr std::array<Guard, 9> kGuards{{
     {"time", time_refusal},
     {"direction", direction_refusal},
     {"units", units_refusal},
+    {"identifiers", identifiers_refusal},
+    {"quantifiers", quantifiers_refusal},
+    {"long_text", long_text_refusal},
 }};
 
 }  // namespace
@@ -35,6 +38,7 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
   append_time_anchors(turn, anchors);
   append_form_anchors(turn, anchors);
   append_name_anchors(turn, anchors);
+  append_identifier_anchors(turn, anchors);
   // A subject in lower case: two conversations about flights to two cities differ in nothing else. And
   // their order: from Boston to Denver is another flight than back.
   base::Hash128 order;

@@ -47,6 +47,9 @@ std::string question_refusal(const Words& query, const Words& candidate);
 std::string form_refusal(const Words& query, const Words& candidate);
 std::string time_refusal(const Words& query, const Words& candidate);
 std::string names_refusal(const Words& query, const Words& candidate);
+std::string identifiers_refusal(const Words& query, const Words& candidate);
+std::string quantifiers_refusal(const Words& query, const Words& candidate);
+std::string long_text_refusal(const Words& query, const Words& candidate);
 
 // Their parts in append_anchors().
 size_t count_negations(const Words& words);
@@ -55,5 +58,6 @@ void append_antonym_anchors(const Words& words, std::vector<std::string>& anchor
 void append_time_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_form_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_name_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_identifier_anchors(const Words& words, std::vector<std::string>& anchors);
 
 }  // namespace enhanced_gptcache::match

@@ -18,13 +18,16 @@ constexpr size_t kNameBytesMin = 2;
 using Stems = std::vector<std::string_view>;
 
 constexpr std::array<std::string_view, kPairFeatureCount> kNames{
-    "cosine",           "pair_logit",       "words_min",        "words_ratio",    "stem_jaccard",
-    "content_jaccard",  "content_only_min", "content_only_max", "content_shared", "trigram_dice",
-    "common_prefix",    "common_suffix",    "longest_common",   "inversions",     "same_bag",
-    "nearest_spelling", "first_word_same",  "last_word_same",   "names_only_min", "names_only_max",
-    "names_shared",     "numbers_only",     "numbers_shared",   "negations",      "rare_only_max",
-    "guard_numbers",    "guard_negation",   "guard_antonym",    "guard_names",    "guard_question",
-    "guard_form",       "guard_time",       "guard_direction",  "guard_units"};
+    "cosine",          "pair_logit",      "words_min",         "words_ratio",
+    "stem_jaccard",    "content_jaccard", "content_only_min",  "content_only_max",
+    "content_shared",  "trigram_dice",    "common_prefix",     "common_suffix",
+    "longest_common",  "inversions",      "same_bag",          "nearest_spelling",
+    "first_word_same", "last_word_same",  "names_only_min",    "names_only_max",
+    "names_shared",    "numbers_only",    "numbers_shared",    "negations",
+    "rare_only_max",   "guard_numbers",   "guard_negation",    "guard_antonym",
+    "guard_names",     "guard_question",  "guard_form",        "guard_time",
+    "guard_direction", "guard_units",     "guard_identifiers", "guard_quantifiers",
+    "guard_long_text"};
 
 float& at(PairFeatures& features, PairFeature feature) { return features[static_cast<size_t>(feature)]; }
 

@@ -47,6 +47,9 @@ enum class PairFeature : size_t {
   kGuardTime,
   kGuardDirection,
   kGuardUnits,
+  kGuardIdentifiers,
+  kGuardQuantifiers,
+  kGuardLongText,
   kCount,
 };
 
