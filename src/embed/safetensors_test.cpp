@@ -63,9 +63,9 @@ TEST(SafeTensors, ReadsTensorsOfEachType) {
 
 TEST(SafeTensors, ReadsInt8AndTheStringsOfItsMetadata) {
   const TempFolder folder;
-  const char* const header =
-      R"({"__metadata__":{"format":"x","layers":4,"name":"n"},)"
-      R"("q":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},"u":{"dtype":"U8","shape":[1],"data_offsets":[4,5]}})";
+  const char* const header = R"({"__metadata__":{"format":"x","layers":4,"name":"n"},)"
+                             R"("q":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},)"
+                             R"("u":{"dtype":"U8","shape":[1],"data_offsets":[4,5]}})";
   const auto file = SafeTensors::open(folder.write("m.safetensors", file_of(header, "\x01\xff\x80\x7f!")));
   ASSERT_TRUE(file) << file.error().message;
   const auto values = file->int8s("q", std::array<uint64_t, 2>{2, 2});
