@@ -152,7 +152,8 @@ def draw(tensors, state):
         for _ in range(math.prod(shape)):
             state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
             unit = (state >> 40) / 2**24
-            values.append(math.floor(unit * 255) - 127 if spread is None else centre + (unit - 0.5) * 2 * spread)
+            number = math.floor(unit * 255) - 127 if spread is None else centre + (unit - 0.5) * 2 * spread
+            values.append(number)
         weights[name] = numpy.array(values, numpy.int8 if spread is None else numpy.float32).reshape(shape)
     return weights
 

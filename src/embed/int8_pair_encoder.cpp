@@ -21,8 +21,9 @@ ModelConfig with_layers(ModelConfig config, size_t layers) {
   return config;
 }
 
-// The file's channels as they are; the queries' share of 1/sqrt(head_dim) goes into their scales.
-AlignedBuffer pack_layers(const ModelConfig& config, const std::vector<PairLayer>& layers) {
+}  // namespace
+
+AlignedBuffer pack_pair_layers(const ModelConfig& config, const std::vector<PairLayer>& layers) {
   AlignedBuffer block(int8_layers_bytes(config));
   std::fill(block.bytes().begin(), block.bytes().end(), std::byte{0});
   std::vector<MutableInt8Layer> packed = view_int8_layers(config, block.bytes());
@@ -50,14 +51,12 @@ AlignedBuffer pack_layers(const ModelConfig& config, const std::vector<PairLayer
   return block;
 }
 
-}  // namespace
-
 Int8PairEncoder::Int8PairEncoder(const Int8Encoder& base, PairWeights weights)
     : base_(base),
       tokens_per_text_(weights.tokens_per_text),
       head_(std::move(weights.head)),
       second_positions_(make_second_positions(base, weights)),
-      block_(pack_layers(with_layers(base.config(), weights.layers.size()), weights.layers)),
+      block_(pack_pair_layers(with_layers(base.config(), weights.layers.size()), weights.layers)),
       layers_(view_int8_layers(with_layers(base.config(), weights.layers.size()), block_.bytes())),
       runner_(base.config(), base.kernels()) {}
 

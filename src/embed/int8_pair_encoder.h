@@ -8,6 +8,10 @@
 
 namespace enhanced_gptcache::embed {
 
+/// Layers as the file has them in the form the kernels read (view_int8_layers; config.layers of them). The
+/// queries' factor 1/sqrt(head_dim) goes into their scales.
+AlignedBuffer pack_pair_layers(const ModelConfig& config, const std::vector<PairLayer>& layers);
+
 /// Thread rule: that of PairEncoder. score allocates nothing after a thread's first pairs of a length.
 class Int8PairEncoder final : public PairEncoder {
  public:
