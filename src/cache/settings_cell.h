@@ -7,15 +7,19 @@
 #include "base/epoch.h"
 #include "enhanced_gptcache/context_filter.h"
 #include "enhanced_gptcache/options.h"
+#include "match/guards.h"
 
 namespace enhanced_gptcache::cache {
 
 /// Thread rule: immutable.
 struct Settings : std::enable_shared_from_this<Settings> {
   Settings(const Options& given, const Embedder* embedder)
-      : options(given), context_filter(given.context, embedder) {}
+      : options(given),
+        context_filter(given.context, embedder),
+        guards_off(match::guard_mask(given.guards_off).value_or(0)) {}
   const Options options;
   const ContextFilter context_filter;
+  const match::GuardMask guards_off;  ///< check_options() has refused unknown names
 };
 
 /// Thread rule: any thread; readers wait for nobody. set() by one thread at a time.

@@ -32,6 +32,9 @@ void add_eval(CLI::App& app, const Common& common, EvalArguments& wanted, int& e
   command->add_option("files", wanted.files, "JSONL files, also gzipped")->required();
   add_measure_options(command, wanted);
   command->add_flag("--both-orders", wanted.both_orders, "pairs: also put b and look up a");
+  command->add_flag("--sweep", wanted.sweep,
+                    "also measure at many thresholds: the curve of recall against wrong");
+  command->add_option("--plot", wanted.plot, "with --sweep: draw the curves into this SVG file");
   command
       ->add_option("--explain", wanted.examples,
                    "show so many served and refused near misses and lost hits with every check")
@@ -46,10 +49,42 @@ void add_eval(CLI::App& app, const Common& common, EvalArguments& wanted, int& e
   command->callback([&] { exit_code = eval(common, wanted); });
 }
 
+void add_tune(CLI::App& app, const Common& common, TuneArguments& wanted, int& exit_code) {
+  CLI::App* command = app.add_subcommand(
+      "tune", "Propose thresholds from labelled pairs, streams or decisions of shadow mode.");
+  command
+      ->add_option("files", wanted.files, "JSONL files, also gzipped; their kind is seen from their fields")
+      ->required();
+  add_measure_options(command, wanted);
+  command
+      ->add_option("--target-error", wanted.target_error,
+                   "share of hits that may be wrong (default: cache.target_error_rate)")
+      ->check(CLI::Range(0.0001, 0.5));
+  command->callback([&] { exit_code = tune(common, wanted); });
+}
+
+void add_replay(CLI::App& app, const Common& common, ReplayArguments& wanted, int& exit_code) {
+  CLI::App* command = app.add_subcommand(
+      "replay",
+      "Run a log of requests through the current and a candidate configuration, and show what would change. "
+      "The candidate is --config and the setting flags.");
+  command
+      ->add_option("log", wanted.log, "JSONL of {query, context?, namespace?, model?, response?, timestamp?}")
+      ->required();
+  add_measure_options(command, wanted);
+  command->add_option("--current", wanted.current,
+                      "settings file in use now (default: the one serve would use)");
+  command->add_option("--examples", wanted.examples, "changed requests of each kind to show (default: 10)")
+      ->check(CLI::Range(uint64_t{0}, kExamplesMax));
+  command->callback([&] { exit_code = replay(common, wanted); });
+}
+
 }  // namespace
 
 void add_eval_commands(CLI::App& app, const Common& common, EvalCommands& commands, int& exit_code) {
   add_eval(app, common, commands.eval, exit_code);
+  add_tune(app, common, commands.tune, exit_code);
+  add_replay(app, common, commands.replay, exit_code);
 }
 
 }  // namespace enhanced_gptcache::cli

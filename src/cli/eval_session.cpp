@@ -49,6 +49,8 @@ int open_session(const Common& common, const MeasureArguments& wanted, Session& 
   const config::Settings& settings = session.loaded->settings;
   base::set_log_level(base::LogLevel::kWarning);  // the measured cache's own notes say nothing to the reader
   session.options = app::cache_options(settings);
+  session.options.guards_off.insert(session.options.guards_off.end(), wanted.without.begin(),
+                                    wanted.without.end());
   session.options.pca.model_path.clear();  // what a server has learned stays untouched
   session.threads = wanted.threads > 0
                         ? wanted.threads
@@ -80,6 +82,7 @@ ordered_json session_json(const Session& session) {
       {"similarity_threshold", settings.cache.similarity_threshold},
       {"initial_tau", settings.federated.initial_tau},
       {"target_error_rate", settings.cache.target_error_rate},
+      {"guards_off", session.options.guards_off},
       {"settings_file", session.loaded->path.empty() ? ordered_json() : ordered_json(session.loaded->path)},
       {"model", settings.context.embedding_model},
       {"model_epoch", session.embedder == nullptr ? "" : session.embedder->model_epoch()},
@@ -89,9 +92,11 @@ ordered_json session_json(const Session& session) {
 
 std::string session_text(const Session& session) {
   const config::Settings& settings = session.loaded->settings;
-  return fmt::format("policy {}, similarity floor {}, initial tau {}, target error {}\n",
+  const auto& guards_off = session.options.guards_off;
+  return fmt::format("policy {}, similarity floor {}, initial tau {}, target error {}{}\n",
                      settings.cache.decision, settings.cache.similarity_threshold,
-                     settings.federated.initial_tau, settings.cache.target_error_rate);
+                     settings.federated.initial_tau, settings.cache.target_error_rate,
+                     guards_off.empty() ? "" : fmt::format(", without {}", fmt::join(guards_off, " ")));
 }
 
 void report_skipped(const std::string& path, const eval::LineOutcome& lines) {
@@ -101,17 +106,20 @@ void report_skipped(const std::string& path, const eval::LineOutcome& lines) {
     fmt::print(stderr, "{}: {} more lines skipped\n", path, lines.skipped - lines.first_skipped.size());
 }
 
+int write_file(std::string_view flag, const std::string& path, std::string_view text) {
+  std::ofstream file(path, std::ios::trunc);
+  file << text;
+  file.close();
+  if (file) return 0;
+  fmt::print(stderr, "error: {}: cannot write {}\n", flag, path);
+  return 1;
+}
+
 int deliver(const MeasureArguments& wanted, const ordered_json& result, const std::string& text) {
   // Questions come from files and may hold anything that is JSON, so lone surrogates too.
   const std::string json = result.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
   fmt::print("{}", wanted.as_json ? json : text);
-  if (wanted.output.empty()) return 0;
-  std::ofstream file(wanted.output, std::ios::trunc);
-  file << json;
-  file.close();
-  if (file) return 0;
-  fmt::print(stderr, "error: --output: cannot write {}\n", wanted.output);
-  return 1;
+  return wanted.output.empty() ? 0 : write_file("--output", wanted.output, json);
 }
 
 }  // namespace enhanced_gptcache::cli

@@ -31,6 +31,8 @@ std::string session_text(const Session& session);
 void report_skipped(const std::string& path, const eval::LineOutcome& lines);
 /// Prints "error: ..." and returns the exit code that goes with the error.
 int report_error(const Error& error);
+/// Writes a file the flag named, or says that it cannot; the exit code.
+int write_file(std::string_view flag, const std::string& path, std::string_view text);
 /// Prints the result (JSON or `text`) and writes --output; the exit code.
 int deliver(const MeasureArguments& wanted, const nlohmann::ordered_json& result, const std::string& text);
 

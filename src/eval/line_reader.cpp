@@ -112,11 +112,12 @@ Result<LineOutcome> read_lines(const std::string& path, size_t limit, const Line
                             : is_system          ? std::strerror(errno)
                                                  : why));
   }
-  if (!cutter.is_full() && path.ends_with(".gz") && gzdirect(file.get()) == 1 &&
+  const bool is_whole = !cutter.is_full();
+  cutter.end();
+  if (is_whole && path.ends_with(".gz") && gzdirect(file.get()) == 1 &&
       cutter.outcome.used + cutter.outcome.skipped > 0) {
     return fail(ErrorCode::kCorrupt, fmt::format("{} is named .gz but holds no gzip stream", path));
   }
-  cutter.end();
   return std::move(cutter.outcome);
 }
 

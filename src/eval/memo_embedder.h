@@ -41,4 +41,9 @@ class MemoEmbedder final : public Embedder {
   mutable std::unordered_map<std::string, Embedding, Hash, std::equal_to<>> known_;  // guarded by mutex_
 };
 
+/// `model` behind a MemoEmbedder; null stays null.
+inline std::shared_ptr<const Embedder> remembering(std::shared_ptr<const Embedder> model) {
+  return model == nullptr ? nullptr : std::make_shared<const MemoEmbedder>(std::move(model));
+}
+
 }  // namespace enhanced_gptcache::eval
