@@ -52,7 +52,7 @@ TEST_F(CacheTest, AGuardThatIsOffIsNotAsked) {
   options.guards_off = {"numbers"};
   ASSERT_TRUE(cache_->set_options(options));
   EXPECT_EQ(ask(other), "a");
-  const Explanation explanation = cache_->explain(other).value();
+  const Explanation explanation = cache_->explain(other, {}).value();
   ASSERT_EQ(explanation.candidates.size(), 1U);
   EXPECT_TRUE(explanation.candidates[0].served);
   const std::pair<std::string, std::string> off("guard:numbers", "off");

@@ -116,6 +116,7 @@ int eval(const Common& common, const EvalArguments& wanted) {
   }
   Session session;
   if (const int failed = open_session(common, wanted, session); failed != 0) return failed;
+  warn_if_not_serving(session);
   Evaluation evaluation(wanted, std::move(session));
   ordered_json results = ordered_json::object();
   std::string text = session_text(evaluation.session());

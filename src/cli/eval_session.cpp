@@ -74,6 +74,16 @@ int open_session(const Common& common, const MeasureArguments& wanted, Session& 
   return 0;
 }
 
+void warn_if_not_serving(const Session& session) {
+  const auto& cache = session.loaded->settings.cache;
+  if (cache.mode != "serve" || cache.serve_percent < 100) {
+    fmt::print(stderr,
+               "warning: cache.mode is {} and cache.serve_percent {}: what is held back counts as missed; "
+               "--cache.mode=serve --cache.serve_percent=100 measure the decision alone\n",
+               cache.mode, cache.serve_percent);
+  }
+}
+
 ordered_json session_json(const Session& session) {
   const config::Settings& settings = session.loaded->settings;
   return {

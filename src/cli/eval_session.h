@@ -23,6 +23,9 @@ struct Session {
 /// is used instead of opening the model again.
 int open_session(const Common& common, const MeasureArguments& wanted, Session& session);
 
+/// Says so when the settings would serve only part of what the decision lets through.
+void warn_if_not_serving(const Session& session);
+
 /// Which decision was measured, for the head of a result.
 nlohmann::ordered_json session_json(const Session& session);
 std::string session_text(const Session& session);

@@ -100,6 +100,7 @@ std::string remarks(const Evidence& evidence, bool is_proven) {
 int tune(const Common& common, const TuneArguments& wanted) {
   Session session;
   if (const int failed = open_session(common, wanted, session); failed != 0) return failed;
+  warn_if_not_serving(session);
   const Tuner tuner(wanted, session);
   Evidence evidence;
   for (const std::string& path : wanted.files) {

@@ -203,6 +203,14 @@ def test_wrong_usage(tmp_path, arguments):
     assert done.returncode == 2 and done.stderr, done.stdout
 
 
+def test_what_is_held_back_is_said(tmp_path):
+    path = write(tmp_path / "mine.jsonl", PAIRS)
+    done = call(tmp_path, "eval", "pairs", path, "--json", "--cache.mode=shadow")
+    assert done.returncode == 0 and "cache.mode" in done.stderr
+    mine = json.loads(done.stdout)["results"]["mine"]
+    assert mine["recall"] == 0 and mine["miss_reasons"]["shadow"] == 2
+
+
 def test_policies_are_those_of_the_settings_table(tmp_path):
     table = json.loads(harness.run_binary("validate-config", "--table").stdout)
     row = next(row for row in table if row["name"] == "cache.decision")

@@ -36,8 +36,8 @@ def test_threshold_and_decision(server, key):
 
 @changes("cache.guards_off")
 def test_guards_off(server, key):
-    store(server, key, "How do I get to platform 4?")
-    other = "How do I get to platform 9?"
+    store(server, key, "How do I restart the printer in room 4?")
+    other = "How do I restart the printer in room 5?"
     assert lookup(server, key, other)["reason"] == "guard:numbers"
     with setting(server, cache__guards_off=["numbers"]):
         assert lookup(server, key, other)["hit"] is True
