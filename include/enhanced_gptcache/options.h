@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace enhanced_gptcache {
 
@@ -66,6 +67,8 @@ struct Options {
   ContextOptions context;
   PcaOptions pca;
   TauOptions tau;
+  /// Names of guards that are not asked ("numbers", "names"...); to measure what each one is worth.
+  std::vector<std::string> guards_off;
   /// 32 secret bytes that key every hash; empty: random, so nothing stored is found by another instance.
   std::string key_bytes;
 };

@@ -76,6 +76,7 @@ Options cache_options(const config::Settings& settings) {
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
   options.unknown_token_share_max = cache.unknown_token_percent_max / 100.0;
   options.candidates = static_cast<size_t>(cache.candidates);
+  options.guards_off = cache.guards_off;
   options.context = {settings.context.enabled, settings.context.divergence_threshold,
                      static_cast<size_t>(settings.context.window_size)};
   options.pca.enabled = settings.pca.enabled;

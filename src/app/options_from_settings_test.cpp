@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "config/settings_table.h"
+#include "match/guards.h"
+
 namespace enhanced_gptcache::app {
 namespace {
 
@@ -37,6 +40,17 @@ TEST(CacheOptions, UnitsAndEnums) {
   EXPECT_DOUBLE_EQ(options.ttl_jitter, 0.1);
   EXPECT_DOUBLE_EQ(options.tau.tau_min, 0.7);
   EXPECT_EQ(options.pca.model_path, "/s/pca_model.bin");
+}
+
+/// The settings table cannot ask src/match which guards there are, so this test holds the two together.
+TEST(CacheOptions, TheTableKnowsEveryGuard) {
+  std::string names;
+  for (const match::Guard& guard : match::guards())
+    names += (names.empty() ? "" : " ") + std::string(guard.name);
+  EXPECT_EQ(config::keys()[config::find_key("cache.guards_off")].choices, names);
+  config::Settings settings;
+  settings.cache.guards_off = {"numbers", "names"};
+  EXPECT_EQ(cache_options(settings).guards_off, settings.cache.guards_off);
 }
 
 TEST(UpstreamOptions, RoutesAndFallbacks) {

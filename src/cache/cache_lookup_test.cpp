@@ -44,6 +44,25 @@ TEST_F(CacheTest, MissesSayWhyAndWhatWasNearest) {
   EXPECT_EQ(refused.nearest->entry_id, id);
 }
 
+TEST_F(CacheTest, AGuardThatIsOffIsNotAsked) {
+  put(prompt(kStored), "a");
+  const Prompt other = prompt("How do I restart the printer in room five?");
+  EXPECT_EQ(ask(other), "miss: guard");
+  Options options = options_of_tests();
+  options.guards_off = {"numbers"};
+  ASSERT_TRUE(cache_->set_options(options));
+  EXPECT_EQ(ask(other), "a");
+  const Explanation explanation = cache_->explain(other, {}).value();
+  ASSERT_EQ(explanation.candidates.size(), 1U);
+  EXPECT_TRUE(explanation.candidates[0].served);
+  const std::pair<std::string, std::string> off("guard:numbers", "off");
+  const auto& checks = explanation.candidates[0].checks;
+  EXPECT_NE(std::find(checks.begin(), checks.end(), off), checks.end());
+  options.guards_off = {"no such guard"};
+  EXPECT_FALSE(cache_->set_options(options));
+  EXPECT_EQ(ask(other), "a") << "refused options change nothing";
+}
+
 TEST_F(CacheTest, ThresholdOfARequestMayOnlyRaise) {
   put(prompt(kStored), "a");
   LookupOptions loose;

@@ -82,7 +82,8 @@ Verdict Judge::judge(const Candidate& candidate) {
   ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
   facts.context_equivalent = context.equivalent || context.undecided;
   if (context.equivalent)
-    facts.refusing_guard = match::refusing_guard(prompt_words(), match::Words(candidate.record->query()));
+    facts.refusing_guard =
+        match::refusing_guard(prompt_words(), match::Words(candidate.record->query()), settings_.guards_off);
   const match::Verdict verdict = match::decide(facts, policy_);
   std::string detail = facts.refusing_guard ? std::string(*facts.refusing_guard) : std::move(context.reason);
   return {verdict.serve && context.equivalent, verdict.reason, std::move(detail)};
@@ -97,7 +98,7 @@ Examined Judge::examine(const Candidate& candidate) {
   Examined examined;
   examined.candidate = candidate;
   const match::Words words(candidate.record->query());
-  examined.features = match::pair_features(prompt_words(), words, candidate.similarity);
+  examined.features = match::pair_features(prompt_words(), words, candidate.similarity, settings_.guards_off);
   examined.logit = settings_.verifier->cheap_logit(examined.features);
   examined.is_grey = settings_.verifier->is_grey(examined.logit);
   const ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
@@ -178,12 +179,14 @@ CandidateReport Judge::report(const Candidate& candidate) {
   ContextVerdict context = judge_context(*candidate.record, true);
   report.divergence = context.divergence;
   report.checks.emplace_back("context", context.equivalent ? "pass" : std::move(context.reason));
-  for (auto& [name, outcome] : match::all_checks(prompt_.query, candidate.record->query())) {
+  for (auto& [name, outcome] :
+       match::all_checks(prompt_.query, candidate.record->query(), settings_.guards_off)) {
     report.checks.emplace_back("guard:" + name, std::move(outcome));
   }
   if (policy_.decision == DecisionPolicy::kVerified) report_verified(candidate, report);
-  report.served = std::all_of(report.checks.begin(), report.checks.end(),
-                              [](const auto& check) { return check.second == "pass"; });
+  report.served = std::all_of(report.checks.begin(), report.checks.end(), [](const auto& check) {
+    return check.second == "pass" || check.second == match::kGuardOff;
+  });
   return report;
 }
 

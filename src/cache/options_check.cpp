@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "match/guards.h"
+
 namespace enhanced_gptcache::cache {
 namespace {
 
@@ -46,6 +48,9 @@ Result<void> check_options(const Options& options) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("key_bytes has {} bytes: allowed is 32, or none for a random key",
                             options.key_bytes.size()));
+  }
+  if (auto mask = match::guard_mask(options.guards_off); !mask) {
+    return fail(ErrorCode::kInvalidArgument, "guards_off: " + mask.error().message);
   }
   return {};
 }

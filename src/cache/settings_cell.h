@@ -7,6 +7,7 @@
 #include "base/epoch.h"
 #include "enhanced_gptcache/context_filter.h"
 #include "enhanced_gptcache/options.h"
+#include "match/guards.h"
 #include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
@@ -17,6 +18,7 @@ struct Settings : std::enable_shared_from_this<Settings> {
            std::shared_ptr<const match::Verifier> its_verifier, std::string its_verifier_problem)
       : options(given),
         context_filter(given.context, embedder),
+        guards_off(match::guard_mask(given.guards_off).value_or(0)),
         verifier(std::move(its_verifier)),
         verifier_problem(std::move(its_verifier_problem)) {}
   /// The policy in force: kVerified needs a verifier.
@@ -26,6 +28,7 @@ struct Settings : std::enable_shared_from_this<Settings> {
   }
   const Options options;
   const ContextFilter context_filter;
+  const match::GuardMask guards_off;  ///< check_options() has refused unknown names
   const std::shared_ptr<const match::Verifier> verifier;  ///< null: none could be had
   const std::string verifier_problem;                     ///< why kVerified has no verifier; else empty
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/eval_commands.h"
 
 namespace enhanced_gptcache::cli {
 namespace {
@@ -37,6 +38,7 @@ struct CommandLine {
   QueryArguments query;
   StoreArguments store;
   ValidateArguments validate;
+  EvalCommands evaluation;
   bool doctor_json = false;
   int exit_code = 0;
 };
@@ -121,6 +123,7 @@ int run(std::vector<std::string> arguments) {
   add_query(app, line);
   add_store(app, line);
   add_validate_config(app, line);
+  add_eval_commands(app, line.common, line.evaluation, line.exit_code);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
   try {
     app.parse(arguments);

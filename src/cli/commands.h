@@ -1,7 +1,7 @@
 #pragma once
-// The subcommands as plain functions. arguments.cpp alone knows the argument parser, because its
-// headers cost seconds in every file that sees them. Each returns an exit code: 0 ok, 1 failed
-// check, 2 usage.
+// The subcommands as plain functions. arguments.cpp and arguments_eval.cpp alone know the argument
+// parser, because its headers cost seconds in every file that sees them. Each returns an exit code:
+// 0 ok, 1 failed check, 2 usage.
 
 #include <cstdint>
 #include <memory>

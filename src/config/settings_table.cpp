@@ -173,7 +173,9 @@ std::string allowed_values(const KeySpec& spec) {
   }
   if (spec.type == Type::kEnum) return join_words(spec.choices, " or ");
   if (spec.type == Type::kBool) return spec.later.empty() ? "true or false" : "false";
-  if (spec.type == Type::kList) return "a list of texts";
+  if (spec.type == Type::kList) {
+    return spec.choices.empty() ? "a list of texts" : "a list of any of " + join_words(spec.choices, ", ");
+  }
   if (spec.type == Type::kRoutes) return "a list of {model, base_url, api_key or api_key_file, fallbacks}";
   switch (spec.form) {
     case Form::kUrl:

@@ -32,7 +32,7 @@ struct KeySpec {
   Field (*field)(Settings&) = nullptr;
   bool ranged = false;            ///< low and high count
   double low = 0, high = 0;       ///< both allowed
-  std::string_view choices = {};  ///< of an enum, separated by spaces
+  std::string_view choices = {};  ///< of an enum or of the texts of a list, separated by spaces
   std::string_view later = {};    ///< values that are recognised and refused as not built yet
   Form form = Form::kAny;
   bool secret = false;             ///< the value is never printed

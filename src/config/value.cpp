@@ -116,13 +116,15 @@ bool assign_list(const KeySpec& spec, const Node& node, List& field, const Probl
   }
   List read_list;
   for (const Node& item : node.items) {
-    const std::string wrong =
+    std::string wrong =
         item.kind == Node::Kind::kScalar ? check_plain_text(item.text) : "must be a plain text";
+    std::string text = spec.choices.empty() ? item.text : matching_word(spec.choices, item.text);
+    if (wrong.empty() && !spec.choices.empty() && text.empty()) wrong = must_be(spec);
     if (!wrong.empty()) {
       sink.add(item.line, spec.name(), item.shown, wrong);
       return false;
     }
-    read_list.push_back(item.text);
+    read_list.push_back(std::move(text));
   }
   field = std::move(read_list);
   return true;

@@ -1,5 +1,8 @@
 #include "match/guards.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 
 #include "base/keyed_hash.h"
@@ -22,10 +25,30 @@ constexpr std::array<Guard, 12> kGuards{{
     {"quantifiers", quantifiers_refusal},
     {"long_text", long_text_refusal},
 }};
+static_assert(kGuards.size() <= 32, "a GuardMask has a bit for each");
+
+bool is_off(size_t guard, GuardMask off) { return ((off >> guard) & 1U) != 0; }
 
 }  // namespace
 
 std::span<const Guard> guards() { return kGuards; }
+
+Result<GuardMask> guard_mask(std::span<const std::string> names) {
+  GuardMask mask = 0;
+  for (const std::string& name : names) {
+    const auto found =
+        std::find_if(kGuards.begin(), kGuards.end(), [&](const Guard& guard) { return guard.name == name; });
+    if (found != kGuards.end()) {
+      mask |= GuardMask{1} << static_cast<unsigned>(found - kGuards.begin());
+      continue;
+    }
+    std::string known;
+    for (const Guard& guard : kGuards) known += (known.empty() ? "" : ", ") + std::string(guard.name);
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("there is no guard named \"{}\"; there are {}", name, known));
+  }
+  return mask;
+}
 
 void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
   for (const Number& number : turn.numbers()) {
@@ -50,26 +73,27 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
   anchors.push_back("order:" + order.hex());
 }
 
-std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate) {
-  for (const Guard& guard : kGuards) {
-    if (!guard.refusal(query, candidate).empty()) return guard.name;
+std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate, GuardMask off) {
+  for (size_t i = 0; i < kGuards.size(); ++i) {
+    if (!is_off(i, off) && !kGuards[i].refusal(query, candidate).empty()) return kGuards[i].name;
   }
   return std::nullopt;
 }
 
-std::optional<std::string_view> refusing_guard(std::string_view query, std::string_view candidate) {
+std::optional<std::string_view> refusing_guard(std::string_view query, std::string_view candidate,
+                                               GuardMask off) {
   if (query == candidate) return std::nullopt;
-  return refusing_guard(Words(query), Words(candidate));
+  return refusing_guard(Words(query), Words(candidate), off);
 }
 
 std::vector<std::pair<std::string, std::string>> all_checks(std::string_view query,
-                                                            std::string_view candidate) {
+                                                            std::string_view candidate, GuardMask off) {
   const Words a(query);
   const Words b(candidate);
   std::vector<std::pair<std::string, std::string>> checks;
-  for (const Guard& guard : kGuards) {
-    std::string refusal = guard.refusal(a, b);
-    checks.emplace_back(guard.name, refusal.empty() ? "pass" : std::move(refusal));
+  for (size_t i = 0; i < kGuards.size(); ++i) {
+    std::string refusal = is_off(i, off) ? std::string(kGuardOff) : kGuards[i].refusal(a, b);
+    checks.emplace_back(kGuards[i].name, refusal.empty() ? "pass" : std::move(refusal));
   }
   return checks;
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "enhanced_gptcache/result.h"
 #include "match/words.h"
 
 namespace enhanced_gptcache::match {
@@ -25,13 +26,21 @@ struct Guard {
 /// All guards in the order they are asked, likeliest to refuse first.
 std::span<const Guard> guards();
 
-/// Any thread; about ten microseconds a pair of questions. The name of the first guard that refuses.
-std::optional<std::string_view> refusing_guard(std::string_view query, std::string_view candidate);
-std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate);
+/// Guards that are not asked: one bit each, in the order of guards().
+using GuardMask = uint32_t;
+/// kInvalidArgument: a name no guard has; the message lists those there are.
+Result<GuardMask> guard_mask(std::span<const std::string> names);
 
-/// Every guard's verdict for explain(): its name and "pass" or why not.
+/// Any thread; about ten microseconds a pair of questions. The name of the first guard that refuses.
+std::optional<std::string_view> refusing_guard(std::string_view query, std::string_view candidate,
+                                               GuardMask off = 0);
+std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate, GuardMask off = 0);
+
+/// What all_checks() says of a guard that is not asked.
+inline constexpr std::string_view kGuardOff = "off";
+/// Every guard's verdict for explain(): its name and "pass", "off" or why not.
 std::vector<std::pair<std::string, std::string>> all_checks(std::string_view query,
-                                                            std::string_view candidate);
+                                                            std::string_view candidate, GuardMask off = 0);
 
 /// What of one turn of a conversation must agree for two conversations to be the same: its numbers,
 /// units, negations, names and all words that can be a subject, each as a short tagged string. Unsorted.

@@ -22,6 +22,29 @@ std::string refusing(std::string_view a, std::string_view b) {
   return names;
 }
 
+TEST(GuardMask, SwitchesOneGuardOffAndNoOther) {
+  const std::string_view a = "Lose 5 kg in 2 months";
+  const std::string_view b = "Lose 6 kg in 2 years";
+  const std::vector<std::string> names = {"numbers"};
+  const GuardMask numbers = guard_mask(names).value();
+  EXPECT_EQ(refusing_guard(a, b), "numbers");
+  EXPECT_EQ(refusing_guard(a, b, numbers), "units");
+  for (const auto& [name, verdict] : all_checks(a, b, numbers))
+    EXPECT_EQ(name == "numbers", verdict == "off");
+  const std::vector<std::string> all = {"numbers", "units", "time", "antonym"};
+  EXPECT_EQ(refusing_guard(a, b, guard_mask(all).value()), std::nullopt);
+  EXPECT_EQ(guard_mask({}).value(), 0U);
+}
+
+TEST(GuardMask, NamesThoseThereAre) {
+  const std::vector<std::string> names = {"numbers", "nmbers"};
+  const auto mask = guard_mask(names);
+  ASSERT_FALSE(mask);
+  EXPECT_EQ(mask.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(mask.error().message.find("\"nmbers\""), std::string::npos);
+  for (const Guard& guard : guards()) EXPECT_NE(mask.error().message.find(guard.name), std::string::npos);
+}
+
 class GuardsTest : public testing::TestWithParam<Pair> {};
 
 TEST_P(GuardsTest, RefuseBothWaysOrPassBothWays) {

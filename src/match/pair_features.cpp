@@ -236,9 +236,13 @@ void fill_names(const Side& a, const Side& b, PairFeatures& features) {
   at(features, PairFeature::kNamesShared) = static_cast<float>(shared);
 }
 
-void fill_guards(const Words& a, const Words& b, PairFeatures& features) {
+void fill_guards(const Words& a, const Words& b, GuardMask off, PairFeatures& features) {
   auto feature = static_cast<size_t>(PairFeature::kGuardNumbers);
-  for (const Guard& guard : guards()) features[feature++] = guard.refusal(a, b).empty() ? 0.0F : 1.0F;
+  for (const Guard& guard : guards()) {
+    const bool is_off = (off & 1U) != 0;
+    features[feature++] = is_off || guard.refusal(a, b).empty() ? 0.0F : 1.0F;
+    off >>= 1U;
+  }
   const auto negations_a = static_cast<float>(count_negations(a));
   const auto negations_b = static_cast<float>(count_negations(b));
   at(features, PairFeature::kNegations) = std::abs(negations_a - negations_b);
@@ -248,7 +252,7 @@ void fill_guards(const Words& a, const Words& b, PairFeatures& features) {
 
 std::string_view pair_feature_name(size_t feature) { return kNames.at(feature); }
 
-PairFeatures pair_features(const Words& a, const Words& b, double cosine) {
+PairFeatures pair_features(const Words& a, const Words& b, double cosine, GuardMask off) {
   PairFeatures features{};
   at(features, PairFeature::kCosine) = static_cast<float>(cosine);
   const Side side_a = side_of(a);
@@ -256,7 +260,7 @@ PairFeatures pair_features(const Words& a, const Words& b, double cosine) {
   fill_order(side_a, side_b, features);
   fill_overlap(side_a, side_b, features);
   fill_names(side_a, side_b, features);
-  fill_guards(a, b, features);
+  fill_guards(a, b, off, features);
   return features;
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "match/guards.h"
 #include "match/words.h"
 
 namespace enhanced_gptcache::match {
@@ -59,7 +60,8 @@ using PairFeatures = std::array<float, kPairFeatureCount>;
 /// The name used in verifier artifacts ("content_jaccard").
 std::string_view pair_feature_name(size_t feature);
 
-/// Any thread; about ten microseconds. Fills everything but kPairLogit, which is left 0.
-PairFeatures pair_features(const Words& a, const Words& b, double cosine);
+/// Any thread; about ten microseconds. Fills everything but kPairLogit, which is left 0. A guard that is off
+/// refuses nothing.
+PairFeatures pair_features(const Words& a, const Words& b, double cosine, GuardMask off = 0);
 
 }  // namespace enhanced_gptcache::match

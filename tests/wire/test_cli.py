@@ -8,7 +8,7 @@ import pytest
 import harness
 
 VALID = harness.REQUIRED_SECTIONS
-SUBCOMMANDS = ["serve", "query", "store", "validate-config", "doctor", "version"]
+SUBCOMMANDS = ["serve", "query", "store", "validate-config", "doctor", "version", "eval", "tune", "replay"]
 
 
 def write(tmp_path, text: str) -> str:

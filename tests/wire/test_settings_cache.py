@@ -34,6 +34,17 @@ def test_threshold_and_decision(server, key):
         assert lookup(server, key, LOOSE)["reason"] == "below_threshold"
 
 
+@changes("cache.guards_off")
+def test_guards_off(server, key):
+    store(server, key, "How do I restart the printer in room 4?")
+    other = "How do I restart the printer in room 5?"
+    assert lookup(server, key, other)["reason"] == "guard:numbers"
+    with setting(server, cache__guards_off=["numbers"]):
+        assert lookup(server, key, other)["hit"] is True
+    done = server.request("PUT", "/admin/config", json={"cache.guards_off": ["nmbers"]})
+    assert done.status_code == 400 and "cache.guards_off" in done.text and "numbers" in done.text
+
+
 @changes("cache.size_mb")
 def test_size(start_server, key):
     server = start_server({"EGPTC_CACHE__SIZE_MB": None})
