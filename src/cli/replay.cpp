@@ -1,6 +1,7 @@
 #include "eval/replay.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -36,15 +37,15 @@ Common candidate_of(const Common& common, const ReplayArguments& wanted) {
 }
 
 /// "cache.size_mb: 100 -> 200" for every key that differs.
-std::vector<std::string> differences(const Session& before, const Session& after) {
+std::vector<std::string> differences(const Session& before, const Session& after,
+                                     const std::vector<std::string>& without) {
   std::vector<std::string> lines;
   for (const std::string& name : config::changed_keys(before.loaded->settings, after.loaded->settings)) {
     lines.push_back(fmt::format("{}: {} -> {}", name,
                                 config::effective_value(*before.loaded, name).value_or("?"),
                                 config::effective_value(*after.loaded, name).value_or("?")));
   }
-  if (before.options.guards_off != after.options.guards_off)
-    lines.push_back("guards switched off by --without");
+  if (!without.empty()) lines.push_back(fmt::format("without guards: {}", fmt::join(without, ", ")));
   return lines;
 }
 
@@ -78,7 +79,7 @@ int replay(const Common& common, const ReplayArguments& wanted) {
   const auto report = eval::replay({before.options, before.embedder}, {after.options, after.embedder},
                                    rows->rows, wanted.examples);
   if (!report) return report_error(report.error());
-  const std::vector<std::string> changed = differences(before, after);
+  const std::vector<std::string> changed = differences(before, after, wanted.without);
   ordered_json result = {{"command", "replay"},
                          {"log", wanted.log},
                          {"rows", rows->lines.used},
