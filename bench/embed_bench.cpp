@@ -1,7 +1,9 @@
 // Latency of Embedder::embed by number of tokens ([CLS] and [SEP] included) and kernel, tokenizer
-// included, on the calling thread; and throughput of embed_async. Pin it: `taskset -c 1 embed_bench ...`.
+// included, on the calling thread; and throughput of embed_async. With a pair encoder also the latency of
+// Embedder::pair_scores, in turns with an embedding of 12 tokens, because the two are compared.
+// Pin it: `taskset -c 1 embed_bench ...`.
 //
-// usage: embed_bench MODEL_DIR [KERNEL...]
+// usage: embed_bench [--pair FILE] MODEL_DIR [KERNEL...]
 
 #include <algorithm>
 #include <chrono>
@@ -70,6 +72,39 @@ void measure_latency(const Embedder& embedder, size_t tokens) {
               cpu_times[cpu_times.size() / 2], times.size());
 }
 
+double median(std::vector<double>& values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Processor time of scoring one text of `tokens` word pieces against candidates of as many.
+void measure_pairs(const Embedder& embedder, size_t tokens, size_t candidates) {
+  constexpr size_t kEmbedTokens = 12;
+  std::vector<double> pair_times, embed_times;
+  const auto start = Clock::now();
+  for (size_t i = 0; milliseconds_since(start) < kSecondsPerCase * 1000 || embed_times.size() < 20; ++i) {
+    const std::string query = make_text(tokens + 2, i);
+    std::vector<std::string> texts;
+    for (size_t c = 0; c < candidates; ++c) texts.push_back(make_text(tokens + 2, i + c + 1));
+    const std::vector<std::string_view> views(texts.begin(), texts.end());
+    const double begin = cpu_milliseconds();
+    const auto scores = embedder.pair_scores(query, views);
+    const double middle = cpu_milliseconds();
+    const std::string text = make_text(kEmbedTokens, i);
+    const double after = cpu_milliseconds();
+    const auto embedding = embedder.embed(text);
+    if (!scores || !embedding) return;
+    embed_times.push_back(cpu_milliseconds() - after);
+    pair_times.push_back(middle - begin);
+  }
+  const double pair = median(pair_times), embed = median(embed_times);
+  std::printf(
+      "%-11s pair %2zu+%-2zu word pieces, %zu candidates: cpu p50 %7.3f ms, min %7.3f; one embedding of %zu"
+      " tokens %7.3f ms, min %7.3f; ratio %.2f\n",
+      std::string(embedder.kernel_name()).c_str(), tokens, tokens, candidates, pair, pair_times.front(),
+      kEmbedTokens, embed, embed_times.front(), pair / embed);
+}
+
 void measure_throughput(const Embedder& embedder, size_t tokens) {
   constexpr size_t kTexts = 2000, kInFlight = 64;
   std::mutex mutex;
@@ -99,8 +134,14 @@ void measure_throughput(const Embedder& embedder, size_t tokens) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::string pair_file;
+  if (argc > 2 && std::string_view(argv[1]) == "--pair") {
+    pair_file = argv[2];
+    argv += 2;
+    argc -= 2;
+  }
   if (argc < 2) {
-    std::fprintf(stderr, "usage: embed_bench MODEL_DIR [KERNEL...]\n");
+    std::fprintf(stderr, "usage: embed_bench [--pair FILE] MODEL_DIR [KERNEL...]\n");
     return 2;
   }
   std::vector<std::string> kernels(argv + 2, argv + argc);
@@ -109,6 +150,7 @@ int main(int argc, char** argv) {
     EmbedderOptions options;
     options.model_dir = argv[1];
     options.kernel = kernel;
+    options.pair_encoder_path = pair_file;
     const auto start = Clock::now();
     const auto embedder = Embedder::open(options);
     if (!embedder) {
@@ -116,6 +158,13 @@ int main(int argc, char** argv) {
       return 1;
     }
     std::printf("%-11s opened in %.0f ms\n", kernel.c_str(), milliseconds_since(start));
+    if (!pair_file.empty()) {
+      std::printf("%-11s %s\n", kernel.c_str(), std::string((*embedder)->pair_encoder_status()).c_str());
+    }
+    if ((*embedder)->has_pair_encoder()) {
+      for (const size_t tokens : {10, 12, 30, 64}) measure_pairs(**embedder, tokens, 1);
+      for (const size_t tokens : {10, 12}) measure_pairs(**embedder, tokens, 4);
+    }
     for (const size_t tokens : kTokenCounts) measure_latency(**embedder, tokens);
     measure_throughput(**embedder, 12);
   }

@@ -32,6 +32,9 @@ struct EmbedderOptions {
   /// The packed int8 weights are written here at first start and mapped at later ones; empty:
   /// "<model_dir>/model.int8.packed". A folder that cannot be written is no error.
   std::string packed_path;
+  /// A pair encoder made for this very model (see src/embed/pair_weights.h); empty: none. One that cannot be
+  /// used is no error of open: pair_encoder_status() tells why there is none.
+  std::string pair_encoder_path;
 };
 
 /// What the tokenizer saw in one text; the cache decides eligibility from it.
@@ -75,6 +78,23 @@ class Embedder {
   /// Queues the text; `done` is called once, on a worker thread, or at once on the caller's thread
   /// with kOverloaded when the queue is full. Waiting texts are batched, nothing waits for a batch.
   virtual void embed_async(std::string text, Callback done) const = 0;
+
+  /// True when pair_scores answers.
+  virtual bool has_pair_encoder() const { return false; }
+  /// For operators: name and size of the pair encoder, or why there is none.
+  virtual std::string_view pair_encoder_status() const { return "no pair encoder is configured"; }
+  /// Word pieces (TextStats::tokens) the pair encoder sees of each text; the rest of a longer text is
+  /// invisible to it, so a caller must not take its word on one. 0 without a pair encoder.
+  virtual size_t pair_tokens_per_text() const { return 0; }
+  /// One logit a candidate, higher meaning more likely the same answer, from reading both texts together.
+  /// Depends on the order: `query` is the new text. Blocks for the forward pass. kUnsupported: there is no
+  /// pair encoder; kInternal: it gave a number that is not finite.
+  virtual Result<std::vector<float>> pair_scores(std::string_view query,
+                                                 std::span<const std::string_view> candidates) const {
+    (void)query;
+    (void)candidates;
+    return fail(ErrorCode::kUnsupported, "this embedder has no pair encoder");
+  }
 };
 
 }  // namespace enhanced_gptcache

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace enhanced_gptcache {
@@ -12,7 +13,9 @@ namespace enhanced_gptcache {
 enum class DecisionPolicy {
   kStatic,    ///< similarity >= similarity_threshold
   kAdaptive,  ///< similarity >= max(similarity_threshold, tau of this user)
+  kVerified,  ///< probability by the verifier; kAdaptive while there is no verifier
 };
+std::string_view to_string(DecisionPolicy policy);
 enum class CacheMode {
   kServe,
   kShadow,  ///< decide and count, never serve
@@ -42,21 +45,25 @@ struct TauOptions {
   size_t aggregation_frequency = 100;  ///< updates between aggregations
   double tau_min = 0.65;               ///< the cache sets this to similarity_threshold
   double tau_max = 0.99;
-  double target_error_rate = 0.02;     ///< delta: tau settles where this share of hits is wrong
+  /// delta: tau settles where this share of hits is wrong, and kVerified serves what is wrong no likelier.
+  double target_error_rate = 0.02;
 };
 
 struct Options {
-  double similarity_threshold = 0.65;  ///< below it nothing is a candidate, 0..1
-  size_t bytes_max = size_t{100} << 20U;  ///< what the cache may hold, by real bytes
+  double similarity_threshold = 0.65;         ///< below it nothing is a candidate, 0..1
+  size_t bytes_max = size_t{100} << 20U;      ///< what the cache may hold, by real bytes
   size_t entry_bytes_max = size_t{1} << 20U;  ///< a larger entry is not stored
-  size_t partitions_max = 100'000;     ///< the least recently used are dropped above it
+  size_t partitions_max = 100'000;            ///< the least recently used are dropped above it
   DecisionPolicy decision = DecisionPolicy::kAdaptive;
+  /// The verifier's artifact (kVerified); its pair encoder is EmbedderOptions::pair_encoder_path. Empty, or
+  /// unreadable: none, and kVerified decides as kAdaptive does.
+  std::string verifier_path;
   CacheMode mode = CacheMode::kServe;
-  double serve_percent = 100.0;        ///< share of would-be semantic hits that are served, 0..100
-  int64_t ttl_ms = 0;                  ///< default lifetime of an entry; 0: no limit
-  double ttl_jitter = 0.05;            ///< +- share of the TTL, so that entries do not expire together
+  double serve_percent = 100.0;           ///< share of would-be semantic hits that are served, 0..100
+  int64_t ttl_ms = 0;                     ///< default lifetime of an entry; 0: no limit
+  double ttl_jitter = 0.05;               ///< +- share of the TTL, so that entries do not expire together
   double unknown_token_share_max = 0.10;  ///< more [UNK] than this: exact layer only
-  size_t candidates = 8;               ///< k of the nearest-neighbour search
+  size_t candidates = 8;                  ///< k of the nearest-neighbour search
   ContextOptions context;
   PcaOptions pca;
   TauOptions tau;

@@ -15,7 +15,37 @@ http::UpstreamTarget target(const config::RouteTarget& from, std::string name) {
   return {std::move(name), from.base_url, from.api_key};
 }
 
+DecisionPolicy decision_of(const std::string& setting) {
+  if (setting == "static") return DecisionPolicy::kStatic;
+  return setting == "adaptive" ? DecisionPolicy::kAdaptive : DecisionPolicy::kVerified;
+}
+
+/// The folder of the program itself, for trees that are run where they were built.
+std::string program_folder() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::string() : program.parent_path().string();
+}
+
 }  // namespace
+
+std::vector<std::string> verifier_folders(const config::Settings& settings) {
+  if (settings.cache.verifier == "off") return {};
+  std::vector<std::string> parents{"./verifier", "/app/verifier", program_folder() + "/../../verifier",
+                                   "/usr/share/enhanced-gptcache/verifier"};
+  if (!settings.cache.verifier_dir.empty()) parents = {settings.cache.verifier_dir};
+  for (std::string& parent : parents) parent += "/" + settings.cache.verifier;
+  return parents;
+}
+
+std::string verifier_folder(const config::Settings& settings) {
+  const std::vector<std::string> folders = verifier_folders(settings);
+  std::error_code ignored;
+  for (const std::string& folder : folders) {
+    if (std::filesystem::is_directory(folder, ignored)) return folder;
+  }
+  return folders.empty() ? std::string() : folders.front();
+}
 
 ThreadBudget split_threads(const config::Settings& settings, size_t cores) {
   ThreadBudget budget;
@@ -37,7 +67,9 @@ Options cache_options(const config::Settings& settings) {
   options.bytes_max = static_cast<size_t>(cache.size_mb) << 20U;
   options.entry_bytes_max = static_cast<size_t>(cache.entry_kb_max) << 10U;
   options.partitions_max = static_cast<size_t>(cache.partitions_max);
-  options.decision = cache.decision == "static" ? DecisionPolicy::kStatic : DecisionPolicy::kAdaptive;
+  options.decision = decision_of(cache.decision);
+  if (const std::string folder = verifier_folder(settings); !folder.empty())
+    options.verifier_path = folder + "/decision.json";
   options.mode = cache.mode == "shadow" ? CacheMode::kShadow : CacheMode::kServe;
   options.serve_percent = cache.serve_percent;
   options.ttl_ms = cache.ttl_seconds * 1000;
@@ -133,6 +165,8 @@ EmbedderOptions embedder_options(const config::Settings& settings, const ThreadB
   options.kernel = settings.embedder.kernel;
   options.threads = budget.embed_threads;
   options.queue_max = static_cast<size_t>(settings.embedder.queue_max);
+  if (const std::string folder = verifier_folder(settings); !folder.empty())
+    options.pair_encoder_path = folder + "/pair_encoder.safetensors";
   return options;
 }
 

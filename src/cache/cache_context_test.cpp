@@ -24,7 +24,10 @@ TEST_F(CacheTest, AnEntryWithContextNeedsAnEquivalentContext) {
 
 TEST_F(CacheTest, AnEntryWithoutContextAnswersOnlySelfContainedPrompts) {
   put(prompt("How do I restart the printer in room four?"), "button");
-  EXPECT_EQ(ask(prompt("How can I restart the printer in room four?", kWhales)), "button");
+  const Turns asked = {{"user", "Do whales swim across oceans every winter?"}, {"assistant", "Yes."}};
+  EXPECT_EQ(ask(prompt("How can I restart the printer in room four?", asked)), "button");
+  EXPECT_EQ(ask(prompt("How can I restart the printer in room four?", kWhales)), "miss: context")
+      << "a statement may change the answer";
   put(prompt("How do I restart it quickly now?"), "no");
   EXPECT_EQ(ask(prompt("How can I restart it quickly now?", kWhales)), "miss: context");
 }

@@ -66,7 +66,7 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
   Explanation explanation;
   explanation.partition = query.partition.hex();
   explanation.partition_entries = entries_.partition_size(query.partition);
-  explanation.policy = query.settings->options.decision == DecisionPolicy::kStatic ? "static" : "adaptive";
+  explanation.policy = to_string(query.settings->decision());
   explanation.tau = tau.tau;
   explanation.tau_source = tau.source;
   if (embedder_ != nullptr) explanation.text = embedder_->inspect(prompt.query);
@@ -76,7 +76,7 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
     return explanation;
   }
   EGPTC_TRY(const Embedding embedding, embedder_->embed(prompt.query));
-  Judge judge(*query.settings, prompt, tau, options.threshold);
+  Judge judge(*query.settings, embedder_.get(), prompt, tau, options.threshold);
   for (const Candidate& candidate : candidates(query, embedding.values, query.settings->options.candidates)) {
     CandidateReport report = judge.report(candidate);
     report.served =

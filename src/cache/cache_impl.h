@@ -113,8 +113,13 @@ class CacheImpl final : public EnhancedCache {
   FeedbackResult judge_hit(const std::string& tau_user, Decision::Kind kind, const RecordPtr& entry,
                            bool correct);
 
+  // cache_verified.cpp
+  Lookup decide_verified(const Query& query, Judge& judge, std::span<const float> vector);
+  std::vector<Examined> examine(const Query& query, Judge& judge, std::span<const float> vector) const;
+
   // cache_open.cpp
   void return_memory();
+  std::shared_ptr<const Settings> settings_of(const Options& options, const Settings* before) const;
 
   const std::shared_ptr<const Embedder> embedder_;  // null: exact layer only
   const base::Clock& clock_;

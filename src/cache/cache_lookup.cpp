@@ -172,8 +172,10 @@ Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embeddin
     lookup = miss(query, {}, MissReason::kIneligible, std::move(why_not));
   } else {
     const TauView tau = tau_.tau(keys_.tau_user(query.prompt.tenant, query.prompt.user));
-    Judge judge(*query.settings, query.prompt, tau, query.options.threshold);
-    lookup = decide(query, judge, shared->values);
+    Judge judge(*query.settings, embedder_.get(), query.prompt, tau, query.options.threshold);
+    lookup = query.settings->decision() == DecisionPolicy::kVerified
+                 ? decide_verified(query, judge, shared->values)
+                 : decide(query, judge, shared->values);
   }
   if (lookup.entry == nullptr && query.options.counted) counters_.add(Count::kSemanticMisses);
   lookup.embedding = shared;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/epoch.h"
+#include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/options_check.h"
 
@@ -38,6 +39,15 @@ Options effective(Options options) {
   return options;
 }
 
+Result<std::shared_ptr<const match::Verifier>> open_verifier(const std::string& path,
+                                                             const Embedder* embedder) {
+  if (embedder == nullptr) return fail(ErrorCode::kUnsupported, "there is no embedder");
+  if (path.empty()) return fail(ErrorCode::kNotFound, "none is configured");
+  if (!embedder->has_pair_encoder())
+    return fail(ErrorCode::kUnsupported, std::string(embedder->pair_encoder_status()));
+  return match::Verifier::open(path);
+}
+
 }  // namespace
 
 CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> embedder,
@@ -49,7 +59,30 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
       entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
       decisions_(keys_),
       pca_(options.pca) {
-  settings_.set(std::make_shared<const Settings>(effective(options), embedder_.get()));
+  settings_.set(settings_of(options, nullptr));
+}
+
+/// A failure must not take the cache down: the stricter policy decides until it is mended. A reload with the
+/// same path keeps what is loaded.
+std::shared_ptr<const Settings> CacheImpl::settings_of(const Options& options, const Settings* before) const {
+  std::shared_ptr<const match::Verifier> verifier;
+  std::string why_not;
+  if (options.decision == DecisionPolicy::kVerified) {
+    if (before != nullptr && before->options.verifier_path == options.verifier_path)
+      verifier = before->verifier;
+    if (verifier == nullptr) {
+      auto opened = open_verifier(options.verifier_path, embedder_.get());
+      if (opened)
+        verifier = std::move(*opened);
+      else
+        why_not = std::move(opened.error().message);
+    }
+    if (verifier == nullptr)
+      base::log_error("decisions are adaptive instead of verified, because the verifier is missing: {}",
+                      why_not);
+  }
+  return std::make_shared<const Settings>(effective(options), embedder_.get(), std::move(verifier),
+                                          std::move(why_not));
 }
 
 CacheImpl::~CacheImpl() {
@@ -77,7 +110,7 @@ void CacheImpl::return_memory() {
 Result<void> CacheImpl::set_options(const Options& options) {
   if (auto checked = check_options(options); !checked) return checked;
   const std::lock_guard lock(settings_mutex_);
-  settings_.set(std::make_shared<const Settings>(effective(options), embedder_.get()));
+  settings_.set(settings_of(options, settings_.get().get()));
   tau_.set_options(tau_options(options));
   pca_.set_options(options.pca);
   entries_.evict_to(options.bytes_max, options.partitions_max);

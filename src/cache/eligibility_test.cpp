@@ -75,19 +75,44 @@ TEST(Eligibility, NamesTheFirstReason) {
 }
 
 TEST(SelfContained, NeedsNothingSaidBefore) {
-  const Case cases[] = {{"How do I restart the office printer?", true},
+  const Case cases[] = {{"How do I bake sourdough bread at home?", true},
                         {"Are there any direct trains between Vienna and Linz?", true},
                         {"Who wrote the novel Dune?", true},
+                        {"What is the capital of Peru?", true},
+                        {"What is the best way to learn Spanish?", true},
+                        {"How do I restart the office printer?", false},
                         {"How do I restart it?", false},
                         {"What does the toner cost there?", false},
                         {"And the printer in room four?", false},
                         {"What about laser printers then?", false},
                         {"what about laser printers", false},
+                        {"What is the price?", false},
+                        {"What is the patient's diagnosis?", false},
+                        {"Is my password correct?", false},
+                        {"Which option is cheaper?", false},
+                        {"Translate to French", false},
+                        {"Give me three more examples", false},
+                        {"Fix the bug", false},
                         {"Why?", false},
                         {"Which album?", false},
                         {"Did they collaborate with any other artists?", false},
                         {"", false}};
   for (const Case& c : cases) EXPECT_EQ(is_self_contained(c.text), c.expected) << c.text;
+}
+
+TEST(PlainConversation, HoldsNothingThatChangesLaterAnswers) {
+  const auto with = [](const char* text) {
+    return is_plain_conversation({{"user", "What is sourdough?"}, {"assistant", "Bread."}, {"user", text}});
+  };
+  EXPECT_TRUE(is_plain_conversation({}));
+  EXPECT_TRUE(with("How long does dough rise?"));
+  for (const char* text :
+       {"Answer in French please.", "From now on answer only in French.", "Reply with a JSON object only.",
+        "I am allergic to wheat and gluten.", "You are a pirate.", "Never mention flour", "",
+        "I only own a microwave", "Can you answer in French?", "What if we have no oven?"}) {
+    EXPECT_FALSE(with(text)) << text;
+  }
+  EXPECT_FALSE(is_plain_conversation({{"tool", "12 degrees"}}));
 }
 
 }  // namespace

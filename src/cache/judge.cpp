@@ -3,15 +3,36 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
+#include "base/log.h"
 #include "cache/self_contained.h"
 #include "match/guards.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
 
-match::Policy policy_of(const Options& options, const TauView& tau, std::optional<double> threshold) {
-  return {options.decision, options.similarity_threshold, tau.tau, threshold};
+match::Policy policy_of(const Settings& settings, const TauView& tau, std::optional<double> threshold) {
+  const Options& options = settings.options;
+  match::Policy policy;
+  policy.decision = settings.decision();
+  policy.similarity_threshold = options.similarity_threshold;
+  policy.initial_tau = options.tau.initial_tau;
+  policy.tau = options.tau.enabled ? tau.tau : policy.initial_tau;
+  if (policy.decision != DecisionPolicy::kVerified) policy.tau = tau.tau;
+  policy.target_error_rate = options.tau.target_error_rate;
+  policy.raise = threshold;
+  return policy;
+}
+
+/// The first that refuses. One that is off has no veto, though the verifier still hears it.
+std::string_view guard_in(const match::PairFeatures& features, match::GuardMask off) {
+  const auto first = static_cast<size_t>(match::PairFeature::kGuardNumbers);
+  const auto guards = match::guards();
+  for (size_t i = 0; i < guards.size(); ++i) {
+    if (features[first + i] > 0 && !match::is_guard_off(i, off)) return guards[i].name;
+  }
+  return {};
 }
 
 ContextFingerprint fingerprint_of(store::EntryContext context) {
@@ -20,11 +41,12 @@ ContextFingerprint fingerprint_of(store::EntryContext context) {
 
 }  // namespace
 
-Judge::Judge(const Settings& settings, const Prompt& prompt, const TauView& tau,
+Judge::Judge(const Settings& settings, const Embedder* embedder, const Prompt& prompt, const TauView& tau,
              std::optional<double> threshold)
     : settings_(settings),
+      embedder_(embedder),
       prompt_(prompt),
-      policy_(policy_of(settings.options, tau, threshold)),
+      policy_(policy_of(settings, tau, threshold)),
       threshold_(match::threshold_of(policy_)) {}
 
 ContextVerdict Judge::compare_conversations(const Record& record, bool may_embed) {
@@ -48,9 +70,11 @@ ContextVerdict Judge::judge_context(const Record& record, bool may_embed) {
     return {false, 0, "the entry was learned inside a conversation", false};
   if (prompt_.context.empty()) return {true, 0, {}, false};
   // Learned without a conversation: it answers what would be asked the same way without one.
-  if (!is_self_contained_) is_self_contained_ = is_self_contained(prompt_.query);
+  if (!is_self_contained_)
+    is_self_contained_ = is_self_contained(prompt_.query) && is_plain_conversation(prompt_.context);
   if (*is_self_contained_) return {true, 0, {}, false};
-  return {false, 0, "the question leans on its conversation", false};
+  return {false, 0, "the question leans on its conversation, or the conversation may change its answer",
+          false};
 }
 
 Verdict Judge::judge(const Candidate& candidate) {
@@ -61,10 +85,89 @@ Verdict Judge::judge(const Candidate& candidate) {
   facts.context_equivalent = context.equivalent || context.undecided;
   if (context.equivalent)
     facts.refusing_guard =
-        match::refusing_guard(prompt_.query, candidate.record->query(), settings_.guards_off);
+        match::refusing_guard(prompt_words(), match::Words(candidate.record->query()), settings_.guards_off);
   const match::Verdict verdict = match::decide(facts, policy_);
   std::string detail = facts.refusing_guard ? std::string(*facts.refusing_guard) : std::move(context.reason);
   return {verdict.serve && context.equivalent, verdict.reason, std::move(detail)};
+}
+
+const match::Words& Judge::prompt_words() {
+  if (!words_) words_.emplace(prompt_.query);
+  return *words_;
+}
+
+Examined Judge::examine(const Candidate& candidate) {
+  Examined examined;
+  examined.candidate = candidate;
+  const match::Words words(candidate.record->query());
+  examined.features = match::pair_features(prompt_words(), words, candidate.similarity);
+  examined.logit = settings_.verifier->cheap_logit(examined.features);
+  examined.is_grey = settings_.verifier->is_grey(examined.logit);
+  const ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
+  const std::string_view guard = guard_in(examined.features, settings_.guards_off);
+  Verdict& verdict = examined.verdict;
+  if (!context.equivalent) {
+    verdict = {false, MissReason::kContext, context.reason};
+  } else if (!guard.empty()) {
+    verdict = {false, MissReason::kGuard, std::string(guard)};
+  } else if (!(candidate.similarity >= threshold_)) {
+    verdict = {false, MissReason::kBelowThreshold, {}};
+  } else {
+    verdict.passes = true;
+  }
+  return examined;
+}
+
+/// Both texts as a whole, else it would judge what it does not see.
+bool Judge::fits_pair_encoder(std::string_view candidate) {
+  const size_t most = embedder_->pair_tokens_per_text();
+  if (!prompt_fits_) prompt_fits_ = embedder_->inspect(prompt_.query).tokens <= most;
+  return *prompt_fits_ && embedder_->inspect(candidate).tokens <= most;
+}
+
+void Judge::ask_pair_encoder(std::span<Examined> examined, size_t pairs_max) {
+  std::vector<Examined*> grey;
+  for (Examined& one : examined) {
+    if (one.is_grey && one.verdict.passes) grey.push_back(&one);
+  }
+  const auto likelier = [](const Examined* a, const Examined* b) { return a->logit > b->logit; };
+  std::stable_sort(grey.begin(), grey.end(), likelier);
+  std::vector<Examined*> asked;
+  std::vector<std::string_view> texts;
+  for (Examined* one : grey) {
+    const std::string_view text = one->candidate.record->query();
+    if (asked.size() < pairs_max && fits_pair_encoder(text)) {
+      asked.push_back(one);
+      texts.push_back(text);
+    }
+    one->logit = -std::numeric_limits<double>::infinity();
+  }
+  if (asked.empty()) return;
+  const auto scores = embedder_->pair_scores(prompt_.query, texts);
+  if (!scores) {
+    base::log_warning("the pair encoder failed, its candidates are refused: {}", scores.error().message);
+    return;
+  }
+  for (size_t i = 0; i < asked.size(); ++i) {
+    asked[i]->features[static_cast<size_t>(match::PairFeature::kPairLogit)] = (*scores)[i];
+    asked[i]->logit = settings_.verifier->full_logit(asked[i]->features);
+  }
+}
+
+bool Judge::is_likely_enough(const Examined& examined) const {
+  return examined.verdict.passes && examined.logit >= match::required_logit(policy_);
+}
+
+void Judge::report_verified(const Candidate& candidate, CandidateReport& report) {
+  Examined examined = examine(candidate);
+  if (examined.is_grey) ask_pair_encoder({&examined, 1}, 1);
+  report.probability = match::probability_of_logit(examined.logit);
+  const double required = match::required_logit(policy_);
+  report.checks.emplace_back("verifier",
+                             examined.logit >= required
+                                 ? "pass"
+                                 : fmt::format("probability {:.4f} below {:.4f}", report.probability,
+                                               match::probability_of_logit(required)));
 }
 
 CandidateReport Judge::report(const Candidate& candidate) {
@@ -82,6 +185,7 @@ CandidateReport Judge::report(const Candidate& candidate) {
        match::all_checks(prompt_.query, candidate.record->query(), settings_.guards_off)) {
     report.checks.emplace_back("guard:" + name, std::move(outcome));
   }
+  if (policy_.decision == DecisionPolicy::kVerified) report_verified(candidate, report);
   report.served = std::all_of(report.checks.begin(), report.checks.end(), [](const auto& check) {
     return check.second == "pass" || check.second == match::kGuardOff;
   });
@@ -92,6 +196,11 @@ double Judge::probability(double similarity) { return match::probability_of(simi
 
 Nearest Judge::nearest(const Candidate& candidate) {
   return {candidate.similarity, probability(candidate.similarity), std::string(candidate.record->id())};
+}
+
+Nearest Judge::nearest(const Examined& examined) {
+  return {examined.candidate.similarity, match::probability_of_logit(examined.logit),
+          std::string(examined.candidate.record->id())};
 }
 
 }  // namespace enhanced_gptcache::cache

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "enhanced_gptcache/tau_manager.h"
 #include "match/decision.h"
+#include "match/pair_features.h"
+#include "match/words.h"
 
 namespace enhanced_gptcache::cache {
 
@@ -22,31 +25,56 @@ struct Verdict {
   std::string detail;                            ///< guard name, or what differs in the contexts
 };
 
+/// A candidate as kVerified sees it before and after the pair encoder.
+struct Examined {
+  Candidate candidate;
+  Verdict verdict;  ///< of context and guards; judge() adds the rest
+  double logit = 0;
+  bool is_grey = false;  ///< the pair encoder may change the decision
+  match::PairFeatures features{};
+};
+
 /// Thread rule: one lookup's own. Everything given to it outlives it.
 class Judge {
  public:
   /// `threshold` raises the floor of the policy; unset leaves it.
-  Judge(const Settings& settings, const Prompt& prompt, const TauView& tau, std::optional<double> threshold);
+  Judge(const Settings& settings, const Embedder* embedder, const Prompt& prompt, const TauView& tau,
+        std::optional<double> threshold);
 
   /// What a similarity must reach.
   double threshold() const { return threshold_; }
   Verdict judge(const Candidate& candidate);
+  /// kVerified: context, guards and what is known without the pair encoder.
+  Examined examine(const Candidate& candidate);
+  /// kVerified: asks the pair encoder about the likeliest grey ones, at most `pairs_max`. A grey candidate it
+  /// was not asked about, or could not judge, has no odds at all afterwards.
+  void ask_pair_encoder(std::span<Examined> examined, size_t pairs_max);
+  /// kVerified: the last step.
+  bool is_likely_enough(const Examined& examined) const;
   /// Every check's outcome.
   CandidateReport report(const Candidate& candidate);
   /// Estimate that the candidate's answer would be right.
   static double probability(double similarity);
   static Nearest nearest(const Candidate& candidate);
+  static Nearest nearest(const Examined& examined);
 
  private:
   /// `may_embed` false leaves open what only the model can tell.
   ContextVerdict judge_context(const Record& record, bool may_embed);
   ContextVerdict compare_conversations(const Record& record, bool may_embed);
 
+  const match::Words& prompt_words();
+  bool fits_pair_encoder(std::string_view candidate);
+  void report_verified(const Candidate& candidate, CandidateReport& report);
+
   const Settings& settings_;
+  const Embedder* const embedder_;
   const Prompt& prompt_;
   const match::Policy policy_;
   const double threshold_;
   // Of the prompt; each made when first needed.
+  std::optional<match::Words> words_;
+  std::optional<bool> prompt_fits_;
   std::optional<ContextFingerprint> outline_;
   std::optional<Result<ContextFingerprint>> fingerprint_;
   std::optional<bool> is_self_contained_;

@@ -47,6 +47,18 @@ Prompt make_prompt(std::string_view query, std::vector<Turn> context, std::strin
   return prompt;
 }
 
+std::string_view to_string(DecisionPolicy policy) {
+  switch (policy) {
+    case DecisionPolicy::kStatic:
+      return "static";
+    case DecisionPolicy::kAdaptive:
+      return "adaptive";
+    case DecisionPolicy::kVerified:
+      return "verified";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(Layer layer) {
   switch (layer) {
     case Layer::kExact:

@@ -8,18 +8,29 @@
 #include "enhanced_gptcache/context_filter.h"
 #include "enhanced_gptcache/options.h"
 #include "match/guards.h"
+#include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
 
 /// Thread rule: immutable.
 struct Settings : std::enable_shared_from_this<Settings> {
-  Settings(const Options& given, const Embedder* embedder)
+  Settings(const Options& given, const Embedder* embedder,
+           std::shared_ptr<const match::Verifier> its_verifier, std::string its_verifier_problem)
       : options(given),
         context_filter(given.context, embedder),
+        verifier(std::move(its_verifier)),
+        verifier_problem(std::move(its_verifier_problem)),
         guards_off(match::guard_mask(given.guards_off).value_or(0)) {}
+  /// The policy in force: kVerified needs a verifier.
+  DecisionPolicy decision() const {
+    const bool is_blind = options.decision == DecisionPolicy::kVerified && verifier == nullptr;
+    return is_blind ? DecisionPolicy::kAdaptive : options.decision;
+  }
   const Options options;
   const ContextFilter context_filter;
-  const match::GuardMask guards_off;  ///< check_options() has refused unknown names
+  const std::shared_ptr<const match::Verifier> verifier;  ///< null: none could be had
+  const std::string verifier_problem;                     ///< why kVerified has no verifier; else empty
+  const match::GuardMask guards_off;                      ///< check_options() has refused unknown names
 };
 
 /// Thread rule: any thread; readers wait for nobody. set() by one thread at a time.

@@ -1,6 +1,8 @@
 // Sixteen threads that do everything at once. What is asserted holds at every moment; the rest is for
-// the sanitizers.
+// the sanitizers. EGPTC_STRESS_SECONDS=60 lets it run that long instead of a fixed number of steps.
 
+#include <chrono>
+#include <cstdlib>
 #include <random>
 #include <thread>
 
@@ -13,13 +15,19 @@ constexpr int kThreads = 16;
 constexpr int kSteps = 400;
 constexpr int kTenants = 3;
 
+std::chrono::steady_clock::time_point stress_end() {
+  const char* seconds = std::getenv("EGPTC_STRESS_SECONDS");
+  return std::chrono::steady_clock::now() + std::chrono::seconds(seconds == nullptr ? 0 : std::atoi(seconds));
+}
+
 class Worker {
  public:
   Worker(CacheImpl& cache, fakes::FakeClock& clock, uint64_t seed)
       : cache_(cache), clock_(clock), random_(seed) {}
 
   void run() {
-    for (int step = 0; step < kSteps; ++step) {
+    const auto end = stress_end();
+    for (int step = 0; step < kSteps || std::chrono::steady_clock::now() < end; ++step) {
       const uint64_t choice = random_() % 100;
       if (choice < 45)
         look();

@@ -14,11 +14,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
+/// Vectors and scores of pairs come from the same files.
 bool has_same_model(const config::Settings& a, const config::Settings& b) {
   const auto folder_a = app::find_model(a);
   const auto folder_b = app::find_model(b);
   return a.embedder.enabled == b.embedder.enabled && a.embedder.precision == b.embedder.precision &&
-         a.embedder.kernel == b.embedder.kernel && folder_a && folder_b && *folder_a == *folder_b;
+         a.embedder.kernel == b.embedder.kernel && folder_a && folder_b && *folder_a == *folder_b &&
+         app::verifier_folder(a) == app::verifier_folder(b);
 }
 
 /// What the command line, and nothing else, says of the current configuration.
@@ -52,12 +54,13 @@ std::vector<std::string> differences(const Session& before, const Session& after
 int open_both(const Common& common, const ReplayArguments& wanted, Session& before, Session& after) {
   if (const int failed = open_session(current_of(common, wanted), {}, before); failed != 0) return failed;
   before.embedder = eval::remembering(before.embedder);
+  // The candidate's settings say whether the model may be shared, and they are known once it is open.
   after.embedder = before.embedder;
-  if (const int failed = open_session(candidate_of(common, wanted), wanted, after); failed != 0)
-    return failed;
+  const Common candidate = candidate_of(common, wanted);
+  if (const int failed = open_session(candidate, wanted, after); failed != 0) return failed;
   if (has_same_model(before.loaded->settings, after.loaded->settings)) return 0;
-  after.embedder = nullptr;
-  return open_session(candidate_of(common, wanted), wanted, after);
+  after = {};
+  return open_session(candidate, wanted, after);
 }
 
 }  // namespace

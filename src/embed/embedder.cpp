@@ -4,7 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "base/keyed_hash.h"
+#include "base/log.h"
+#include "base/sha256.h"
 #include "embed/float_encoder.h"
 #include "embed/int8_encoder.h"
 #include "embed/local_embedder.h"
@@ -24,6 +28,13 @@ template <typename T>
 std::string_view raw_bytes(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
+
+std::string_view file_text(const SafeTensors& file) {
+  return {reinterpret_cast<const char*>(file.file_bytes().data()), file.file_bytes().size()};
+}
+
+// What the pair encoder's file names its base model by.
+base::Sha256 hash_weights(const SafeTensors& file) { return base::sha256(file_text(file)); }
 
 base::Hash128 hash(std::string_view domain, std::initializer_list<std::string_view> parts) {
   return base::keyed_hash(base::SecretKey{}, domain, parts);
@@ -69,20 +80,25 @@ std::string make_epoch(const ModelConfig& config, const base::Hash128& weights,
 
 // Float weights, calibration and quantisation; the scalar kernels, so that every machine packs the
 // same bytes.
-Result<AlignedBuffer> build_int8(const ModelConfig& config, const SafeTensors& file,
-                                 const TokenizedTexts& calibration) {
+Result<Int8Block> build_int8(const ModelConfig& config, const SafeTensors& file,
+                             const TokenizedTexts& calibration) {
   EGPTC_TRY(auto weights, load_encoder_weights(file, config));
   const FloatEncoder reference(config, std::move(weights), simd::kScalarKernels);
   const ChannelSizes sizes = measure_channels(config, reference, calibration.batch());
   AlignedBuffer block(int8_model_bytes(config));
   std::fill(block.bytes().begin(), block.bytes().end(), std::byte{0});
   quantise_model(config, reference.weights(), sizes, block.bytes());
-  return block;
+  return Int8Block(std::move(block), hash_weights(file));
 }
 
-Result<std::unique_ptr<Encoder>> open_int8(const EmbedderOptions& options, const ModelConfig& config,
-                                           const SafeTensors& file, const base::Hash128& weights_hash,
-                                           const Tokenizer& tokenizer, const simd::KernelTable& kernels) {
+struct OpenedEncoder {
+  std::unique_ptr<Encoder> encoder;
+  std::optional<base::Sha256> weights_sha256;  ///< where it is known without reading the weights
+};
+
+Result<OpenedEncoder> open_int8(const EmbedderOptions& options, const ModelConfig& config,
+                                const SafeTensors& file, const base::Hash128& weights_hash,
+                                const Tokenizer& tokenizer, const simd::KernelTable& kernels) {
   TokenizedTexts calibration;
   for (const std::string_view text : calibration_texts()) {
     append_text(tokenizer, config.window_tokens, text, calibration);
@@ -95,13 +111,29 @@ Result<std::unique_ptr<Encoder>> open_int8(const EmbedderOptions& options, const
       options.packed_path.empty() ? options.model_dir + "/model.int8.packed" : options.packed_path;
   EGPTC_TRY(auto block,
             open_int8_block(path, config, source, [&] { return build_int8(config, file, calibration); }));
-  return std::make_unique<Int8Encoder>(config, std::move(block), kernels);
+  const base::Sha256 weights_sha256 = block.weights_sha256();
+  return OpenedEncoder{std::make_unique<Int8Encoder>(config, std::move(block), kernels), weights_sha256};
 }
 
-Result<std::unique_ptr<Encoder>> open_float(const ModelConfig& config, const SafeTensors& file,
-                                            const simd::KernelTable& kernels) {
+Result<OpenedEncoder> open_float(const ModelConfig& config, const SafeTensors& file,
+                                 const simd::KernelTable& kernels) {
   EGPTC_TRY(auto weights, load_encoder_weights(file, config));
-  return std::make_unique<FloatEncoder>(config, std::move(weights), kernels);
+  return OpenedEncoder{std::make_unique<FloatEncoder>(config, std::move(weights), kernels), std::nullopt};
+}
+
+// Fills pair_encoder and pair_encoder_status. The embedder serves without a pair encoder too, so that no
+// failure is one of open.
+void open_pair_encoder(const std::string& path, const SafeTensors& file, const base::Sha256& weights_sha256,
+                       LocalEmbedder::Parts& parts) {
+  auto weights = load_pair_weights(path, parts.config, file, base::to_hex(weights_sha256));
+  if (!weights) {
+    parts.pair_encoder_status = "the pair encoder is not in use: " + weights.error().message;
+    base::log_error("{}", parts.pair_encoder_status);
+    return;
+  }
+  parts.pair_encoder_status = fmt::format("pair encoder \"{}\": {} layers, {} word pieces of each text",
+                                          weights->name, weights->layers.size(), weights->tokens_per_text);
+  parts.pair_encoder = parts.encoder->make_pair_encoder(std::move(*weights));
 }
 
 }  // namespace
@@ -118,18 +150,21 @@ Result<std::unique_ptr<Embedder>> Embedder::open(const EmbedderOptions& options)
   }
   EGPTC_TRY(const auto weights_path, find_weights(config.transformer_dir));
   EGPTC_TRY(const auto file, SafeTensors::open(weights_path));
-  const auto bytes = file.file_bytes();
-  const auto weights_hash =
-      hash("weights", {std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())});
+  const auto weights_hash = hash("weights", {file_text(file)});
   EGPTC_TRY(const auto tokenizer_hash, hash_tokenizer(config.transformer_dir));
 
-  auto encoder = options.precision == "int8"
-                     ? open_int8(options, config, file, weights_hash, tokenizer, *kernels)
-                     : open_float(config, file, *kernels);
-  if (!encoder) return fail(encoder.error());
+  auto opened = options.precision == "int8"
+                    ? open_int8(options, config, file, weights_hash, tokenizer, *kernels)
+                    : open_float(config, file, *kernels);
+  if (!opened) return fail(opened.error());
   std::string epoch = make_epoch(config, weights_hash, tokenizer_hash, options.precision);
-  LocalEmbedder::Parts parts{config, std::move(tokenizer), std::move(*encoder), std::move(epoch),
-                             kernels->name};
+  LocalEmbedder::Parts parts{
+      config,  std::move(tokenizer),           std::move(opened->encoder), std::move(epoch), kernels->name,
+      nullptr, "no pair encoder is configured"};
+  if (!options.pair_encoder_path.empty()) {
+    const base::Sha256 sha256 = opened->weights_sha256 ? *opened->weights_sha256 : hash_weights(file);
+    open_pair_encoder(options.pair_encoder_path, file, sha256, parts);
+  }
   return std::make_unique<LocalEmbedder>(std::move(parts), options.threads, options.queue_max);
 }
 

@@ -3,7 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+
+#include "embed/pair_encoder.h"
+#include "embed/pair_weights.h"
 
 namespace enhanced_gptcache::embed {
 
@@ -23,6 +27,9 @@ class Encoder {
   /// Writes hidden_size floats of length 1 per text. Working memory belongs to the calling thread
   /// and is kept for its next call.
   virtual void encode(const TokenBatch& batch, float* vectors) const = 0;
+  /// A pair encoder of the same precision and kernels that reads this encoder's embeddings; it must not
+  /// outlive this one.
+  virtual std::unique_ptr<PairEncoder> make_pair_encoder(PairWeights weights) const = 0;
 };
 
 }  // namespace enhanced_gptcache::embed

@@ -119,13 +119,13 @@ Batch make_batch(const std::vector<size_t>& lengths, size_t vocab_size) {
   return batch;
 }
 
-AlignedBuffer quantise(const ModelConfig& config, const FloatEncoder& reference) {
+Int8Block quantise(const ModelConfig& config, const FloatEncoder& reference) {
   const Batch calibration = make_batch({20, 7, 31}, config.vocab_size);
   AlignedBuffer block(int8_model_bytes(config));
   std::fill(block.bytes().begin(), block.bytes().end(), std::byte{0});
   quantise_model(config, reference.weights(), measure_channels(config, reference, calibration.view()),
                  block.bytes());
-  return block;
+  return {std::move(block), {}};
 }
 
 std::vector<float> encode(const Encoder& encoder, const Batch& batch, size_t dimensions) {
@@ -140,7 +140,7 @@ TEST(Int8Encoder, FollowsTheReferenceForOddShapes) {
   const Batch batch = make_batch({1, 2, 3, 17, 40, 40, 40, 16, 5}, config.vocab_size);
   const std::vector<float> expected = encode(reference, batch, config.hidden_size);
   for (const std::string& kernel : simd::kernel_names()) {
-    const Int8Encoder encoder(config, Int8Block(quantise(config, reference)), **simd::select_kernels(kernel));
+    const Int8Encoder encoder(config, quantise(config, reference), **simd::select_kernels(kernel));
     const std::vector<float> actual = encode(encoder, batch, config.hidden_size);
     for (size_t i = 0; i < expected.size(); i += config.hidden_size) {
       EXPECT_GT(cosine({actual.data() + i, config.hidden_size}, {expected.data() + i, config.hidden_size}),
@@ -158,7 +158,7 @@ TEST(Int8Encoder, ATextsVectorDoesNotDependOnItsBatch) {
   for (size_t i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);  // many passes of kInt8PassRows
   const Batch batch = make_batch(lengths, config.vocab_size);
   for (const std::string& kernel : simd::kernel_names()) {
-    const Int8Encoder encoder(config, Int8Block(quantise(config, reference)), **simd::select_kernels(kernel));
+    const Int8Encoder encoder(config, quantise(config, reference), **simd::select_kernels(kernel));
     const std::vector<float> together = encode(encoder, batch, config.hidden_size);
     size_t begin = 0;
     for (size_t t = 0; t < lengths.size(); ++t) {
@@ -176,7 +176,7 @@ TEST(Int8Encoder, ATextsVectorDoesNotDependOnItsBatch) {
 TEST(Int8Encoder, AnEmptyBatchWritesNothing) {
   const ModelConfig config = tiny_config();
   const FloatEncoder reference(config, tiny_weights(config), simd::best_kernels());
-  const Int8Encoder encoder(config, Int8Block(quantise(config, reference)), simd::best_kernels());
+  const Int8Encoder encoder(config, quantise(config, reference), simd::best_kernels());
   encoder.encode({}, nullptr);
   reference.encode({}, nullptr);
 }

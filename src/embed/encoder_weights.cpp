@@ -71,6 +71,11 @@ Result<LayerWeights> load_layer(const Reader& reader, const ModelConfig& config,
 
 }  // namespace
 
+Result<std::vector<float>> load_token_types(const SafeTensors& file, const ModelConfig& config) {
+  return Reader(file).matrix("embeddings.token_type_embeddings.weight", config.type_vocab_size,
+                             config.hidden_size);
+}
+
 Result<EncoderWeights> load_encoder_weights(const SafeTensors& file, const ModelConfig& config) {
   const Reader reader(file);
   const uint64_t hidden = config.hidden_size;
@@ -78,8 +83,7 @@ Result<EncoderWeights> load_encoder_weights(const SafeTensors& file, const Model
   EGPTC_TRY(weights.words, reader.matrix("embeddings.word_embeddings.weight", config.vocab_size, hidden));
   EGPTC_TRY(weights.positions,
             reader.matrix("embeddings.position_embeddings.weight", config.max_positions, hidden));
-  EGPTC_TRY(const auto types,
-            reader.matrix("embeddings.token_type_embeddings.weight", config.type_vocab_size, hidden));
+  EGPTC_TRY(const auto types, load_token_types(file, config));
   for (size_t i = 0; i < weights.positions.size(); ++i) weights.positions[i] += types[i % hidden];
   EGPTC_TRY(weights.embedding_norm, reader.norm("embeddings.LayerNorm", hidden));
   for (size_t i = 0; i < config.layers; ++i) {

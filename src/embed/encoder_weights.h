@@ -44,4 +44,7 @@ struct EncoderWeights {
 /// holds a NaN or infinity; the message names file and tensor.
 Result<EncoderWeights> load_encoder_weights(const SafeTensors& file, const ModelConfig& config);
 
+/// The token type embeddings alone, [type_vocab_size][hidden_size]. Errors as above.
+Result<std::vector<float>> load_token_types(const SafeTensors& file, const ModelConfig& config);
+
 }  // namespace enhanced_gptcache::embed

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "embed/float_pair_encoder.h"
 #include "embed/pooling.h"
 
 namespace enhanced_gptcache::embed {
@@ -38,6 +39,10 @@ FloatEncoder::FloatEncoder(const ModelConfig& config, EncoderWeights weights,
                            const simd::KernelTable& kernels)
     : config_(config), weights_(std::move(weights)), kernels_(kernels) {}
 
+std::unique_ptr<PairEncoder> FloatEncoder::make_pair_encoder(PairWeights weights) const {
+  return std::make_unique<FloatPairEncoder>(*this, std::move(weights));
+}
+
 void FloatEncoder::encode(const TokenBatch& batch, float* vectors) const { encode(batch, vectors, {}); }
 
 void FloatEncoder::encode(const TokenBatch& batch, float* vectors, const Observer& observer) const {
@@ -52,30 +57,39 @@ void FloatEncoder::encode(const TokenBatch& batch, float* vectors, const Observe
 void FloatEncoder::encode_text(std::span<const int32_t> ids, float* vector, const Observer& observer) const {
   const size_t hidden = config_.hidden_size;
   std::vector<float> rows;
-  embed_tokens(ids, rows);
-  for (size_t i = 0; i < weights_.layers.size(); ++i) {
-    const LayerWeights& layer = weights_.layers[i];
+  embed_tokens(ids, ids.size(), {}, rows);
+  run_layers(weights_.layers, rows, observer);
+  pool_rows(config_.pooling, rows.data(), hidden, ids.size(), hidden, vector);
+  normalise(vector, hidden);
+}
+
+void FloatEncoder::run_layers(std::span<const LayerWeights> layers, std::vector<float>& rows,
+                              const Observer& observer) const {
+  const size_t tokens = rows.size() / config_.hidden_size;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const LayerWeights& layer = layers[i];
     const auto product = [&](LinearKind kind, const std::vector<float>& inputs) {
-      if (observer) observer(i, kind, inputs.data(), ids.size());
+      if (observer) observer(i, kind, inputs.data(), tokens);
       return multiply(layer.linears[kind], inputs);
     };
-    const std::vector<float> context = attend(product(kQkv, rows), ids.size());
+    const std::vector<float> context = attend(product(kQkv, rows), tokens);
     add_and_norm(rows, product(kAttentionOut, context), layer.attention_norm);
     std::vector<float> wide = product(kIntermediate, rows);
     for (float& x : wide) x = activate(config_.activation, x);
     add_and_norm(rows, product(kOutput, wide), layer.output_norm);
   }
-  pool_rows(config_.pooling, rows.data(), hidden, ids.size(), hidden, vector);
-  normalise(vector, hidden);
 }
 
-void FloatEncoder::embed_tokens(std::span<const int32_t> ids, std::vector<float>& rows) const {
+void FloatEncoder::embed_tokens(std::span<const int32_t> ids, size_t second,
+                                std::span<const float> second_type, std::vector<float>& rows) const {
   const size_t hidden = config_.hidden_size;
   rows.resize(ids.size() * hidden);
   for (size_t t = 0; t < ids.size(); ++t) {
     const float* word = weights_.words.data() + static_cast<size_t>(ids[t]) * hidden;
     const float* position = weights_.positions.data() + t * hidden;
-    for (size_t d = 0; d < hidden; ++d) rows[t * hidden + d] = word[d] + position[d];
+    for (size_t d = 0; d < hidden; ++d) {
+      rows[t * hidden + d] = word[d] + position[d] + (t < second ? 0.0F : second_type[d]);
+    }
     layer_norm(rows.data() + t * hidden, hidden, config_.layer_norm_eps, weights_.embedding_norm);
   }
 }

@@ -22,12 +22,20 @@ class FloatEncoder final : public Encoder {
   void encode(const TokenBatch& batch, float* vectors) const override;
   /// The same, telling `observer`.
   void encode(const TokenBatch& batch, float* vectors, const Observer& observer) const;
+  std::unique_ptr<PairEncoder> make_pair_encoder(PairWeights weights) const override;
+
+  /// One row a token; the tokens from `second` on get `second_type` added before the layer norm.
+  void embed_tokens(std::span<const int32_t> ids, size_t second, std::span<const float> second_type,
+                    std::vector<float>& rows) const;
+  /// Any layers of this model's shape over the rows of one text, in place.
+  void run_layers(std::span<const LayerWeights> layers, std::vector<float>& rows,
+                  const Observer& observer) const;
 
   const EncoderWeights& weights() const { return weights_; }
+  const simd::KernelTable& kernels() const { return kernels_; }
 
  private:
   void encode_text(std::span<const int32_t> ids, float* vector, const Observer& observer) const;
-  void embed_tokens(std::span<const int32_t> ids, std::vector<float>& rows) const;
   std::vector<float> multiply(const LinearWeights& linear, const std::vector<float>& inputs) const;
   std::vector<float> attend(const std::vector<float>& qkv, size_t tokens) const;
   void add_and_norm(std::vector<float>& rows, const std::vector<float>& change,

@@ -1,9 +1,9 @@
 #pragma once
-// The encoder on int8 weights: per row dynamic activations times per channel weights in exact int32
-// sums, everything between the products in float.
+// The sentence encoder on int8 weights: embeddings, the layers of int8_layers.h, pooling.
 
 #include "embed/encoder.h"
 #include "embed/int8_file.h"
+#include "embed/int8_layers.h"
 #include "embed/int8_model.h"
 #include "simd/kernel_table.h"
 
@@ -20,23 +20,22 @@ class Int8Encoder final : public Encoder {
   Int8Encoder(const ModelConfig& config, Int8Block block, const simd::KernelTable& kernels);
 
   void encode(const TokenBatch& batch, float* vectors) const override;
+  std::unique_ptr<PairEncoder> make_pair_encoder(PairWeights weights) const override;
   bool is_mapped() const { return block_.is_mapped(); }
 
- private:
-  struct Workspace;
+  const ModelConfig& config() const { return config_; }
+  const Int8Model& model() const { return model_; }
+  const simd::KernelTable& kernels() const { return kernels_; }
 
+ private:
   void encode_pass(const TokenBatch& pass, float* vectors) const;
-  void embed_tokens(const TokenBatch& pass, const Workspace& work) const;
-  void run_layer(const Int8Layer& layer, const TokenBatch& pass, const Workspace& work) const;
-  void attend(const TokenBatch& pass, const Workspace& work) const;
-  void normalise_rows(const Workspace& work, const float* gamma, const float* beta) const;
-  void multiply(const Int8Linear& linear, const float* inputs, size_t input_stride, bool activated,
-                const float* residual, float* outputs, const Workspace& work) const;
+  void embed_tokens(const TokenBatch& pass, const Int8Workspace& work) const;
 
   const ModelConfig config_;
   const Int8Block block_;
   const Int8Model model_;
   const simd::KernelTable& kernels_;
+  const Int8LayerRunner runner_;
 };
 
 }  // namespace enhanced_gptcache::embed

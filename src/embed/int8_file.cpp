@@ -29,9 +29,10 @@ struct Header {
   uint32_t shape[6];
   uint64_t payload_bytes;
   uint64_t source[2];
+  base::Sha256 weights_sha256;
   uint64_t checksum[2];
 };
-static_assert(sizeof(Header) == 80 && sizeof(Header) <= kInt8HeaderBytes);
+static_assert(sizeof(Header) == 112 && sizeof(Header) <= kInt8HeaderBytes);
 
 Header make_header(const ModelConfig& config, const base::Hash128& source) {
   Header header = {};
@@ -85,7 +86,7 @@ Result<Int8Block> map_int8_file(const std::string& path, const ModelConfig& conf
   if (bytes.size() < kInt8HeaderBytes || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0) {
     return fail(ErrorCode::kCorrupt, fmt::format("{} is no packed int8 file", path));
   }
-  if (std::memcmp(bytes.data(), &expected, offsetof(Header, checksum)) != 0) {
+  if (std::memcmp(bytes.data(), &expected, offsetof(Header, weights_sha256)) != 0) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{} was made from other weights or by another version", path));
   }
@@ -94,16 +95,20 @@ Result<Int8Block> map_int8_file(const std::string& path, const ModelConfig& conf
     return fail(ErrorCode::kCorrupt, fmt::format("{} has {} bytes of payload, expected {}", path,
                                                  payload.size(), expected.payload_bytes));
   }
+  std::memcpy(&expected.weights_sha256, bytes.data() + offsetof(Header, weights_sha256),
+              sizeof expected.weights_sha256);
   set_checksum(expected, payload);
   if (std::memcmp(bytes.data(), header_bytes(expected).data(), kInt8HeaderBytes) != 0) {
     return fail(ErrorCode::kCorrupt, fmt::format("the checksum of {} does not match its contents", path));
   }
-  return Int8Block(std::move(file));
+  return Int8Block(std::move(file), expected.weights_sha256);
 }
 
 Result<std::string> write_int8_file(const std::string& path, const ModelConfig& config,
-                                    const base::Hash128& source, std::span<const std::byte> payload) {
+                                    const base::Hash128& source, const Int8Block& block) {
+  const std::span<const std::byte> payload = block.bytes();
   Header header = make_header(config, source);
+  header.weights_sha256 = block.weights_sha256();
   set_checksum(header, payload);
   const std::string temporary = fmt::format("{}.{}.tmp", path, base::random_hex(8));
   const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -121,7 +126,7 @@ Result<std::string> write_int8_file(const std::string& path, const ModelConfig& 
 
 Result<Int8Block> open_int8_block(const std::string& path, const ModelConfig& config,
                                   const base::Hash128& source,
-                                  const std::function<Result<AlignedBuffer>()>& build) {
+                                  const std::function<Result<Int8Block>()>& build) {
   auto mapped = map_int8_file(path, config, source);
   if (mapped) return mapped;
   if (mapped.error().code == ErrorCode::kNotFound) {
@@ -129,17 +134,17 @@ Result<Int8Block> open_int8_block(const std::string& path, const ModelConfig& co
   } else {
     base::log_warning("packing int8 weights anew: {}", mapped.error().message);
   }
-  EGPTC_TRY(auto memory, build());
-  const auto written = write_int8_file(path, config, source, memory.bytes());
+  EGPTC_TRY(auto built, build());
+  const auto written = write_int8_file(path, config, source, built);
   if (!written) {
     base::log_warning("packed int8 weights stay in memory, the next start packs again: {}",
                       written.error().message);
-    return Int8Block(std::move(memory));
+    return built;
   }
   // Mapped pages are shared with other processes and need not be written to swap.
   auto again = map_int8_file(path, config, source);
   if (again) return again;
-  return Int8Block(std::move(memory));
+  return built;
 }
 
 }  // namespace enhanced_gptcache::embed

@@ -24,11 +24,13 @@ ModelConfig small_config() {
   return config;
 }
 
-AlignedBuffer payload(const ModelConfig& config, int fill = 3) {
+const base::Sha256 kWeights = base::sha256("weights");
+
+Int8Block payload(const ModelConfig& config, int fill = 3) {
   AlignedBuffer block(int8_model_bytes(config));
   int value = fill;
   for (std::byte& byte : block.bytes()) byte = static_cast<std::byte>(value = (value * 5 + 1) % 251);
-  return block;
+  return {std::move(block), kWeights};
 }
 
 bool equal(std::span<const std::byte> a, std::span<const std::byte> b) {
@@ -44,13 +46,14 @@ size_t files_in(const TempFolder& folder) {
 TEST(Int8File, WhatIsWrittenIsMapped) {
   const TempFolder folder;
   const ModelConfig config = small_config();
-  const AlignedBuffer block = payload(config);
+  const Int8Block block = payload(config);
   const std::string path = folder.path() + "/packed";
-  ASSERT_TRUE(write_int8_file(path, config, kSource, block.bytes()).has_value());
+  ASSERT_TRUE(write_int8_file(path, config, kSource, block).has_value());
   const auto mapped = map_int8_file(path, config, kSource);
   ASSERT_TRUE(mapped.has_value()) << mapped.error().message;
   EXPECT_TRUE(mapped->is_mapped());
   EXPECT_TRUE(equal(mapped->bytes(), block.bytes()));
+  EXPECT_EQ(mapped->weights_sha256(), kWeights);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(mapped->bytes().data()) % 64, 0U);
   EXPECT_EQ(files_in(folder), 1U);
 }
@@ -59,7 +62,7 @@ TEST(Int8File, EveryTruncationAndEveryFlippedBitIsSeen) {
   const TempFolder folder;
   const ModelConfig config = small_config();
   const std::string path = folder.path() + "/packed";
-  ASSERT_TRUE(write_int8_file(path, config, kSource, payload(config).bytes()).has_value());
+  ASSERT_TRUE(write_int8_file(path, config, kSource, payload(config)).has_value());
   const std::string whole = file_contents(path);
   for (size_t length = 0; length < whole.size(); length += length < 200 ? 9 : whole.size() / 50) {
     ASSERT_FALSE(map_int8_file(folder.write("damaged", whole.substr(0, length)), config, kSource)) << length;
@@ -82,7 +85,7 @@ TEST(Int8File, AFileOfAnotherSourceOrShapeIsStale) {
   const TempFolder folder;
   const ModelConfig config = small_config();
   const std::string path = folder.path() + "/packed";
-  ASSERT_TRUE(write_int8_file(path, config, kSource, payload(config).bytes()).has_value());
+  ASSERT_TRUE(write_int8_file(path, config, kSource, payload(config)).has_value());
   expect_error(map_int8_file(path, config, {1, 3}), ErrorCode::kUnsupported, "other weights");
   ModelConfig other = config;
   other.heads = 4;
@@ -97,7 +100,7 @@ TEST(Int8File, OpenBuildsOnceAndMapsLater) {
   const ModelConfig config = small_config();
   const std::string path = folder.path() + "/packed";
   int builds = 0;
-  const auto build = [&]() -> Result<AlignedBuffer> {
+  const auto build = [&]() -> Result<Int8Block> {
     ++builds;
     return payload(config);
   };
@@ -117,25 +120,25 @@ TEST(Int8File, OpenBuildsOnceAndMapsLater) {
 TEST(Int8File, AFolderThatCannotBeWrittenIsNoError) {
   const TempFolder folder;
   const ModelConfig config = small_config();
-  const auto build = [&]() -> Result<AlignedBuffer> { return payload(config); };
+  const auto build = [&]() -> Result<Int8Block> { return payload(config); };
   folder.write("file", "x");  // a file in the place of a folder stops even the superuser
   const auto block = open_int8_block(folder.path() + "/file/packed", config, kSource, build);
   ASSERT_TRUE(block.has_value());
   EXPECT_FALSE(block->is_mapped());
   EXPECT_TRUE(equal(block->bytes(), payload(config).bytes()));
+  EXPECT_EQ(block->weights_sha256(), kWeights);
   std::filesystem::create_directory(folder.path() + "/packed");
   folder.write("packed/occupied", "x");  // the rename over a folder fails; nothing is left behind
   EXPECT_FALSE(open_int8_block(folder.path() + "/packed", config, kSource, build)->is_mapped());
   EXPECT_EQ(files_in(folder), 2U);
-  expect_error(write_int8_file("/dev/full/x", config, kSource, payload(config).bytes()), ErrorCode::kIo,
-               "create");
+  expect_error(write_int8_file("/dev/full/x", config, kSource, payload(config)), ErrorCode::kIo, "create");
 }
 
 TEST(Int8File, ErrorsOfTheBuildComeThrough) {
   const TempFolder folder;
   const auto result =
       open_int8_block(folder.path() + "/packed", small_config(), kSource,
-                      []() -> Result<AlignedBuffer> { return fail(ErrorCode::kCorrupt, "torn"); });
+                      []() -> Result<Int8Block> { return fail(ErrorCode::kCorrupt, "torn"); });
   expect_error(result, ErrorCode::kCorrupt, "torn");
   EXPECT_EQ(files_in(folder), 0U);
 }

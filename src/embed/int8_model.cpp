@@ -44,12 +44,11 @@ void lay_out_linear(Cursor& cursor, size_t outputs, size_t inputs, Linear& linea
   cursor.take(linear.multipliers, inputs);
 }
 
-template <typename Model>
-void lay_out(Cursor& cursor, const ModelConfig& config, Model& model) {
+template <typename Layer>
+void lay_out(Cursor& cursor, const ModelConfig& config, std::vector<Layer>& layers) {
   const size_t hidden = config.hidden_size, intermediate = config.intermediate_size;
-  // Layers first: what every text reads lies together.
-  model.layers.resize(config.layers);
-  for (auto& layer : model.layers) {
+  layers.resize(config.layers);
+  for (auto& layer : layers) {
     lay_out_linear(cursor, 3 * hidden, hidden, layer.linears[kQkv]);
     lay_out_linear(cursor, hidden, hidden, layer.linears[kAttentionOut]);
     cursor.take(layer.attention_gamma, hidden);
@@ -59,6 +58,13 @@ void lay_out(Cursor& cursor, const ModelConfig& config, Model& model) {
     cursor.take(layer.output_gamma, hidden);
     cursor.take(layer.output_beta, hidden);
   }
+}
+
+template <typename Byte, typename SignedByte, typename Float>
+void lay_out(Cursor& cursor, const ModelConfig& config, Int8ModelOf<Byte, SignedByte, Float>& model) {
+  const size_t hidden = config.hidden_size;
+  // Layers first: what every text reads lies together.
+  lay_out(cursor, config, model.layers);
   cursor.take(model.embedding_gamma, hidden);
   cursor.take(model.embedding_beta, hidden);
   cursor.take(model.positions, size_t{config.max_positions} * hidden);
@@ -76,14 +82,18 @@ Model view(const ModelConfig& config, const std::byte* block, size_t bytes) {
   return model;
 }
 
-}  // namespace
-
-size_t int8_model_bytes(const ModelConfig& config) {
+template <typename Model>
+size_t count_bytes(const ModelConfig& config) {
   Cursor cursor(nullptr);
-  Int8Model model;
+  Model model;
   lay_out(cursor, config, model);
   return cursor.offset();
 }
+
+}  // namespace
+
+size_t int8_model_bytes(const ModelConfig& config) { return count_bytes<Int8Model>(config); }
+size_t int8_layers_bytes(const ModelConfig& config) { return count_bytes<std::vector<Int8Layer>>(config); }
 
 Int8Model view_int8_model(const ModelConfig& config, std::span<const std::byte> block) {
   return view<Int8Model>(config, block.data(), block.size());
@@ -91,6 +101,14 @@ Int8Model view_int8_model(const ModelConfig& config, std::span<const std::byte> 
 
 MutableInt8Model view_int8_model(const ModelConfig& config, std::span<std::byte> block) {
   return view<MutableInt8Model>(config, block.data(), block.size());
+}
+
+std::vector<Int8Layer> view_int8_layers(const ModelConfig& config, std::span<const std::byte> block) {
+  return view<std::vector<Int8Layer>>(config, block.data(), block.size());
+}
+
+std::vector<MutableInt8Layer> view_int8_layers(const ModelConfig& config, std::span<std::byte> block) {
+  return view<std::vector<MutableInt8Layer>>(config, block.data(), block.size());
 }
 
 }  // namespace enhanced_gptcache::embed

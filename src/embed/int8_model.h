@@ -52,6 +52,7 @@ using Int8Model = Int8ModelOf<const uint8_t, const int8_t, const float>;
 using MutableInt8Model = Int8ModelOf<uint8_t, int8_t, float>;
 using Int8Linear = Int8LinearOf<const uint8_t, const float>;
 using Int8Layer = Int8LayerOf<const uint8_t, const float>;
+using MutableInt8Layer = Int8LayerOf<uint8_t, float>;
 
 /// Bytes of all arrays of such a model; a multiple of 64.
 size_t int8_model_bytes(const ModelConfig& config);
@@ -59,5 +60,10 @@ size_t int8_model_bytes(const ModelConfig& config);
 /// Views of a block of int8_model_bytes(config) bytes, 64-byte aligned.
 Int8Model view_int8_model(const ModelConfig& config, std::span<const std::byte> block);
 MutableInt8Model view_int8_model(const ModelConfig& config, std::span<std::byte> block);
+
+/// The same for layers only, without embeddings: what a pair encoder has of its own.
+size_t int8_layers_bytes(const ModelConfig& config);
+std::vector<Int8Layer> view_int8_layers(const ModelConfig& config, std::span<const std::byte> block);
+std::vector<MutableInt8Layer> view_int8_layers(const ModelConfig& config, std::span<std::byte> block);
 
 }  // namespace enhanced_gptcache::embed

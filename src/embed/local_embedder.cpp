@@ -38,6 +38,36 @@ void append_text(const Tokenizer& tokenizer, size_t window_tokens, std::string_v
   out.ends.push_back(out.ids.size());
 }
 
+void tokenize_pairs(const Tokenizer& tokenizer, size_t tokens_per_text, std::string_view query,
+                    std::span<const std::string_view> candidates, TokenizedPairs& out) {
+  out.ids.clear();
+  out.ends.clear();
+  out.seconds.clear();
+  const auto append = [&](std::string_view text) {
+    std::vector<int32_t>& ids = thread_ids();
+    tokenizer.encode(text, ids);
+    const auto kept = static_cast<ptrdiff_t>(std::min(ids.size(), tokens_per_text));
+    out.ids.insert(out.ids.end(), ids.begin(), ids.begin() + kept);
+    out.ids.push_back(tokenizer.sep_id());
+  };
+  size_t first_length = 0;
+  for (size_t p = 0; p < candidates.size(); ++p) {
+    if (p == 0) {
+      out.ids.push_back(tokenizer.cls_id());
+      append(query);
+      first_length = out.ids.size();
+    } else {
+      // The query is tokenized once. Room first: what is inserted lies in the same vector.
+      const size_t end = out.ids.size();
+      out.ids.resize(end + first_length);
+      std::copy_n(out.ids.begin(), first_length, out.ids.begin() + static_cast<ptrdiff_t>(end));
+    }
+    out.seconds.push_back(out.ids.size());
+    append(candidates[p]);
+    out.ends.push_back(out.ids.size());
+  }
+}
+
 LocalEmbedder::LocalEmbedder(Parts parts, size_t threads, size_t queue_max)
     : parts_(std::move(parts)),
       queue_(std::make_unique<EmbedQueue>(
@@ -76,6 +106,23 @@ Result<std::vector<Embedding>> LocalEmbedder::embed_batch(std::span<const std::s
 
 void LocalEmbedder::embed_async(std::string text, Callback done) const {
   queue_->push(std::move(text), std::move(done));
+}
+
+size_t LocalEmbedder::pair_tokens_per_text() const {
+  return parts_.pair_encoder == nullptr ? 0 : parts_.pair_encoder->tokens_per_text();
+}
+
+Result<std::vector<float>> LocalEmbedder::pair_scores(std::string_view query,
+                                                      std::span<const std::string_view> candidates) const {
+  if (parts_.pair_encoder == nullptr) return fail(ErrorCode::kUnsupported, parts_.pair_encoder_status);
+  static thread_local TokenizedPairs pairs;
+  tokenize_pairs(parts_.tokenizer, pair_tokens_per_text(), query, candidates, pairs);
+  std::vector<float> logits(candidates.size());
+  parts_.pair_encoder->score(pairs.batch(), logits.data());
+  if (!std::all_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); })) {
+    return fail(ErrorCode::kInternal, "the pair encoder gave a number that is not finite");
+  }
+  return logits;
 }
 
 }  // namespace enhanced_gptcache::embed

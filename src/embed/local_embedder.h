@@ -26,6 +26,16 @@ struct TokenizedTexts {
 void append_text(const Tokenizer& tokenizer, size_t window_tokens, std::string_view text,
                  TokenizedTexts& out);
 
+/// [CLS] query [SEP] candidate [SEP] for each candidate, each text cut to `tokens_per_text`.
+struct TokenizedPairs {
+  std::vector<int32_t> ids;
+  std::vector<size_t> ends;
+  std::vector<size_t> seconds;
+  PairBatch batch() const { return {ids, ends, seconds}; }
+};
+void tokenize_pairs(const Tokenizer& tokenizer, size_t tokens_per_text, std::string_view query,
+                    std::span<const std::string_view> candidates, TokenizedPairs& out);
+
 /// Thread rule: that of Embedder.
 class LocalEmbedder final : public Embedder {
  public:
@@ -35,6 +45,8 @@ class LocalEmbedder final : public Embedder {
     std::unique_ptr<Encoder> encoder;
     std::string model_epoch;
     std::string kernel_name;
+    std::unique_ptr<PairEncoder> pair_encoder;  ///< or null; borrows `encoder`
+    std::string pair_encoder_status;
   };
 
   LocalEmbedder(Parts parts, size_t threads, size_t queue_max);
@@ -48,6 +60,12 @@ class LocalEmbedder final : public Embedder {
   Result<Embedding> embed(std::string_view text) const override;
   Result<std::vector<Embedding>> embed_batch(std::span<const std::string_view> texts) const override;
   void embed_async(std::string text, Callback done) const override;
+
+  bool has_pair_encoder() const override { return parts_.pair_encoder != nullptr; }
+  std::string_view pair_encoder_status() const override { return parts_.pair_encoder_status; }
+  size_t pair_tokens_per_text() const override;
+  Result<std::vector<float>> pair_scores(std::string_view query,
+                                         std::span<const std::string_view> candidates) const override;
 
  private:
   const Parts parts_;

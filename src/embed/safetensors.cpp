@@ -38,7 +38,7 @@ constexpr std::array<TypeInfo, 15> kTypes{{{"F32", 4, TensorType::kF32},
                                            {"U32", 4, TensorType::kOther},
                                            {"I16", 2, TensorType::kOther},
                                            {"U16", 2, TensorType::kOther},
-                                           {"I8", 1, TensorType::kOther},
+                                           {"I8", 1, TensorType::kI8},
                                            {"U8", 1, TensorType::kOther},
                                            {"BOOL", 1, TensorType::kOther},
                                            {"F8_E4M3", 1, TensorType::kOther},
@@ -201,6 +201,12 @@ float float_at(const TensorView& tensor, size_t i) {
   return tensor.type == TensorType::kF16 ? half_to_float(half) : std::bit_cast<float>(uint32_t{half} << 16);
 }
 
+Result<void> check_shape(const TensorView& view, std::span<const uint64_t> shape, const std::string& where) {
+  if (std::equal(view.shape.begin(), view.shape.end(), shape.begin(), shape.end())) return {};
+  return fail(ErrorCode::kCorrupt, fmt::format("{} has shape [{}], the configuration asks for [{}]", where,
+                                               fmt::join(view.shape, ", "), fmt::join(shape, ", ")));
+}
+
 }  // namespace
 
 Result<SafeTensors> SafeTensors::open(const std::string& path) {
@@ -215,13 +221,19 @@ Result<SafeTensors> SafeTensors::open(const std::string& path) {
   }
   const std::span<const std::byte> data = file.file_bytes().subspan(kPrefixBytes + header.size());
   for (const auto& [name, value] : json.items()) {
-    if (name == "__metadata__") continue;
+    if (name == "__metadata__") {
+      for (const auto& [key, text] : value.items()) {
+        if (text.is_string()) file.metadata_.emplace(key, text.get<std::string>());
+      }
+      continue;
+    }
     const std::string where = fmt::format("{}: tensor \"{}\"", path, name);
     if (!value.is_object()) return fail(ErrorCode::kCorrupt, where + " is not an object");
     EGPTC_TRY(TensorView tensor, read_tensor(JsonFields(value, where), data));
     file.tensors_.emplace(name, std::move(tensor));
   }
   if (auto ok = check_layout(file.tensors_, data, path); !ok) return fail(ok.error());
+  file.data_ = data;
   return file;
 }
 
@@ -233,7 +245,7 @@ Result<TensorView> SafeTensors::tensor(std::string_view name) const {
   if (found->second.type == TensorType::kOther) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{}: tensor \"{}\" is of type {}, supported are F32, F16, BF16, "
-                            "I64",
+                            "I64, I8",
                             path_, name, found->second.type_name));
   }
   return found->second;
@@ -241,14 +253,10 @@ Result<TensorView> SafeTensors::tensor(std::string_view name) const {
 
 Result<std::vector<float>> SafeTensors::floats(std::string_view name, std::span<const uint64_t> shape) const {
   EGPTC_TRY(const TensorView view, tensor(name));
-  if (view.type == TensorType::kI64) {
+  if (view.type == TensorType::kI64 || view.type == TensorType::kI8) {
     return fail(ErrorCode::kUnsupported, fmt::format("{}: tensor \"{}\" holds integers", path_, name));
   }
-  if (!std::equal(view.shape.begin(), view.shape.end(), shape.begin(), shape.end())) {
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("{}: tensor \"{}\" has shape [{}], the configuration asks for [{}]", path_, name,
-                            fmt::join(view.shape, ", "), fmt::join(shape, ", ")));
-  }
+  EGPTC_TRY_VOID(check_shape(view, shape, fmt::format("{}: tensor \"{}\"", path_, name)));
   const size_t count = view.bytes.size() / (view.type == TensorType::kF32 ? 4 : 2);
   std::vector<float> values(count);
   for (size_t i = 0; i < count; ++i) {
@@ -259,6 +267,17 @@ Result<std::vector<float>> SafeTensors::floats(std::string_view name, std::span<
     }
   }
   return values;
+}
+
+Result<std::span<const int8_t>> SafeTensors::int8s(std::string_view name,
+                                                   std::span<const uint64_t> shape) const {
+  EGPTC_TRY(const TensorView view, tensor(name));
+  const std::string where = fmt::format("{}: tensor \"{}\"", path_, name);
+  if (view.type != TensorType::kI8) {
+    return fail(ErrorCode::kUnsupported, fmt::format("{} is of type {}, not I8", where, view.type_name));
+  }
+  EGPTC_TRY_VOID(check_shape(view, shape, where));
+  return std::span<const int8_t>(reinterpret_cast<const int8_t*>(view.bytes.data()), view.bytes.size());
 }
 
 std::vector<std::string> SafeTensors::names() const {

@@ -61,6 +61,25 @@ TEST(SafeTensors, ReadsTensorsOfEachType) {
   EXPECT_EQ(file->file_bytes().size(), 8 + std::strlen(kHeader) + 33);
 }
 
+TEST(SafeTensors, ReadsInt8AndTheStringsOfItsMetadata) {
+  const TempFolder folder;
+  const char* const header = R"({"__metadata__":{"format":"x","layers":4,"name":"n"},)"
+                             R"("q":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},)"
+                             R"("u":{"dtype":"U8","shape":[1],"data_offsets":[4,5]}})";
+  const auto file = SafeTensors::open(folder.write("m.safetensors", file_of(header, "\x01\xff\x80\x7f!")));
+  ASSERT_TRUE(file) << file.error().message;
+  const auto values = file->int8s("q", std::array<uint64_t, 2>{2, 2});
+  ASSERT_TRUE(values) << values.error().message;
+  EXPECT_EQ(std::vector<int8_t>(values->begin(), values->end()), (std::vector<int8_t>{1, -1, -128, 127}));
+  EXPECT_EQ(file->metadata(),
+            (std::map<std::string, std::string, std::less<>>{{"format", "x"}, {"name", "n"}}));
+  EXPECT_EQ(file->data_bytes().size(), 5U);
+  expect_error(file->int8s("q", std::array<uint64_t, 1>{4}), ErrorCode::kCorrupt, "shape [2, 2]");
+  expect_error(file->floats("q", std::array<uint64_t, 2>{2, 2}), ErrorCode::kUnsupported, "integers");
+  expect_error(file->int8s("u", std::array<uint64_t, 1>{1}), ErrorCode::kUnsupported, "type U8");
+  expect_error(file->int8s("v", std::array<uint64_t, 1>{1}), ErrorCode::kNotFound, "\"v\"");
+}
+
 TEST(SafeTensors, ReportsWrongUse) {
   const TempFolder folder;
   const auto file = SafeTensors::open(folder.write("m.safetensors", file_of(kHeader, small_data())));

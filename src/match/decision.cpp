@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/verifier.h"
+
 namespace enhanced_gptcache::match {
 namespace {
 
@@ -27,17 +29,25 @@ double threshold_of(const Policy& policy) {
   return policy.raise ? raised(threshold, *policy.raise) : threshold;
 }
 
+double required_logit(const Policy& policy) {
+  return logit_of(1.0 - policy.target_error_rate) + kSlope * (policy.tau - policy.initial_tau);
+}
+
 Verdict decide(const Candidate& candidate, const Policy& policy) {
   Verdict verdict;
   verdict.threshold = threshold_of(policy);
   if (!(candidate.similarity >= policy.similarity_threshold)) return verdict;
-  verdict.probability = probability_of(candidate.similarity);
+  const bool is_verified = policy.decision == DecisionPolicy::kVerified;
+  verdict.probability =
+      is_verified ? probability_of_logit(candidate.logit) : probability_of(candidate.similarity);
   if (!candidate.context_equivalent) {
     verdict.reason = MissReason::kContext;
   } else if (candidate.refusing_guard) {
     verdict.reason = MissReason::kGuard;
   } else if (!(candidate.similarity >= verdict.threshold)) {
     verdict.reason = MissReason::kBelowThreshold;
+  } else if (is_verified && !(candidate.logit >= required_logit(policy))) {
+    verdict.reason = MissReason::kVerifier;
   } else {
     verdict.serve = true;
   }

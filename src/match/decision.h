@@ -14,8 +14,10 @@ namespace enhanced_gptcache::match {
 struct Policy {
   DecisionPolicy decision = DecisionPolicy::kAdaptive;
   double similarity_threshold = 0.65;
-  double tau = 0.85;            ///< of this user; ignored by kStatic
-  std::optional<double> raise;  ///< of this request; can only raise
+  double tau = 0.85;                ///< of this user; ignored by kStatic
+  std::optional<double> raise;      ///< of this request; can only raise
+  double initial_tau = 0.85;        ///< kVerified: where tau neither tightens nor loosens
+  double target_error_rate = 0.02;  ///< kVerified
 };
 
 /// What is known about one candidate. Checks that were not made because an earlier one refused are
@@ -24,6 +26,7 @@ struct Candidate {
   double similarity = 0;
   bool context_equivalent = false;
   std::optional<std::string_view> refusing_guard;
+  double logit = 0;  ///< kVerified: of the verifier's probability
 };
 
 struct Verdict {
@@ -33,9 +36,13 @@ struct Verdict {
   double probability = 0;                        ///< see probability_of()
 };
 
-/// The similarity a candidate must reach: the floor for kStatic, max(floor, tau) for kAdaptive, and at
-/// least `raise` in both.
+/// The similarity a candidate must reach: the floor for kStatic and kVerified, max(floor, tau) for
+/// kAdaptive, and at least `raise` in all.
 double threshold_of(const Policy& policy);
+
+/// kVerified: the log odds a candidate must reach, logit(1 - target_error_rate) + k (tau - initial_tau). k is
+/// the slope of log odds in similarity, so that a step of tau means the same here as under kAdaptive.
+double required_logit(const Policy& policy);
 
 /// Order of reasons: below the floor there is no candidate; then the context, the guards, the threshold.
 /// A similarity that is not a number is never served.

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "match/verifier.h"
+
 namespace enhanced_gptcache::match {
 namespace {
 
@@ -79,6 +81,30 @@ TEST(ProbabilityOf, IsMonotoneAndAShare) {
   EXPECT_NEAR(probability_of(0.875), 0.76, 0.04);
   EXPECT_NEAR(probability_of(0.98), 0.96, 0.02);
   EXPECT_EQ(probability_of(kNan), 0);
+}
+
+TEST(Decide, VerifiedHoldsTheOddsAgainstTheTargetErrorRate) {
+  Policy policy;
+  policy.decision = DecisionPolicy::kVerified;
+  policy.target_error_rate = 0.02;
+  Candidate candidate;
+  candidate.similarity = 0.70;
+  candidate.context_equivalent = true;
+  candidate.logit = logit_of(0.981);
+  EXPECT_TRUE(decide(candidate, policy).serve) << "a true paraphrase far under tau";
+  EXPECT_NEAR(decide(candidate, policy).probability, 0.981, 1e-9);
+  candidate.logit = logit_of(0.979);
+  candidate.similarity = 0.99;
+  EXPECT_FALSE(decide(candidate, policy).serve);
+  EXPECT_EQ(decide(candidate, policy).reason, MissReason::kVerifier);
+  candidate.logit = logit_of(0.981);
+  policy.tau = 0.90;
+  EXPECT_FALSE(decide(candidate, policy).serve) << "this user's hits were wrong before";
+  policy.tau = policy.initial_tau;
+  policy.raise = 0.995;
+  EXPECT_EQ(decide(candidate, policy).reason, MissReason::kBelowThreshold);
+  candidate.refusing_guard = "numbers";
+  EXPECT_EQ(decide(candidate, policy).reason, MissReason::kGuard);
 }
 
 }  // namespace

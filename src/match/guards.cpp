@@ -11,7 +11,7 @@
 namespace enhanced_gptcache::match {
 namespace {
 
-constexpr std::array<Guard, 9> kGuards{{
+constexpr std::array<Guard, 12> kGuards{{
     {"numbers", numbers_refusal},
     {"negation", negation_refusal},
     {"antonym", antonym_refusal},
@@ -21,10 +21,11 @@ constexpr std::array<Guard, 9> kGuards{{
     {"time", time_refusal},
     {"direction", direction_refusal},
     {"units", units_refusal},
+    {"identifiers", identifiers_refusal},
+    {"quantifiers", quantifiers_refusal},
+    {"long_text", long_text_refusal},
 }};
 static_assert(kGuards.size() <= 32, "a GuardMask has a bit for each");
-
-bool is_off(size_t guard, GuardMask off) { return ((off >> guard) & 1U) != 0; }
 
 }  // namespace
 
@@ -58,6 +59,7 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
   append_time_anchors(turn, anchors);
   append_form_anchors(turn, anchors);
   append_name_anchors(turn, anchors);
+  append_identifier_anchors(turn, anchors);
   // A subject in lower case: two conversations about flights to two cities differ in nothing else. And
   // their order: from Boston to Denver is another flight than back.
   base::Hash128 order;
@@ -71,7 +73,7 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
 
 std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate, GuardMask off) {
   for (size_t i = 0; i < kGuards.size(); ++i) {
-    if (!is_off(i, off) && !kGuards[i].refusal(query, candidate).empty()) return kGuards[i].name;
+    if (!is_guard_off(i, off) && !kGuards[i].refusal(query, candidate).empty()) return kGuards[i].name;
   }
   return std::nullopt;
 }
@@ -88,7 +90,7 @@ std::vector<std::pair<std::string, std::string>> all_checks(std::string_view que
   const Words b(candidate);
   std::vector<std::pair<std::string, std::string>> checks;
   for (size_t i = 0; i < kGuards.size(); ++i) {
-    std::string refusal = is_off(i, off) ? std::string(kGuardOff) : kGuards[i].refusal(a, b);
+    std::string refusal = is_guard_off(i, off) ? std::string(kGuardOff) : kGuards[i].refusal(a, b);
     checks.emplace_back(kGuards[i].name, refusal.empty() ? "pass" : std::move(refusal));
   }
   return checks;

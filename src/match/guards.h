@@ -28,6 +28,7 @@ std::span<const Guard> guards();
 
 /// Guards that are not asked: one bit each, in the order of guards().
 using GuardMask = uint32_t;
+inline bool is_guard_off(size_t guard, GuardMask off) { return ((off >> guard) & 1U) != 0; }
 /// kInvalidArgument: a name no guard has; the message lists those there are.
 Result<GuardMask> guard_mask(std::span<const std::string> names);
 
@@ -56,6 +57,9 @@ std::string question_refusal(const Words& query, const Words& candidate);
 std::string form_refusal(const Words& query, const Words& candidate);
 std::string time_refusal(const Words& query, const Words& candidate);
 std::string names_refusal(const Words& query, const Words& candidate);
+std::string identifiers_refusal(const Words& query, const Words& candidate);
+std::string quantifiers_refusal(const Words& query, const Words& candidate);
+std::string long_text_refusal(const Words& query, const Words& candidate);
 
 // Their parts in append_anchors().
 size_t count_negations(const Words& words);
@@ -64,5 +68,6 @@ void append_antonym_anchors(const Words& words, std::vector<std::string>& anchor
 void append_time_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_form_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_name_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_identifier_anchors(const Words& words, std::vector<std::string>& anchors);
 
 }  // namespace enhanced_gptcache::match

@@ -74,6 +74,39 @@ INSTANTIATE_TEST_SUITE_P(
                     Pair{"In spring 2010 is course 995 given?", "Is course 995 given in spring 2010?",
                          nullptr}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Identifiers, GuardsTest,
+    testing::Values(Pair{"my order 12a has not arrived", "my order 12b has not arrived", "identifiers"},
+                    Pair{"where is parcel AB123X", "where is parcel AB123Y", "identifiers"},
+                    Pair{"What does error E1A mean?", "What does error E1B mean?", "identifiers"},
+                    Pair{"What is in appendix A?", "What is in appendix B?", "identifiers"},
+                    Pair{"Where is gate b?", "Where is gate c?", "identifiers"},
+                    Pair{"run rm -rf /tmp/a", "run rm -rf /tmp/b", "identifiers"},
+                    Pair{"open https://a.example/x", "open https://b.example/x", "identifiers"},
+                    Pair{"email bob@example.com", "email rob@example.com", "identifiers"},
+                    Pair{"explain `useEffect`", "explain `useState`", "identifiers"},
+                    Pair{"What is foo_bar?", "What is foo_baz?", "identifiers"},
+                    Pair{"delete main.py please", "delete please", "identifiers"},
+                    Pair{"How do I install node.js?", "How do I install nodejs?", nullptr},
+                    Pair{"How do I install node.js?", "How do I install node js?", nullptr},
+                    Pair{"Is it his/her book?", "Is it his or her book?", nullptr},
+                    Pair{"Is this a good plan?", "Is this good plan?", nullptr}));
+
+INSTANTIATE_TEST_SUITE_P(Quantifiers, GuardsTest,
+                         testing::Values(Pair{"Do all cats purr?", "Do some cats purr?", "quantifiers"},
+                                         Pair{"Is every bird able to fly?", "Are most birds able to fly?",
+                                              "quantifiers"},
+                                         Pair{"Do all cats purr?", "Do cats purr?", nullptr}));
+
+TEST(LongTextGuard, RefusesOneDifferentWordAmongMany) {
+  std::string filler;
+  for (int i = 0; i < 10; ++i) filler += " The fox walked over the quiet hill that evening.";
+  EXPECT_NE(refusing("Summarise." + filler + " It was red.", "Summarise." + filler + " It was blue.")
+                .find("long_text"),
+            std::string::npos);
+  EXPECT_EQ(refusing("Summarise." + filler, "Please summarise." + filler), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Units, GuardsTest,
                          testing::Values(Pair{"Lose 5 kg in 2 months", "Lose 5 kg in 2 years", "units"},
                                          Pair{"How heavy is 5kg?", "How heavy is 5lbs?", "units"},

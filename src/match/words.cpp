@@ -88,6 +88,7 @@ Words::Words(std::string_view text) {
   words_.reserve(text.size() / 4 + 1);
   split(text);
   find_numbers();
+  identifiers_ = identifiers_of(text);
   judge_title();
 }
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "match/identifiers.h"
+
 namespace enhanced_gptcache::match {
 
 /// Reduces an English word to a stem: "increases", "increased" and "increasing" meet in "increas". Suffix
@@ -42,6 +44,7 @@ class Words {
 
   const std::vector<Word>& words() const { return words_; }
   const std::vector<Number>& numbers() const { return numbers_; }
+  const std::vector<Identifier>& identifiers() const { return identifiers_; }
   size_t size() const { return words_.size(); }
   const Word& operator[](size_t i) const { return words_[i]; }
   bool has_stem(std::string_view stem) const;
@@ -58,6 +61,7 @@ class Words {
   std::string lowered_;  // words and stems, reserved once: views into it stay valid
   std::vector<Word> words_;
   std::vector<Number> numbers_;
+  std::vector<Identifier> identifiers_;
   bool is_title_ = false;
 };
 

@@ -1,0 +1,65 @@
+#pragma once
+// What the verifier knows about two questions besides their cosine and the pair encoder's opinion: how
+// their words overlap, what stands only in one of them, in which order the rest comes, and what each
+// guard says. Symmetric: which text was stored and which was asked does not matter.
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "match/words.h"
+
+namespace enhanced_gptcache::match {
+
+/// Index of each feature in PairFeatures; pair_feature_name() spells it as the artifact does.
+enum class PairFeature : size_t {
+  kCosine,           ///< of the embeddings, -1..1
+  kPairLogit,        ///< of the pair encoder; 0 when it was not asked
+  kWordsMin,         ///< words of the shorter text
+  kWordsRatio,       ///< shorter / longer, 0..1
+  kStemJaccard,      ///< of all stems
+  kContentJaccard,   ///< of the stems that are no common words
+  kContentOnlyMin,   ///< content stems only in one text: the smaller count of both sides
+  kContentOnlyMax,   ///< the larger count
+  kContentShared,    ///< content stems in both
+  kTrigramDice,      ///< of letter trigrams: spelling, inflection
+  kCommonPrefix,     ///< share of the shorter text's words before the first difference
+  kCommonSuffix,     ///< the same from the end
+  kLongestCommon,    ///< longest common subsequence of stems / longer text
+  kInversions,       ///< share of pairs of shared content stems that come in another order
+  kSameBag,          ///< 1: the same content stems, whatever their order
+  kNearestSpelling,  ///< best letter likeness between a stem only here and one only there (a typo), 0..1
+  kFirstWordSame,    ///< 1: the same first word
+  kLastWordSame,
+  kNamesOnlyMin,  ///< names only in one text: the smaller count of both sides
+  kNamesOnlyMax,
+  kNamesShared,
+  kNumbersOnly,  ///< numbers only in one text, both sides together
+  kNumbersShared,
+  kNegations,     ///< difference of their counts
+  kRareOnlyMax,   ///< longest content stem only in one text, in letters
+  kGuardNumbers,  ///< 1: the guard refuses; in the order of guards()
+  kGuardNegation,
+  kGuardAntonym,
+  kGuardNames,
+  kGuardQuestion,
+  kGuardForm,
+  kGuardTime,
+  kGuardDirection,
+  kGuardUnits,
+  kGuardIdentifiers,
+  kGuardQuantifiers,
+  kGuardLongText,
+  kCount,
+};
+
+inline constexpr size_t kPairFeatureCount = static_cast<size_t>(PairFeature::kCount);
+using PairFeatures = std::array<float, kPairFeatureCount>;
+
+/// The name used in verifier artifacts ("content_jaccard").
+std::string_view pair_feature_name(size_t feature);
+
+/// Any thread; about ten microseconds. Fills everything but kPairLogit, which is left 0.
+PairFeatures pair_features(const Words& a, const Words& b, double cosine);
+
+}  // namespace enhanced_gptcache::match
