@@ -25,10 +25,12 @@ match::Policy policy_of(const Settings& settings, const TauView& tau, std::optio
   return policy;
 }
 
-std::string_view guard_in(const match::PairFeatures& features) {
-  auto feature = static_cast<size_t>(match::PairFeature::kGuardNumbers);
-  for (const match::Guard& guard : match::guards()) {
-    if (features[feature++] > 0) return guard.name;
+/// The first that refuses. One that is off has no veto, though the verifier still hears it.
+std::string_view guard_in(const match::PairFeatures& features, match::GuardMask off) {
+  const auto first = static_cast<size_t>(match::PairFeature::kGuardNumbers);
+  const auto guards = match::guards();
+  for (size_t i = 0; i < guards.size(); ++i) {
+    if (features[first + i] > 0 && !match::is_guard_off(i, off)) return guards[i].name;
   }
   return {};
 }
@@ -102,7 +104,7 @@ Examined Judge::examine(const Candidate& candidate) {
   examined.logit = settings_.verifier->cheap_logit(examined.features);
   examined.is_grey = settings_.verifier->is_grey(examined.logit);
   const ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
-  const std::string_view guard = guard_in(examined.features);
+  const std::string_view guard = guard_in(examined.features, settings_.guards_off);
   Verdict& verdict = examined.verdict;
   if (!context.equivalent) {
     verdict = {false, MissReason::kContext, context.reason};

@@ -95,7 +95,7 @@ class Evaluation {
 /// The exit code.
 int draw(const std::string& path, const Evaluation& evaluation) {
   if (path.empty()) return 0;
-  const std::string& policy = evaluation.session().loaded->settings.cache.decision;
+  const std::string& policy = evaluation.session().policy;
   return write_file("--plot", path,
                     eval::to_svg(evaluation.curves(), "Recall and wrong answers, policy " + policy));
 }

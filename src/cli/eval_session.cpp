@@ -28,6 +28,35 @@ std::string policy_problem(const std::string& policy) {
                      config::allowed_values(spec));
 }
 
+int open_embedder(Session& session) {
+  const config::Settings& settings = session.loaded->settings;
+  if (!settings.embedder.enabled) {
+    fmt::print(stderr, "warning: embedder.enabled is false: only the exact layer is measured\n");
+    return 0;
+  }
+  auto folder = app::find_model(settings);
+  if (!folder) return report_error(folder.error());
+  const auto budget = app::split_threads(settings, session.threads);
+  auto embedder = Embedder::open(app::embedder_options(settings, budget, *folder));
+  if (!embedder) return report_error(embedder.error());
+  session.embedder = std::move(*embedder);
+  return 0;
+}
+
+/// A policy whose parts are missing gives way to a stricter one; the result must name the one that decided.
+int settle_policy(Session& session) {
+  const auto cache = EnhancedCache::open(session.options, session.embedder);
+  if (!cache) return report_error(cache.error());
+  const auto explanation = (*cache)->explain(make_prompt("which policy decides"));
+  if (!explanation) return report_error(explanation.error());
+  session.policy = explanation->policy;
+  const std::string& configured = session.loaded->settings.cache.decision;
+  if (session.policy == configured) return 0;
+  fmt::print(stderr, "warning: cache.decision is {}, but {} decides\n", configured, session.policy);
+  session.options.decision = DecisionPolicy::kAdaptive;
+  return 0;
+}
+
 }  // namespace
 
 int report_error(const Error& error) {
@@ -55,23 +84,17 @@ int open_session(const Common& common, const MeasureArguments& wanted, Session& 
   session.threads = wanted.threads > 0
                         ? wanted.threads
                         : base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores));
-  // The same check that opening a cache makes, before minutes of work.
-  if (auto opened = EnhancedCache::open(session.options, nullptr); !opened) {
+  // The same check that opening a cache makes, before the model is read.
+  Options checked = session.options;
+  checked.decision = DecisionPolicy::kStatic;  // which needs no verifier
+  if (auto opened = EnhancedCache::open(checked, nullptr); !opened) {
     report_error(opened.error());
     return 2;
   }
-  if (session.embedder != nullptr) return 0;
-  if (!settings.embedder.enabled) {
-    fmt::print(stderr, "warning: embedder.enabled is false: only the exact layer is measured\n");
-    return 0;
+  if (session.embedder == nullptr) {
+    if (const int failed = open_embedder(session); failed != 0) return failed;
   }
-  auto folder = app::find_model(settings);
-  if (!folder) return report_error(folder.error());
-  const auto budget = app::split_threads(settings, session.threads);
-  auto embedder = Embedder::open(app::embedder_options(settings, budget, *folder));
-  if (!embedder) return report_error(embedder.error());
-  session.embedder = std::move(*embedder);
-  return 0;
+  return settle_policy(session);
 }
 
 void warn_if_not_serving(const Session& session) {
@@ -88,7 +111,8 @@ ordered_json session_json(const Session& session) {
   const config::Settings& settings = session.loaded->settings;
   return {
       {"version", EGPTC_VERSION},
-      {"policy", settings.cache.decision},
+      {"policy", session.policy},
+      {"verifier", session.policy == "verified" ? settings.cache.verifier : "off"},
       {"similarity_threshold", settings.cache.similarity_threshold},
       {"initial_tau", settings.federated.initial_tau},
       {"target_error_rate", settings.cache.target_error_rate},
@@ -103,9 +127,9 @@ ordered_json session_json(const Session& session) {
 std::string session_text(const Session& session) {
   const config::Settings& settings = session.loaded->settings;
   const auto& guards_off = session.options.guards_off;
-  return fmt::format("policy {}, similarity floor {}, initial tau {}, target error {}{}\n",
-                     settings.cache.decision, settings.cache.similarity_threshold,
-                     settings.federated.initial_tau, settings.cache.target_error_rate,
+  return fmt::format("policy {}, similarity floor {}, initial tau {}, target error {}{}\n", session.policy,
+                     settings.cache.similarity_threshold, settings.federated.initial_tau,
+                     settings.cache.target_error_rate,
                      guards_off.empty() ? "" : fmt::format(", without {}", fmt::join(guards_off, " ")));
 }
 

@@ -17,10 +17,11 @@ struct Session {
   Options options;  ///< of a cache in memory
   std::shared_ptr<const Embedder> embedder;
   size_t threads = 1;
+  std::string policy;  ///< that decides: not the configured one when its parts are missing
 };
 
-/// Loads settings and model, or says on stderr why not and returns the exit code. `embedder` (may be null)
-/// is used instead of opening the model again.
+/// Loads settings and model, or says on stderr why not and returns the exit code. An embedder the session
+/// has already is used instead of opening the model again.
 int open_session(const Common& common, const MeasureArguments& wanted, Session& session);
 
 /// Says so when the settings would serve only part of what the decision lets through.

@@ -1,6 +1,7 @@
 #include "eval/replay.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -13,11 +14,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
+/// Vectors and scores of pairs come from the same files.
 bool has_same_model(const config::Settings& a, const config::Settings& b) {
   const auto folder_a = app::find_model(a);
   const auto folder_b = app::find_model(b);
   return a.embedder.enabled == b.embedder.enabled && a.embedder.precision == b.embedder.precision &&
-         a.embedder.kernel == b.embedder.kernel && folder_a && folder_b && *folder_a == *folder_b;
+         a.embedder.kernel == b.embedder.kernel && folder_a && folder_b && *folder_a == *folder_b &&
+         app::verifier_folder(a) == app::verifier_folder(b);
 }
 
 /// What the command line, and nothing else, says of the current configuration.
@@ -36,27 +39,28 @@ Common candidate_of(const Common& common, const ReplayArguments& wanted) {
 }
 
 /// "cache.size_mb: 100 -> 200" for every key that differs.
-std::vector<std::string> differences(const Session& before, const Session& after) {
+std::vector<std::string> differences(const Session& before, const Session& after,
+                                     const std::vector<std::string>& without) {
   std::vector<std::string> lines;
   for (const std::string& name : config::changed_keys(before.loaded->settings, after.loaded->settings)) {
     lines.push_back(fmt::format("{}: {} -> {}", name,
                                 config::effective_value(*before.loaded, name).value_or("?"),
                                 config::effective_value(*after.loaded, name).value_or("?")));
   }
-  if (before.options.guards_off != after.options.guards_off)
-    lines.push_back("guards switched off by --without");
+  if (!without.empty()) lines.push_back(fmt::format("without guards: {}", fmt::join(without, ", ")));
   return lines;
 }
 
 int open_both(const Common& common, const ReplayArguments& wanted, Session& before, Session& after) {
   if (const int failed = open_session(current_of(common, wanted), {}, before); failed != 0) return failed;
   before.embedder = eval::remembering(before.embedder);
+  // The candidate's settings say whether the model may be shared, and they are known once it is open.
   after.embedder = before.embedder;
-  if (const int failed = open_session(candidate_of(common, wanted), wanted, after); failed != 0)
-    return failed;
+  const Common candidate = candidate_of(common, wanted);
+  if (const int failed = open_session(candidate, wanted, after); failed != 0) return failed;
   if (has_same_model(before.loaded->settings, after.loaded->settings)) return 0;
-  after.embedder = nullptr;
-  return open_session(candidate_of(common, wanted), wanted, after);
+  after = {};
+  return open_session(candidate, wanted, after);
 }
 
 }  // namespace
@@ -78,7 +82,7 @@ int replay(const Common& common, const ReplayArguments& wanted) {
   const auto report = eval::replay({before.options, before.embedder}, {after.options, after.embedder},
                                    rows->rows, wanted.examples);
   if (!report) return report_error(report.error());
-  const std::vector<std::string> changed = differences(before, after);
+  const std::vector<std::string> changed = differences(before, after, wanted.without);
   ordered_json result = {{"command", "replay"},
                          {"log", wanted.log},
                          {"rows", rows->lines.used},

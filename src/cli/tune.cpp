@@ -121,7 +121,7 @@ int tune(const Common& common, const TuneArguments& wanted) {
   } else if (auto proposal = eval::propose(evidence.curve, session.options, target); !proposal) {
     problem = proposal.error().message;
   } else {
-    const std::string yaml = eval::to_yaml(*proposal, settings.cache.decision, evidence.labels());
+    const std::string yaml = eval::to_yaml(*proposal, session.policy, evidence.labels());
     result["proposal"] = proposal_json(*proposal, yaml);
     text += "\n" + remarks(evidence, proposal->is_proven) + yaml;
   }

@@ -11,7 +11,8 @@
 
 namespace enhanced_gptcache::eval {
 
-/// Thread rule: any thread. Holds at most `texts_max` vectors; what comes later is embedded each time.
+/// Thread rule: any thread. Holds at most `texts_max` vectors and as many scores of pairs; what comes later
+/// is embedded each time.
 class MemoEmbedder final : public Embedder {
  public:
   static constexpr size_t kTextsMax = 200'000;
@@ -29,6 +30,12 @@ class MemoEmbedder final : public Embedder {
   /// Answers at once, on the caller's thread.
   void embed_async(std::string text, Callback done) const override { done(embed(text)); }
 
+  bool has_pair_encoder() const override { return model_->has_pair_encoder(); }
+  std::string_view pair_encoder_status() const override { return model_->pair_encoder_status(); }
+  size_t pair_tokens_per_text() const override { return model_->pair_tokens_per_text(); }
+  Result<std::vector<float>> pair_scores(std::string_view query,
+                                         std::span<const std::string_view> candidates) const override;
+
  private:
   struct Hash {
     using is_transparent = void;
@@ -39,6 +46,7 @@ class MemoEmbedder final : public Embedder {
   const size_t texts_max_;
   mutable std::shared_mutex mutex_;
   mutable std::unordered_map<std::string, Embedding, Hash, std::equal_to<>> known_;  // guarded by mutex_
+  mutable std::unordered_map<std::string, float> known_pairs_;                       // guarded by mutex_
 };
 
 /// `model` behind a MemoEmbedder; null stays null.

@@ -132,6 +132,54 @@ TEST(MemoEmbedderTest, EmbedsOnceAndKnowsItsLimit) {
   EXPECT_TRUE(called);
 }
 
+/// Scores a pair by the letters of both texts.
+class PairEmbedder final : public Embedder {
+ public:
+  size_t dimensions() const override { return texts_.dimensions(); }
+  size_t window_tokens() const override { return texts_.window_tokens(); }
+  std::string_view model_epoch() const override { return texts_.model_epoch(); }
+  std::string_view kernel_name() const override { return texts_.kernel_name(); }
+  TextStats inspect(std::string_view text) const override { return texts_.inspect(text); }
+  Result<Embedding> embed(std::string_view text) const override { return texts_.embed(text); }
+  Result<std::vector<Embedding>> embed_batch(std::span<const std::string_view> texts) const override {
+    return texts_.embed_batch(texts);
+  }
+  void embed_async(std::string text, Callback done) const override { done(embed(text)); }
+  bool has_pair_encoder() const override { return true; }
+  std::string_view pair_encoder_status() const override { return "fake pairs"; }
+  size_t pair_tokens_per_text() const override { return 7; }
+  Result<std::vector<float>> pair_scores(std::string_view query,
+                                         std::span<const std::string_view> candidates) const override {
+    std::vector<float> scores;
+    for (const std::string_view candidate : candidates) {
+      ++scored_;
+      scores.push_back(static_cast<float>(query.size() * 100 + candidate.size()));
+    }
+    return scores;
+  }
+  size_t scored() const { return scored_; }
+
+ private:
+  const fakes::FakeEmbedder texts_;
+  mutable std::atomic<size_t> scored_{0};
+};
+
+TEST(MemoEmbedderTest, PairsAreScoredOnceAndInTheirOrder) {
+  const auto model = std::make_shared<PairEmbedder>();
+  const MemoEmbedder memo(model);
+  EXPECT_TRUE(memo.has_pair_encoder());
+  EXPECT_EQ(memo.pair_encoder_status(), "fake pairs");
+  EXPECT_EQ(memo.pair_tokens_per_text(), 7U);
+  const std::string_view first[] = {"b", "ccc"};
+  EXPECT_EQ(memo.pair_scores("aa", first).value(), (std::vector<float>{201, 203}));
+  const std::string_view second[] = {"ccc", "dddd", "b"};
+  EXPECT_EQ(memo.pair_scores("aa", second).value(), (std::vector<float>{203, 204, 201}));
+  EXPECT_EQ(model->scored(), 3U);
+  const std::string_view cut_elsewhere[] = {"ab"};
+  EXPECT_EQ(memo.pair_scores("a", cut_elsewhere).value(), (std::vector<float>{102}));
+  EXPECT_EQ(model->scored(), 4U);
+}
+
 TEST(ForEachIndex, DoesEachOnceAndStopsAtAnError) {
   std::vector<std::atomic<int>> done(1000);
   ASSERT_TRUE(for_each_index(done.size(), 7, [&](size_t i) -> Result<void> {

@@ -29,6 +29,9 @@ TEST(Knobs, FollowThePolicy) {
   unlearning.tau.enabled = false;
   EXPECT_EQ(turned(unlearning, Knob::kTau, 0.9).similarity_threshold, 0.9);
   EXPECT_EQ(turned(adaptive(), Knob::kTargetErrorRate, 0.1).tau.target_error_rate, 0.1);
+  Options verified;
+  verified.decision = DecisionPolicy::kVerified;
+  EXPECT_EQ(knob_of(verified), Knob::kTargetErrorRate);
   for (const Knob knob : {Knob::kTau, Knob::kTargetErrorRate}) EXPECT_GT(values_of(knob).size(), 10U);
 }
 

@@ -27,8 +27,6 @@ constexpr std::array<Guard, 12> kGuards{{
 }};
 static_assert(kGuards.size() <= 32, "a GuardMask has a bit for each");
 
-bool is_off(size_t guard, GuardMask off) { return ((off >> guard) & 1U) != 0; }
-
 }  // namespace
 
 std::span<const Guard> guards() { return kGuards; }
@@ -75,7 +73,7 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
 
 std::optional<std::string_view> refusing_guard(const Words& query, const Words& candidate, GuardMask off) {
   for (size_t i = 0; i < kGuards.size(); ++i) {
-    if (!is_off(i, off) && !kGuards[i].refusal(query, candidate).empty()) return kGuards[i].name;
+    if (!is_guard_off(i, off) && !kGuards[i].refusal(query, candidate).empty()) return kGuards[i].name;
   }
   return std::nullopt;
 }
@@ -92,7 +90,7 @@ std::vector<std::pair<std::string, std::string>> all_checks(std::string_view que
   const Words b(candidate);
   std::vector<std::pair<std::string, std::string>> checks;
   for (size_t i = 0; i < kGuards.size(); ++i) {
-    std::string refusal = is_off(i, off) ? std::string(kGuardOff) : kGuards[i].refusal(a, b);
+    std::string refusal = is_guard_off(i, off) ? std::string(kGuardOff) : kGuards[i].refusal(a, b);
     checks.emplace_back(kGuards[i].name, refusal.empty() ? "pass" : std::move(refusal));
   }
   return checks;

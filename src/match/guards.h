@@ -28,6 +28,7 @@ std::span<const Guard> guards();
 
 /// Guards that are not asked: one bit each, in the order of guards().
 using GuardMask = uint32_t;
+inline bool is_guard_off(size_t guard, GuardMask off) { return ((off >> guard) & 1U) != 0; }
 /// kInvalidArgument: a name no guard has; the message lists those there are.
 Result<GuardMask> guard_mask(std::span<const std::string> names);
 
