@@ -75,6 +75,10 @@ class Embedder {
   /// Queues the text; `done` is called once, on a worker thread, or at once on the caller's thread
   /// with kOverloaded when the queue is full. Waiting texts are batched, nothing waits for a batch.
   virtual void embed_async(std::string text, Callback done) const = 0;
+  /// Ends embed_async for good: waiting and later texts get kUnavailable, and when this returns no callback
+  /// runs any more. For whoever owns what the callbacks use. Not from a callback. An embedder without
+  /// threads of its own has nothing to do.
+  virtual void stop() const {}
 };
 
 }  // namespace enhanced_gptcache

@@ -48,6 +48,7 @@ class LocalEmbedder final : public Embedder {
   Result<Embedding> embed(std::string_view text) const override;
   Result<std::vector<Embedding>> embed_batch(std::span<const std::string_view> texts) const override;
   void embed_async(std::string text, Callback done) const override;
+  void stop() const override { queue_->stop(); }
 
  private:
   const Parts parts_;
