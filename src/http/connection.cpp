@@ -185,7 +185,7 @@ void Connection::on_end() {
 /// length) the next bytes of the answer tell.
 void Connection::probe_client() {
   watch_for_reset();
-  if (probed_) return;
+  if (probed_ || !body_done_) return;  // whoever reads a body that was cut short is told so
   if (!answer_begun_ && head_.version_minor >= 1) {
     probed_ = true;
     send_continue();
