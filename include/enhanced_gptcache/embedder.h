@@ -95,6 +95,11 @@ class Embedder {
     (void)candidates;
     return fail(ErrorCode::kUnsupported, "this embedder has no pair encoder");
   }
+
+  /// Ends embed_async for good: waiting and later texts get kUnavailable, and when this returns no callback
+  /// runs any more. For whoever owns what the callbacks use. Not from a callback. An embedder without
+  /// threads of its own has nothing to do.
+  virtual void stop() const {}
 };
 
 }  // namespace enhanced_gptcache

@@ -60,17 +60,21 @@ void log_access(const http::Exchange& exchange, int status, size_t bytes_out, in
 
 }  // namespace
 
-/// Members in the order they are made; destruction goes the other way.
+/// Members in the order they are made; shut_down() says in which order they stop.
 class Application::Impl {
  public:
   Impl(config::LoadRequest request, std::shared_ptr<const config::Loaded> loaded)
       : source(std::move(request), loaded), settings(source.current()) {}
+  ~Impl() { shut_down(0); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   Result<void> open_storage();
   Result<void> open_cache();
   Result<void> open_upstream();
   Result<void> open_server();
   void watch_settings();
+  void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
   void configure_monitoring(const config::Settings& now) {
     metrics.set_detailed_logging(now.monitoring.detailed_logging);
@@ -214,6 +218,24 @@ void Application::Impl::watch_settings() {
   }
 }
 
+/// The one order in which things stop. Threads that call back (pools, the embedder's workers) post to the
+/// event loops and use the cache, so they end before either goes; the loops end before the threads that
+/// they hand work to, so that nothing new arrives; and coroutines that are still suspended hold services, so
+/// they are destroyed while everything they refer to is alive.
+void Application::Impl::shut_down(int64_t drain_ms) {
+  if (stopped) return;
+  stopped = true;
+  ready = false;
+  source.stop_watching();                // nobody applies settings any more
+  if (server) server->drain(drain_ms);   // no new requests; running ones end or are cut
+  if (server) server->stop();            // event loops have ended but can still be posted to
+  if (admin_pool) admin_pool->stop();    // flushes and listings that were accepted are done
+  if (health_pool) health_pool->stop();  // probes are done
+  if (embedder) embedder->stop();        // waiting texts get kUnavailable: cache calls end with that
+  server.reset();                        // what was posted, and suspended coroutines
+  cache.reset();                         // waits for its asynchronous calls; none is left
+}
+
 Application::Application(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Application::~Application() { stop(); }
 
@@ -243,7 +265,7 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
   return std::unique_ptr<Application>(new Application(std::move(impl)));
 }
 
-uint16_t Application::port() const { return impl_->server->port(); }
+uint16_t Application::port() const { return impl_->server ? impl_->server->port() : 0; }
 
 void Application::reload() {
   const auto change = impl_->source.reload();
@@ -253,10 +275,7 @@ void Application::reload() {
 
 void Application::stop() {
   if (impl_->stopped) return;
-  impl_->stopped = true;
-  impl_->ready = false;
-  impl_->source.stop_watching();
-  impl_->server->drain(static_cast<int64_t>(impl_->source.current()->server.drain_timeout_seconds * 1000));
+  impl_->shut_down(static_cast<int64_t>(impl_->source.current()->server.drain_timeout_seconds * 1000));
   base::log_info("stopped");
 }
 

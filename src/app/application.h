@@ -20,7 +20,7 @@ class Application {
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;
 
-  uint16_t port() const;
+  uint16_t port() const;  ///< 0 once stopped
   /// SIGHUP: reads the settings again; an invalid file changes nothing and is logged.
   void reload();
   /// Answers /ready with 503, lets running requests finish (server.drain_timeout_seconds), then stops.

@@ -5,10 +5,12 @@
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
+#include <mutex>
 
 namespace enhanced_gptcache::app {
 
-/// Thread rule: any thread. Destruction waits for what is running and drops nothing that was taken.
+/// Thread rule: any thread. Nothing that was taken is dropped. An exception of a piece of work is logged and
+/// ends that piece only; the exchange it held then answers 500 when it goes.
 class OffloadPool {
  public:
   OffloadPool(size_t threads, size_t waiting_max);
@@ -16,13 +18,17 @@ class OffloadPool {
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
 
-  /// False, and `work` is not run: `waiting_max` pieces wait or run already.
+  /// False, and `work` is not run: `waiting_max` pieces wait or run already, or stop() was called.
   bool run(std::function<void()> work);
+  /// Finishes what was taken and ends the threads; run() takes nothing more. Not from a piece of work.
+  void stop();
   size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
  private:
   const size_t waiting_max_;
   std::atomic<size_t> waiting_{0};
+  std::mutex mutex_;      // so that nothing is posted once stop() has begun
+  bool stopped_ = false;  // guarded by mutex_
   boost::asio::thread_pool pool_;
 };
 

@@ -36,7 +36,9 @@ EntryPtr CacheImpl::get(std::string_view tenant, std::string_view id) const { re
 
 bool CacheImpl::remove(std::string_view tenant, std::string_view id) {
   const RecordPtr record = find_owned(tenant, id);
-  return record != nullptr && entries_.remove({&record, 1}, Count::kRemovals) == 1;
+  if (record == nullptr) return false;
+  generations_.advance(record->exact_key());
+  return entries_.remove({&record, 1}, Count::kRemovals) == 1;
 }
 
 std::vector<RecordPtr> CacheImpl::matching(const Filter& filter, size_t limit, const Record* cursor) const {
@@ -59,11 +61,16 @@ std::vector<EntryPtr> CacheImpl::list(const Filter& filter, size_t limit, std::s
 }
 
 size_t CacheImpl::invalidate(const Filter& filter, bool dry_run) {
+  // Whether an answer under way would match is not known before it is there, so none of the scope is kept.
+  if (!dry_run)
+    generations_.advance(filter.name_space ? keys_.name_space(filter.tenant, *filter.name_space)
+                                           : keys_.tenant(filter.tenant));
   const std::vector<RecordPtr> records = matching(filter, SIZE_MAX, nullptr);
   return dry_run ? records.size() : entries_.remove(records, Count::kRemovals);
 }
 
 size_t CacheImpl::flush(std::string_view tenant, std::optional<std::string_view> name_space) {
+  generations_.advance(name_space ? keys_.name_space(tenant, *name_space) : keys_.tenant(tenant));
   const uint64_t until_now = entries_.sequence();
   return entries_.remove(entries_.scopes().oldest(tenant, name_space, until_now, SIZE_MAX), Count::kRemovals);
 }

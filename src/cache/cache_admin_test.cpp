@@ -136,6 +136,49 @@ TEST_F(CacheAdminTest, TooManyPartitionsLoseTheLeastRecentlyUsed) {
   EXPECT_EQ(cache_->stats().evictions_size, 1U);
 }
 
+// An answer that was asked for before something was taken out must not put it back.
+TEST_F(CacheAdminTest, WhatIsOutOfDateIsNotStored) {
+  StoreRequest request;
+  request.prompt = make_prompt("restart the printer", {}, "n");
+  request.prompt.tenant = "t";
+  request.text = "answer";
+  const auto stored_after = [&](const std::function<void()>& meanwhile) {
+    request.generation = cache_->generation();
+    meanwhile();
+    return cache_->store(request).has_value();
+  };
+  std::string id;
+  const auto place = [&] { id = put_in("t", "n", "restart the printer"); };
+  EXPECT_TRUE(stored_after([] {}));
+  EXPECT_TRUE(stored_after([&] { cache_->flush("other", std::nullopt); }));
+  EXPECT_TRUE(stored_after([&] { cache_->flush("t", "other"); }));
+  EXPECT_FALSE(stored_after([&] { cache_->flush("t", std::nullopt); }));
+  EXPECT_FALSE(stored_after([&] { cache_->flush("t", "n"); }));
+  EXPECT_EQ(cache_->stats().entries, 0U);
+  EXPECT_TRUE(stored_after([&] { cache_->invalidate({.tenant = "t"}, true); }));
+  EXPECT_FALSE(stored_after([&] { cache_->invalidate({.tenant = "t", .tags = {"x"}}, false); }));
+  place();
+  EXPECT_FALSE(stored_after([&] { EXPECT_TRUE(cache_->remove("t", id)); }));
+  place();
+  EXPECT_FALSE(stored_after(
+      [&] { EXPECT_TRUE(cache_->feedback({.tenant = "t", .entry_id = id, .correct = false})); }));
+  place();
+  EXPECT_TRUE(stored_after([&] { EXPECT_TRUE(cache_->feedback({.tenant = "t", .entry_id = id})); }));
+  request.generation.reset();
+  cache_->flush("t", std::nullopt);
+  EXPECT_TRUE(cache_->store(request)) << "whoever does not say when is not held back";
+}
+
+TEST_F(CacheAdminTest, AFlushDuringAComputationWins) {
+  const Prompt asked = make_prompt("restart the printer");
+  const auto answer = cache_->get_or_compute(asked, [&]() -> Result<std::string> {
+    cache_->flush("local", std::nullopt);
+    return std::string("answer");
+  });
+  EXPECT_EQ(*answer, "answer");
+  EXPECT_EQ(cache_->stats().entries, 0U);
+}
+
 TEST_F(CacheAdminTest, EvictionTakesTheLeastRecentlyUsed) {
   Options options = options_of_tests();
   reopen(options);

@@ -17,7 +17,10 @@ std::string tau_user_of(const Decision& decision) {
 FeedbackResult CacheImpl::judge_hit(const std::string& tau_user, Decision::Kind kind, const RecordPtr& entry,
                                     bool correct) {
   if (!correct) {
-    if (entry != nullptr) entries_.remove({&entry, 1}, Count::kRemovals);
+    if (entry != nullptr) {
+      generations_.advance(entry->exact_key());
+      entries_.remove({&entry, 1}, Count::kRemovals);
+    }
     return {tau_.update(tau_user, TauOutcome::kFalseHit), "removed"};
   }
   // That the very same request got the right answer says nothing about how near another may be.
@@ -36,6 +39,8 @@ Result<FeedbackResult> CacheImpl::feedback_on_decision(const Feedback& feedback)
   }
   const std::string user = tau_user_of(*decision);
   const bool is_miss = decision->kind == Decision::Kind::kMiss;
+  // The answer that this miss led to may still be on its way: it is not to be learned.
+  if (is_miss && !feedback.correct) generations_.advance(keys_.request(feedback.request_id));
   const bool is_lost_hit = is_miss && !feedback.missed_entry_id.empty();
   if ((is_miss && !is_lost_hit) || !decisions_.claim(feedback.request_id)) {
     return FeedbackResult{tau_.tau(user).tau, "none"};

@@ -11,6 +11,7 @@
 #include "cache/counters.h"
 #include "cache/entry_store.h"
 #include "cache/flights.h"
+#include "cache/generations.h"
 #include "cache/judge.h"
 #include "cache/keys.h"
 #include "cache/maintenance.h"
@@ -34,6 +35,7 @@ class CacheImpl final : public EnhancedCache {
   void lookup_async(Prompt prompt, LookupOptions options, LookupCallback done) override;
   Result<Stored> store(const StoreRequest& request) override;
   void store_async(StoreRequest request, StoreCallback done) override;
+  uint64_t generation() const override { return generations_.now(); }
   Result<std::string> get_or_compute(const Prompt& prompt,
                                      const std::function<Result<std::string>()>& compute) override;
   Result<Explanation> explain(const Prompt& prompt, const LookupOptions& options) override;
@@ -102,6 +104,7 @@ class CacheImpl final : public EnhancedCache {
   store::EntryFields fields_of(const Draft& draft) const;
   void add_embedding(Draft& draft, Result<Embedding> embedding);
   Result<Stored> store_draft(Draft& draft);
+  bool file(const Draft& draft, const RecordPtr& record, std::span<const float> vector);
   int64_t expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const;
   Result<Stored> count_refusal(Error error);
 
@@ -130,6 +133,7 @@ class CacheImpl final : public EnhancedCache {
   TauManager tau_;
   EntryStore entries_;
   RecentDecisions decisions_;
+  Generations generations_;
   Flights flights_;
   PcaFeed pca_;
   size_t freed_bytes_ = 0;  // maintain()'s own

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -124,6 +125,22 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   return fields;
 }
 
+bool CacheImpl::file(const Draft& draft, const RecordPtr& record, std::span<const float> vector) {
+  const StoreRequest& request = draft.request;
+  const auto insert = [&] { entries_.insert(record, vector); };
+  if (!request.generation) {
+    insert();
+    return true;
+  }
+  const Prompt& prompt = request.prompt;
+  const std::array<base::Hash128, 4> scopes = {keys_.tenant(prompt.tenant),
+                                               keys_.name_space(prompt.tenant, prompt.name_space),
+                                               record->exact_key(), keys_.request(request.request_id)};
+  // Without a request id there was no decision that anybody could have judged.
+  const size_t count = request.request_id.empty() ? 3 : 4;
+  return generations_.file_unless_advanced(*request.generation, std::span(scopes).first(count), insert);
+}
+
 Result<Stored> CacheImpl::store_draft(Draft& draft) {
   const Prompt& prompt = draft.request.prompt;
   const Options& options = draft.settings->options;
@@ -149,7 +166,10 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
 
   std::vector<float> vector;
   if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
-  entries_.insert(Record::make(std::move(*bytes), id), vector);
+  if (!file(draft, Record::make(std::move(*bytes), id), vector))
+    return fail(ErrorCode::kInvalidArgument,
+                "entry is out of date: what it belongs to was flushed, invalidated or judged wrong after its "
+                "answer was asked for");
   counters_.add(Count::kStores);
   entries_.evict_to(options.bytes_max, options.partitions_max);
   if (fields.semantic) pca_.offer(prompt.tenant, entries_.scopes().count(prompt.tenant), vector);
@@ -191,6 +211,7 @@ void CacheImpl::store_async(StoreRequest request, StoreCallback done) {
 
 Result<std::string> CacheImpl::get_or_compute(const Prompt& prompt,
                                               const std::function<Result<std::string>()>& compute) {
+  const uint64_t generation = generations_.now();
   auto looked_up = lookup(prompt, {});
   std::shared_ptr<const Embedding> embedding;
   if (looked_up) {
@@ -209,6 +230,7 @@ Result<std::string> CacheImpl::get_or_compute(const Prompt& prompt,
     request.prompt = prompt;
     request.text = *answer;
     request.embedding = embedding;
+    request.generation = generation;
     if (auto stored = store(request); !stored) base::log_debug("not stored: {}", stored.error().message);
     return answer;
   };

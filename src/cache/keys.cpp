@@ -33,6 +33,14 @@ base::Hash128 Keys::partition(const Prompt& prompt) const {
 
 base::Hash128 Keys::tenant(std::string_view tenant) const { return base::short_hash(tenant_key_, {tenant}); }
 
+base::Hash128 Keys::name_space(std::string_view tenant, std::string_view name_space) const {
+  return base::short_hash(tenant_key_, {tenant, name_space});
+}
+
+base::Hash128 Keys::request(std::string_view request_id) const {
+  return base::short_hash(request_key_, {request_id});
+}
+
 std::string Keys::tau_user(std::string_view tenant, std::string_view user) const {
   const base::Hash128 hash = base::short_hash(tau_key_, {tenant, user});
   std::string bytes(sizeof hash, '\0');

@@ -26,6 +26,9 @@ class Keys {
   base::Hash128 exact(const Prompt& prompt) const;
   base::Hash128 partition(const Prompt& prompt) const;
   base::Hash128 tenant(std::string_view tenant) const;
+  /// Of what a flush of a namespace empties, and of a decision that feedback may come on (Generations).
+  base::Hash128 name_space(std::string_view tenant, std::string_view name_space) const;
+  base::Hash128 request(std::string_view request_id) const;
   /// Sixteen raw bytes: TauManager learns no names.
   std::string tau_user(std::string_view tenant, std::string_view user) const;
   /// Proves that a request id was given out by this instance.

@@ -3,10 +3,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace enhanced_gptcache::embed {
+namespace {
+
+tl::unexpected<Error> shutting_down() {
+  return fail(ErrorCode::kUnavailable, "the embedder is shutting down");
+}
+
+/// What a callback calls is not ours, and nobody above a worker thread could catch what it throws.
+void answer(const Embedder::Callback& done, Result<Embedding> result) {
+  try {
+    done(std::move(result));
+  } catch (const std::exception& thrown) {
+    base::log_error("a callback of the embedder threw: {}", thrown.what());
+  } catch (...) {
+    base::log_error("a callback of the embedder threw an exception of unknown type");
+  }
+}
+
+}  // namespace
 
 EmbedQueue::EmbedQueue(size_t threads, size_t queue_max, Work work)
     : queue_max_(queue_max), work_(std::move(work)) {
@@ -14,19 +34,25 @@ EmbedQueue::EmbedQueue(size_t threads, size_t queue_max, Work work)
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
-EmbedQueue::~EmbedQueue() {
+EmbedQueue::~EmbedQueue() { stop(); }
+
+void EmbedQueue::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   waiting_.notify_all();
+  const std::lock_guard lock(join_mutex_);
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void EmbedQueue::push(std::string text, Embedder::Callback done) {
+  bool is_stopping = false;
   {
     const std::lock_guard lock(mutex_);
-    if (items_.size() < queue_max_) {
+    is_stopping = stopping_;
+    if (!is_stopping && items_.size() < queue_max_) {
       items_.push_back({std::move(text), std::move(done)});
       done = nullptr;
     }
@@ -35,6 +61,7 @@ void EmbedQueue::push(std::string text, Embedder::Callback done) {
     waiting_.notify_one();
     return;
   }
+  if (is_stopping) return done(shutting_down());
   done(fail(ErrorCode::kOverloaded, fmt::format("{} texts wait for an embedding already", queue_max_)));
 }
 
@@ -57,21 +84,32 @@ std::vector<EmbedQueue::Item> EmbedQueue::take() {
   }
   if (!stopping_) return batch;
   lock.unlock();
-  for (Item& item : batch) item.done(fail(ErrorCode::kUnavailable, "the embedder is shutting down"));
+  for (Item& item : batch) answer(item.done, shutting_down());
   // Keep coming back until nothing waits; an empty batch ends the worker.
   return batch.empty() ? batch : take();
 }
 
-void EmbedQueue::serve(std::vector<Item>& items) const {
+Result<std::vector<Embedding>> EmbedQueue::embed(const std::vector<Item>& items) const {
   std::vector<std::string_view> texts;
   for (const Item& item : items) texts.push_back(item.text);
-  auto result = work_(texts);
+  try {
+    return work_(texts);
+  } catch (const std::exception& thrown) {
+    base::log_error("the model ended by an exception: {}", thrown.what());
+  } catch (...) {
+    base::log_error("the model ended by an exception of unknown type");
+  }
+  return fail(ErrorCode::kInternal, "the model ended by an exception");
+}
+
+void EmbedQueue::serve(std::vector<Item>& items) const {
+  auto result = embed(items);
   if (result) EGPTC_CHECK(result->size() == items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     if (result) {
-      items[i].done(std::move((*result)[i]));
+      answer(items[i].done, std::move((*result)[i]));
     } else {
-      items[i].done(fail(result.error()));
+      answer(items[i].done, fail(result.error()));
     }
   }
 }

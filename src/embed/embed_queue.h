@@ -18,8 +18,8 @@ namespace enhanced_gptcache::embed {
 /// larger batch would gain little and make its first text wait for its last.
 constexpr size_t kQueueBatchTexts = 4;
 
-/// Thread rule: push from any thread. Destroy after the last push; the destructor lets running batches
-/// end, gives every waiting text kUnavailable on a worker thread, and joins.
+/// Thread rule: push() and stop() from any thread but a worker. Destroy after the last push. An exception of
+/// `work` or of a callback ends neither worker nor process: the texts get kInternal, and it is logged.
 class EmbedQueue final {
  public:
   using Work = std::function<Result<std::vector<Embedding>>(std::span<const std::string_view>)>;
@@ -30,8 +30,12 @@ class EmbedQueue final {
   EmbedQueue(const EmbedQueue&) = delete;
   EmbedQueue& operator=(const EmbedQueue&) = delete;
 
-  /// Calls `done` once: on a worker, or at once here with kOverloaded when queue_max texts wait.
+  /// Calls `done` once: on a worker, or at once here, with kOverloaded when queue_max texts wait and with
+  /// kUnavailable after stop().
   void push(std::string text, Embedder::Callback done);
+  /// Lets running batches end, gives every waiting text kUnavailable on a worker thread, and joins: no
+  /// callback runs any more when it returns. Does nothing the second time.
+  void stop();
 
  private:
   struct Item {
@@ -43,6 +47,7 @@ class EmbedQueue final {
   /// Empty when stopping and nothing waits.
   std::vector<Item> take();
   void serve(std::vector<Item>& items) const;
+  Result<std::vector<Embedding>> embed(const std::vector<Item>& items) const;
 
   const size_t queue_max_;
   const Work work_;
@@ -50,7 +55,8 @@ class EmbedQueue final {
   std::condition_variable waiting_;
   std::deque<Item> items_;  ///< guarded by mutex_
   bool stopping_ = false;   ///< guarded by mutex_
-  std::vector<std::thread> threads_;
+  std::mutex join_mutex_;
+  std::vector<std::thread> threads_;  ///< guarded by join_mutex_
 };
 
 }  // namespace enhanced_gptcache::embed

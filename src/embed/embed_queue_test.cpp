@@ -118,6 +118,47 @@ TEST(EmbedQueue, ShutdownEndsTheRunningBatchAndCancelsTheRest) {
   EXPECT_GE(served, 1);
 }
 
+TEST(EmbedQueue, AfterStopNothingWaitsAndNothingIsTaken) {
+  Gate gate;
+  std::atomic<int> called{0}, refused{0};
+  const auto count = [&](const Result<Embedding>& result) {
+    ++called;
+    if (!result && result.error().code == ErrorCode::kUnavailable) ++refused;
+  };
+  EmbedQueue queue(1, 100, [&](Texts texts) {
+    gate.pass();
+    return lengths_of(texts);
+  });
+  queue.push("running", count);
+  gate.entered.get_future().wait();
+  for (int i = 0; i < 50; ++i) queue.push("waiting", count);
+  std::thread opener([&] { gate.open.set_value(); });
+  queue.stop();
+  EXPECT_EQ(called, 51) << "every callback has run when stop() returns";
+  opener.join();
+  const int before = refused;
+  queue.push("too late", count);
+  EXPECT_EQ(called, 52);
+  EXPECT_EQ(refused, before + 1);
+  queue.stop();
+}
+
+TEST(EmbedQueue, AnExceptionOfTheModelOrOfACallbackEndsNeitherWorkerNorProcess) {
+  std::atomic<bool> throws{true};
+  EmbedQueue queue(1, 10, [&](Texts texts) -> Result<std::vector<Embedding>> {
+    if (throws) throw std::bad_alloc();
+    return lengths_of(texts);
+  });
+  std::promise<ErrorCode> first;
+  queue.push("x", [&](const Result<Embedding>& result) { first.set_value(result.error().code); });
+  EXPECT_EQ(first.get_future().get(), ErrorCode::kInternal);
+  throws = false;
+  queue.push("y", [](const Result<Embedding>&) { throw std::runtime_error("callback"); });
+  std::promise<bool> last;
+  queue.push("z", [&](const Result<Embedding>& result) { last.set_value(result.has_value()); });
+  EXPECT_TRUE(last.get_future().get()) << "the worker lives on";
+}
+
 TEST(EmbedQueue, AFailedBatchFailsEachOfItsTexts) {
   std::promise<Error> error;
   EmbedQueue queue(1, 10, [](Texts) -> Result<std::vector<Embedding>> {

@@ -171,13 +171,38 @@ void Connection::on_read(const error_code& error, size_t count) {
 
 void Connection::on_end() {
   peer_ended_ = true;
-  gone_.store(true, std::memory_order_release);
   if (state_ == State::kLingering) return close();
   if (state_ != State::kHandling) return advance();  // answers whole requests that are left, then closes
-  // The other end will send no more. Usually it has left; if it only half-closed it can still read,
-  // so what the handler answers is written all the same.
   notify(in_signal_);
-  fire_gone();
+  step();
+}
+
+/// The client will send no more, but a half-closed one still reads and is owed its answer, while one that
+/// has left is to be forgotten. Both look the same (a FIN) until something is sent: the kernel of a client
+/// that has left answers with a reset. So something is sent that says nothing: before the answer one interim
+/// response, which every client must be able to skip (RFC 9110, section 15.2); between two chunks a leading
+/// zero of the next one's size (RFC 9112, section 7.1). Where neither exists (HTTP/1.0, an answer of stated
+/// length) the next bytes of the answer tell.
+void Connection::probe_client() {
+  watch_for_reset();
+  if (probed_ || !body_done_) return;  // whoever reads a body that was cut short is told so
+  if (!answer_begun_ && head_.version_minor >= 1) {
+    probed_ = true;
+    send_continue();
+  } else if (answer_begun_ && chunked_out_ && !answer_ended_) {
+    probed_ = true;
+    push("0");
+    flush();
+  }
+}
+
+void Connection::watch_for_reset() {
+  if (reset_watched_) return;
+  reset_watched_ = true;
+  socket_->async_wait(tcp::socket::wait_error, [self = shared_from_this()](const error_code& error) {
+    self->reset_watched_ = false;
+    if (!error) self->close();
+  });
 }
 
 void Connection::advance() {
@@ -202,7 +227,11 @@ Connection::Step Connection::step() {
     case State::kBody:
       return read_body();
     case State::kHandling:
-      if (in_.size() < kReadAheadBytes) read_more();
+      if (peer_ended_) {
+        probe_client();
+      } else if (in_.size() < kReadAheadBytes) {
+        read_more();
+      }
       return Step::kWait;
     case State::kLingering:
       return Step::kWait;

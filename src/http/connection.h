@@ -85,6 +85,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_read_deadline();
   void on_write_deadline(int64_t now);
   void fire_gone();
+  void probe_client();
+  void watch_for_reset();
   void notify(std::optional<asio::steady_timer>& signal);
   asio::awaitable<void> wait_for(std::optional<asio::steady_timer>& signal);
 
@@ -104,6 +106,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed_ = false;
   std::atomic<bool> gone_{false};
   bool peer_ended_ = false;  // the client sent FIN; it may still read
+  bool reset_watched_ = false;
+  bool probed_ = false;  // whether it still reads, for this request
   bool read_pending_ = false;
   bool write_pending_ = false;
   bool advancing_ = false;

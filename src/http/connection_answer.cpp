@@ -221,7 +221,7 @@ void Connection::finish_request() {
   scanner_.reset();
   head_ = RequestHead{};
   chunks_ = ChunkDecoder{};
-  answer_begun_ = answer_ended_ = chunked_out_ = head_begun_ = body_expired_ = head_only_ = false;
+  answer_begun_ = answer_ended_ = chunked_out_ = head_begun_ = body_expired_ = head_only_ = probed_ = false;
   length_left_.reset();
   bytes_out_ = 0;
   read_deadline_us_ = now_us() + thread_->rules().options.idle_timeout_ms * 1000;

@@ -127,8 +127,8 @@ Connection::Step Connection::read_body() {
     return dispatch(std::exchange(reading_, nullptr));
   }
   if (peer_ended_) {
-    close();
-    return Step::kWait;
+    const auto exchange = std::exchange(reading_, nullptr);
+    return answer_error(exchange, 400, "the request body ends too early");
   }
   const int64_t pause_us = thread_->rules().options.body_timeout_ms * 1000;
   const auto earned_us = static_cast<int64_t>(body.size()) * 1'000'000 / kBodyBytesPerSecondMin;

@@ -61,6 +61,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
+  /// Any thread. Valid for as long as the Exchange is held, also after the server has stopped (what is
+  /// posted then is destroyed without being run).
   virtual asio::any_io_executor executor() const = 0;
 
   /// Sends the whole response. Exactly one of send() and start() is called; a handler that drops the
@@ -87,8 +89,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   /// Any thread.
   virtual bool client_gone() const = 0;
-  /// Called once on executor() when the client closes before the answer is complete; at once if it already
-  /// has.
+  /// Called once on executor() when the client leaves before the answer is complete; at once if it already
+  /// has. A client that only half-closed (it sends no more, but reads) has not left.
   virtual void on_client_gone(std::function<void()> callback) = 0;
 
   /// For the access log and metrics; the proxy fills what it knows.

@@ -44,6 +44,7 @@ class Server::Impl {
   uint64_t open_connections() const;
   void drain(int64_t timeout_ms);
   void stop();
+  void destroy_pending();
 
   std::shared_ptr<ServerRules> rules;
   std::vector<std::shared_ptr<ServerThread>> threads;
@@ -160,13 +161,20 @@ void Server::Impl::stop() {
   workers.clear();
   acceptor.reset();
   accept_pause.reset();
+}
+
+void Server::Impl::destroy_pending() {
+  // All are closed before the first one's pending work goes: closing may post from one to another.
   for (const auto& thread : threads) thread->close_all();
   for (const auto& thread : threads) thread->shut_down();
 }
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 
-Server::~Server() { impl_->stop(); }
+Server::~Server() {
+  impl_->stop();
+  impl_->destroy_pending();
+}
 
 void Server::route(std::string method, std::string path, Handler handler, RouteOptions options) {
   impl_->rules->router.add(std::move(method), std::move(path), std::move(handler), options);
@@ -195,6 +203,8 @@ std::vector<asio::any_io_executor> Server::executors() const {
 }
 
 void Server::drain(int64_t timeout_ms) { impl_->drain(timeout_ms); }
+
+void Server::stop() { impl_->stop(); }
 
 ServerStats Server::stats() const {
   ServerStats stats;

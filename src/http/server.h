@@ -40,6 +40,7 @@ using AccessHook = std::function<void(const Exchange&, int status, size_t bytes_
 class Server {
  public:
   explicit Server(ServerOptions options);
+  /// stop(), then destroys what the event loops still hold: queued handlers and suspended coroutines.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -63,6 +64,10 @@ class Server {
   /// Stops accepting, closes idle connections, waits up to timeout_ms for running requests, then closes the
   /// rest.
   void drain(int64_t timeout_ms);
+  /// Ends the event loops and joins their threads. The loops stay: other threads may go on to post to
+  /// executors and to answer exchanges, which does nothing any more. Whatever calls back from another
+  /// thread is to be stopped between this and the destructor. Does nothing the second time.
+  void stop();
   ServerStats stats() const;
 
  private:

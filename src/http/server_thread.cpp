@@ -25,8 +25,7 @@ Response ServerRules::make_error(int status, const std::string& message, std::st
   return response;
 }
 
-ServerThread::ServerThread(std::shared_ptr<const ServerRules> rules)
-    : rules_(std::move(rules)), context_(std::make_unique<asio::io_context>(1)) {
+ServerThread::ServerThread(std::shared_ptr<const ServerRules> rules) : rules_(std::move(rules)) {
   const ServerOptions& options = rules_->options;
   const int64_t shortest = std::min({options.header_timeout_ms, options.body_timeout_ms,
                                      options.idle_timeout_ms, options.write_timeout_ms});
@@ -37,7 +36,7 @@ void ServerThread::run() {
   thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   for (bool done = false; !done;) {
     try {
-      context_->run();
+      loop_.run();
       done = true;
     } catch (const std::exception& thrown) {
       // Asio 1.81 throws from here when a coroutine is cancelled between its co_spawn and its first step.
@@ -49,7 +48,7 @@ void ServerThread::run() {
 
 void ServerThread::post(std::function<void()> work) {
   const std::lock_guard lock(post_mutex_);
-  if (context_) asio::post(*context_, std::move(work));
+  if (!is_shut_down()) asio::post(loop_, std::move(work));
 }
 
 void ServerThread::add(std::shared_ptr<Connection> connection) {
@@ -63,7 +62,7 @@ void ServerThread::remove(Connection& connection) {
 }
 
 void ServerThread::start_sweeping() {
-  sweep_timer_ = std::make_unique<asio::steady_timer>(*context_);
+  sweep_timer_ = std::make_unique<asio::steady_timer>(loop_);
   sweep();
 }
 
@@ -98,15 +97,13 @@ void ServerThread::close_all() {
 
 void ServerThread::shut_down() {
   close_all();
-  shut_down_.store(true, std::memory_order_release);
-  std::unique_ptr<asio::io_context> context;
   {
     const std::lock_guard lock(post_mutex_);
-    context = std::move(context_);
+    if (shut_down_.exchange(true, std::memory_order_acq_rel)) return;
   }
-  // Destroys what was posted and every suspended coroutine; their exchanges find shut_down_ set.
   sweep_timer_.reset();
-  context.reset();
+  // Exchanges that go with a handler or a coroutine find shut_down_ set.
+  loop_.drop_pending();
 }
 
 }  // namespace enhanced_gptcache::http

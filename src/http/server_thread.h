@@ -37,14 +37,24 @@ struct ThreadCounters {
       in_flight{0};
 };
 
+/// An event loop whose pending work can be destroyed before it is, so that an executor of it stays safe to
+/// post to for as long as somebody holds the thread.
+class EventLoop : public asio::io_context {
+ public:
+  EventLoop() : asio::io_context(1) {}
+  /// After run() has ended for good: destroys every queued handler and suspended coroutine.
+  void drop_pending() { shutdown(); }
+};
+
 /// One server thread. Outlives its connections; connections and exchanges hold it by shared_ptr, and
-/// shut_down() breaks the circle by destroying the io_context.
+/// shut_down() breaks the circle by destroying what the event loop still holds. The loop itself lives as
+/// long as this object, so whoever holds an Exchange may use its executor.
 class ServerThread : public std::enable_shared_from_this<ServerThread> {
  public:
   explicit ServerThread(std::shared_ptr<const ServerRules> rules);
 
   const ServerRules& rules() const { return *rules_; }
-  asio::io_context& context() { return *context_; }
+  asio::io_context& context() { return loop_; }
   /// Any thread, also after shut_down(), when it does nothing.
   void post(std::function<void()> work);
   /// Runs the thread's work until stopped.
@@ -71,8 +81,8 @@ class ServerThread : public std::enable_shared_from_this<ServerThread> {
   void sweep();
 
   const std::shared_ptr<const ServerRules> rules_;
-  std::mutex post_mutex_;  // keeps context_ alive during a post from another thread
-  std::unique_ptr<asio::io_context> context_;
+  EventLoop loop_;
+  std::mutex post_mutex_;  // nothing is queued once shut_down() has begun to destroy what is
   std::atomic<bool> shut_down_{false};
   std::atomic<std::thread::id> thread_id_{};
   std::unique_ptr<asio::steady_timer> sweep_timer_;

@@ -147,6 +147,28 @@ TEST_F(AdmissionTest, ForeignErrorBodiesGetTheRightForm) {
   EXPECT_EQ(failed->header("Retry-After"), "3");
 }
 
+TEST_F(AdmissionTest, LargeErrorBodiesArePassedWholeOrReplaced) {
+  std::string body = R"({"error":{"message":")" + std::string(300'000, 'x') + R"("}})";
+  script_ = [&body](const auto&) {
+    auto answer = json_answer(body.substr(0, 100'000), 400);
+    for (size_t at = 100'000; at < body.size(); at += 100'000)
+      answer.pieces.push_back(body.substr(at, 100'000));
+    return answer;
+  };
+  for (const char* more : {"", R"(,"stream":true)"}) {
+    const auto whole = ask("a large error", more);
+    EXPECT_EQ(whole->status, 400);
+    EXPECT_TRUE(whole->answer_body == body) << whole->answer_body.size() << " bytes";
+  }
+  body = std::string((1 << 20) + 1, 'x');
+  for (const char* more : {"", R"(,"stream":true)"}) {
+    const auto replaced = ask("a larger error", more);
+    EXPECT_EQ(replaced->status, 502);
+    EXPECT_THAT(error_message(replaced), HasSubstr("larger than 1048576 bytes"));
+    EXPECT_THAT(error_message(replaced), HasSubstr("status 400"));
+  }
+}
+
 /// Every call of the cache fails.
 class BrokenCache final : public EnhancedCache {
  public:
@@ -157,6 +179,7 @@ class BrokenCache final : public EnhancedCache {
   }
   Result<Stored> store(const StoreRequest&) override { return broken(); }
   void store_async(StoreRequest, StoreCallback done) override { done(broken()); }
+  uint64_t generation() const override { return 0; }
   Result<std::string> get_or_compute(const Prompt&, const std::function<Result<std::string>()>&) override {
     return broken();
   }

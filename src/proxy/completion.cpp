@@ -43,12 +43,33 @@ bool non_empty_array(const Json& object, const char* name) {
   return value != nullptr && value->is_array() && !value->empty();
 }
 
+/// The arguments of a function are JSON in a string; what was cut short is none.
+bool has_whole_arguments(const Json& function) {
+  const Json* arguments = function.is_object() ? member(function, "arguments") : nullptr;
+  return arguments != nullptr && arguments->is_string() &&
+         !parse_foreign(arguments->get_ref<const std::string&>()).is_discarded();
+}
+
+/// Calls that are not of a function (custom tools) take any text.
+bool has_whole_calls(const Json& message) {
+  const Json* legacy = member(message, "function_call");
+  if (legacy != nullptr && !legacy->is_null() && !has_whole_arguments(*legacy)) return false;
+  if (!non_empty_array(message, "tool_calls")) return true;
+  const Json& calls = message["tool_calls"];
+  return std::all_of(calls.begin(), calls.end(), [](const Json& call) {
+    if (!call.is_object()) return false;
+    const Json* function = member(call, "function");
+    return function == nullptr || has_whole_arguments(*function);
+  });
+}
+
 /// Empty: this choice may be stored.
 const char* check_chat_choice(const Json& choice, bool first, Answer& out) {
   const Json* message = member(choice, "message");
   if (message == nullptr || !message->is_object()) return "malformed";
   if (is_set(*message, "refusal")) return "refusal";
   const bool calls = non_empty_array(*message, "tool_calls") || is_set(*message, "function_call");
+  if (calls && !has_whole_calls(*message)) return "malformed";
   const Json* content = member(*message, "content");
   const bool text = content != nullptr && content->is_string();
   out.has_tool_calls = out.has_tool_calls || calls;

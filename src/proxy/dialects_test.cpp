@@ -47,6 +47,57 @@ TEST_F(DialectsTest, ControlsInAction) {
   EXPECT_EQ(nlohmann::json::parse(bad->answer_body)["error"]["param"], "X-Cache-Threshold");
 }
 
+TEST_F(DialectsTest, ConditionsOfTheCallerAreWithheldWhereOthersMayGetTheAnswer) {
+  const http::Headers conditions = {{"If-None-Match", "\"a\""}, {"If-Match", "*"},
+                                    {"If-Modified-Since", "x"}, {"If-Unmodified-Since", "x"},
+                                    {"If-Range", "\"a\""},      {"Range", "bytes=0-1"},
+                                    {"X-Other", "kept"}};
+  ask("A conditional question", "", conditions);
+  call(&Proxy::handle_uncached, "/v1/responses", R"({"model":"m","input":"x"})", conditions);
+  const auto requests = upstream_->requests();
+  ASSERT_EQ(requests.size(), 2U);
+  for (const http::Header& condition : conditions) {
+    const bool kept = condition.name == "X-Other";
+    EXPECT_EQ(http::find_header(requests[0].headers, condition.name) != nullptr, kept) << condition.name;
+    EXPECT_NE(http::find_header(requests[1].headers, condition.name), nullptr) << condition.name;
+  }
+}
+
+TEST_F(DialectsTest, ACallerThatLeavesCancelsACallThatHasNoAnswerYet) {
+  script_ = [](const auto&) {
+    auto answer = json_answer("{}");
+    answer.hold_before = 0;
+    return answer;
+  };
+  std::weak_ptr<fakes::FakeExchange> left;
+  {
+    const ExchangePtr made = exchange("/v1/responses", R"({"model":"m","input":"x"})");
+    left = made;
+    start(&Proxy::handle_uncached, made);
+    run_until([&] { return upstream_->calls() == 1; });
+    boost::asio::post(io_, [made] { made->leave(); });
+  }
+  run_until([&] { return left.expired(); });
+  EXPECT_TRUE(left.expired()) << "nothing waits for the provider any more";
+  EXPECT_EQ(observer_.outcomes.size(), 1U);
+}
+
+TEST_F(DialectsTest, ACallerThatLeavesCancelsAnAnswerUnderWay) {
+  script_ = [](const auto&) {
+    auto answer = json_answer("first");
+    answer.pieces.push_back("second");
+    answer.hold_before = 1;
+    return answer;
+  };
+  const ExchangePtr made = exchange("/v1/responses", R"({"model":"m","input":"x"})");
+  start(&Proxy::handle_uncached, made);
+  run_until([&] { return made->answers == 1; });
+  boost::asio::post(io_, [&] { made->leave(); });
+  run_until([&] { return made.use_count() == 1; });
+  EXPECT_EQ(made.use_count(), 1);
+  EXPECT_GE(upstream_->cancelled, 1);
+}
+
 TEST_F(DialectsTest, OnlyIfCached) {
   const http::Headers only = {{"X-Cache-Control", "only-if-cached"}};
   const auto miss = ask("Nobody asked this before", "", only);

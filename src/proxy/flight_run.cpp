@@ -14,8 +14,9 @@
 namespace enhanced_gptcache::proxy {
 namespace {
 
-/// An error answer that is no JSON is put into OpenAI's form, up to this many bytes of it.
-constexpr size_t kErrorBytesMax = 64 << 10;
+/// An error answer is read whole, because one that is no JSON is put into OpenAI's form. No provider sends
+/// one nearly as large; a larger one is not cut short but replaced by an error that says so.
+constexpr size_t kErrorBytesMax = size_t{1} << 20U;
 constexpr int64_t kStoreTimeoutMs = 2000;
 
 std::string miss_reason(const Lookup& lookup) {
@@ -46,6 +47,7 @@ class FlightRun {
 
   asio::awaitable<void> run() {
     head_.miss_reason = plan_.first_reason;
+    generation_ = services_->cache.generation();
     if (plan_.look_up && co_await look_up()) co_return;
     if (!plan_.go_upstream) {
       ApiError error;
@@ -105,6 +107,7 @@ class FlightRun {
     head_.miss_detail = found->detail;
     head_.request_id = found->request_id;
     plan_.store.embedding = found->embedding;
+    plan_.store.request_id = found->request_id;
     co_return false;
   }
 
@@ -115,23 +118,33 @@ class FlightRun {
     flight_->fail(from_upstream(error, plan_.options->breaker_open_ms));
   }
 
+  /// The body of an error answer. kUpstream: larger than kErrorBytesMax.
+  asio::awaitable<Result<std::string>> read_error(http::UpstreamResponse& response) {
+    std::string body;
+    for (;;) {
+      auto piece = co_await response.read_decoded();
+      if (!piece) co_return fail(std::move(piece).error());
+      if (piece->empty()) co_return body;
+      body += *piece;
+      if (body.size() > kErrorBytesMax)
+        co_return fail(ErrorCode::kUpstream,
+                       fmt::format("its error answer (status {}) is larger than {} bytes, the most that is "
+                                   "passed on",
+                                   response.status(), kErrorBytesMax));
+    }
+  }
+
   /// Sends; when a provider does not know stream_options, once more without those we added.
   asio::awaitable<Result<Response>> send() {
     http::UpstreamRequest request = plan_.request;
     auto sent = co_await services_->upstream->send(std::move(request));
     if (!sent || !plan_.strip_usage || ((*sent)->status() != 400 && (*sent)->status() != 422)) co_return sent;
-    std::string body;
-    while (body.size() < kErrorBytesMax) {
-      auto piece = co_await (*sent)->read_decoded();
-      if (!piece) co_return fail(std::move(piece).error());
-      if (piece->empty()) break;
-      body += *piece;
-    }
+    auto body = co_await read_error(**sent);
+    if (!body) co_return fail(std::move(body).error());
     const bool about_usage =
-        body.find("stream_options") != std::string::npos || body.find("include_usage") != std::string::npos;
+        body->find("stream_options") != std::string::npos || body->find("include_usage") != std::string::npos;
     if (!about_usage) {
-      error_status_ = (*sent)->status();
-      error_body_ = std::move(body);
+      error_body_ = std::move(*body);
       co_return sent;
     }
     services_->usage_refusals.add(plan_.request.model);
@@ -171,19 +184,16 @@ class FlightRun {
   /// Small, so it is read whole; what is no JSON gets OpenAI's form with the status kept.
   asio::awaitable<void> pass_error(http::UpstreamResponse& response, bool is_json) {
     if (plan_.learn) services_->observer.on_learn("status");
-    std::string body = std::move(error_body_);
-    while (error_status_ == 0 && body.size() < kErrorBytesMax) {
-      auto piece = co_await response.read_decoded();
-      if (!piece) {
-        if (!body.empty() || is_json) {
-          report_failure(piece.error());
-          co_return;
-        }
-        break;
-      }
-      if (piece->empty()) break;
-      body += *piece;
+    Result<std::string> read = std::string();
+    if (error_body_)
+      read = std::move(*error_body_);
+    else
+      read = co_await read_error(response);
+    if (!read) {
+      report_failure(read.error());
+      co_return;
     }
+    std::string body = std::move(*read);
     if (!is_json) {
       ApiError error;
       error.status = head_.status;
@@ -238,6 +248,7 @@ class FlightRun {
     }
     StoreRequest store = std::move(plan_.store);
     store.prompt = plan_.prompt;
+    store.generation = generation_;
     // Arguments of a call fit the words of one question; another phrasing gets its own.
     if (answer->has_tool_calls && store.prompt.ineligible.empty()) store.prompt.ineligible = "tool_calls";
     store.text = std::move(answer->text);
@@ -265,8 +276,8 @@ class FlightRun {
   const FlightPtr flight_;
   FlightPlan plan_;
   FlightHead head_;
-  int error_status_ = 0;  // of an error answer that was read already
-  std::string error_body_;
+  std::optional<std::string> error_body_;  // of an error answer that was read already
+  uint64_t generation_ = 0;                // of the cache, when this flight began
 };
 
 asio::awaitable<void> run_flight(ServicesPtr services, FlightPtr flight, FlightPlan plan) {

@@ -32,6 +32,9 @@ constexpr std::string_view kHopByHop[] = {"connection",
                                           "expect",
                                           "proxy-authenticate",
                                           "http2-settings"};
+/// What makes an answer hang on what one caller has already (RFC 9110, sections 13.1 and 14.2).
+constexpr std::string_view kConditions[] = {"if-match",          "if-none-match",       "if-range",
+                                            "if-modified-since", "if-unmodified-since", "range"};
 constexpr std::string_view kNotForCallers[] = {
     "date", "alt-svc", "x-cache", "x-cache-reason", "x-cache-layer", "x-cache-request-id", "age"};
 
@@ -58,6 +61,7 @@ bool is_for_upstream(std::string_view name, const ForwardRules& rules,
   if (equals_ignoring_case(name, "x-egptc-key")) return false;
   if (!rules.keep_encoding && equals_ignoring_case(name, "accept-encoding")) return false;
   if (!rules.keep_cookies && equals_ignoring_case(name, "cookie")) return false;
+  if (!rules.keep_conditions && is_one_of(name, kConditions)) return false;
   if (!rules.keep_credentials &&
       (security::is_credential_header(name) || equals_ignoring_case(name, "cookie")))
     return false;

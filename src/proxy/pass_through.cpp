@@ -1,7 +1,10 @@
 #include "proxy/pass_through.h"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 #include <charconv>
 #include <mutex>
 
@@ -73,19 +76,34 @@ asio::awaitable<void> tunnel(http::ExchangePtr exchange, http::UpstreamResponse&
   exchange->abort();
 }
 
-/// Cancels the response when the client leaves; shared with a callback that may outlive it.
-struct Hangup {
-  std::mutex mutex;
-  http::UpstreamResponse* response = nullptr;
+/// Ends the call when the client leaves, wherever it is: before the provider has answered by cancelling the
+/// coroutine, afterwards by cancelling the response. Shared with a callback that may outlive the call.
+class Hangup : public std::enable_shared_from_this<Hangup> {
+ public:
+  explicit Hangup(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+  auto slot() { return signal_.slot(); }
   void set(http::UpstreamResponse* to) {
-    const std::lock_guard lock(mutex);
-    response = to;
+    const std::lock_guard lock(mutex_);
+    response_ = to;
   }
   void cancel() {
-    const std::lock_guard lock(mutex);
-    if (response != nullptr) response->cancel();
+    {
+      const std::lock_guard lock(mutex_);
+      if (response_ != nullptr) response_->cancel();
+    }
+    // Posted: the coroutine that is to be cancelled may be what runs right now.
+    asio::post(executor_,
+               [self = shared_from_this()] { self->signal_.emit(asio::cancellation_type::terminal); });
   }
+
+ private:
+  const asio::any_io_executor executor_;
+  asio::cancellation_signal signal_;  // on the executor only
+  std::mutex mutex_;
+  http::UpstreamResponse* response_ = nullptr;  // guarded by mutex_
 };
+using HangupPtr = std::shared_ptr<Hangup>;
 
 asio::awaitable<void> relay(CallPtr call, http::UpstreamResponse& response, const ForwardRules& rules) {
   http::Exchange& exchange = *call->exchange;
@@ -114,7 +132,7 @@ asio::awaitable<void> relay(CallPtr call, http::UpstreamResponse& response, cons
   co_await exchange.finish();
 }
 
-asio::awaitable<void> pass_through(CallPtr call, PassThrough how) {
+asio::awaitable<void> pass_through(CallPtr call, PassThrough how, HangupPtr hangup) {
   Services& services = *call->services;
   const http::Request& from = call->exchange->request();
   ForwardRules rules;
@@ -127,8 +145,6 @@ asio::awaitable<void> pass_through(CallPtr call, PassThrough how) {
     reply_error(*call, *missing);
     co_return;
   }
-  const auto hangup = std::make_shared<Hangup>();
-  call->exchange->on_client_gone([hangup] { hangup->cancel(); });
   auto sent = co_await services.upstream->send(build_request(*call, how, rules));
   if (!sent) {
     services.observer.on_upstream_error(base::error_row(sent.error().code).label);
@@ -151,13 +167,19 @@ void start_pass_through(CallPtr call, PassThrough how) {
   call->outcome = Outcome::kBypass;
   if (call->reason.empty()) call->reason = how.buffered ? "uncached_dialect" : "uncached_path";
   const auto executor = call->exchange->executor();
-  asio::co_spawn(executor, pass_through(call, std::move(how)), [call](const std::exception_ptr& thrown) {
+  const auto hangup = std::make_shared<Hangup>(executor);
+  const auto ended = [call, hangup](const std::exception_ptr& thrown) {
     if (thrown != nullptr) {
-      base::log_error("a forwarded request ended by an exception; its connection is closed");
+      // Asio throws into a coroutine that is cancelled because its client has left.
+      if (!call->exchange->client_gone())
+        base::log_error("a forwarded request ended by an exception; its connection is closed");
       call->exchange->abort();
     }
     account(*call, 499, {}, 0, 0);
-  });
+  };
+  asio::co_spawn(executor, pass_through(call, std::move(how), hangup),
+                 asio::bind_cancellation_slot(hangup->slot(), ended));
+  call->exchange->on_client_gone([hangup] { hangup->cancel(); });
 }
 
 void reply_local_models(Call& call) {

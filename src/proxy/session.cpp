@@ -35,6 +35,7 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
   http::UpstreamRequest request;
   ForwardRules rules;
   rules.keep_credentials = call.services->upstream->passes_caller_credential(call.body.model);
+  rules.keep_conditions = false;
   request.path = upstream_path(from, rules.keep_credentials);
   request.model = call.body.model;
   request.headers = upstream_headers(from, rules);

@@ -14,10 +14,22 @@ bool is_whole(std::string_view name) {
          name == "object" || name == "model" || name == "system_fingerprint" || name == "service_tier";
 }
 
-void merge(Json& into, const Json& piece, bool texts_join);
+/// The rules of one merge, and whether the pieces fitted together.
+struct Merging {
+  bool texts_join = false;
+  bool clashed = false;  ///< a text met something that is none
+};
+
+/// Fields that are text in every dialect, whoever else adds fields of that name.
+bool is_text(std::string_view name) {
+  return name == "content" || name == "refusal" || name == "reasoning_content" || name == "arguments" ||
+         name == "name" || name == "text";
+}
+
+void merge(Json& into, const Json& piece, Merging& how);
 
 /// Elements with an `index` are merged into the one of the same index; others are appended.
-void merge_array(Json& into, const Json& piece, bool texts_join) {
+void merge_array(Json& into, const Json& piece, Merging& how) {
   for (const Json& element : piece) {
     const auto index = element.is_object() ? element.find("index") : element.end();
     if (!element.is_object() || index == element.end() || !index->is_number_unsigned()) {
@@ -27,37 +39,44 @@ void merge_array(Json& into, const Json& piece, bool texts_join) {
     Json* same = nullptr;
     for (Json& present : into)
       if (present.is_object() && present.value("index", Json()) == *index) same = &present;
-    if (same != nullptr)
-      merge(*same, element, texts_join);
-    else if (into.size() < kIndexMax)
-      into.push_back(element);
+    if (same == nullptr && into.size() < kIndexMax) same = &into.emplace_back(Json::object());
+    if (same != nullptr) merge(*same, element, how);
   }
 }
 
-void merge_member(Json& into, const std::string& name, const Json& value, bool texts_join) {
+void merge_member(Json& into, const std::string& name, const Json& value, Merging& how) {
+  if (how.texts_join && is_text(name) && !value.is_string() && !value.is_null()) how.clashed = true;
   const auto found = into.find(name);
   if (found == into.end() || found->is_null()) {
     if (value.is_array()) {
       into[name] = Json::array();
-      merge_array(into[name], value, texts_join);
+      merge_array(into[name], value, how);
+    } else if (value.is_object()) {
+      into[name] = Json::object();
+      merge(into[name], value, how);
     } else {
       into[name] = value;
     }
     return;
   }
   if (value.is_null()) return;
-  if (texts_join && value.is_string() && found->is_string() && !is_whole(name))
+  const bool joins = how.texts_join && !is_whole(name);
+  if (joins && value.is_string() != found->is_string()) how.clashed = true;
+  if (joins && value.is_string() && found->is_string()) {
+    // OpenAI sends the name of a function once; others repeat all of it in every chunk.
+    if (name == "name" && value == *found) return;
     found->get_ref<std::string&>() += value.get_ref<const std::string&>();
-  else if (value.is_object() && found->is_object())
-    merge(*found, value, texts_join);
-  else if (value.is_array() && found->is_array())
-    merge_array(*found, value, texts_join);
-  else
+  } else if (value.is_object() && found->is_object()) {
+    merge(*found, value, how);
+  } else if (value.is_array() && found->is_array()) {
+    merge_array(*found, value, how);
+  } else {
     *found = value;
+  }
 }
 
-void merge(Json& into, const Json& piece, bool texts_join) {
-  for (const auto& [name, value] : piece.items()) merge_member(into, name, value, texts_join);
+void merge(Json& into, const Json& piece, Merging& how) {
+  for (const auto& [name, value] : piece.items()) merge_member(into, name, value, how);
 }
 
 /// The index orders pieces in a stream; the non-streamed form has none.
@@ -136,17 +155,20 @@ void StreamAssembler::add_choice(const Json& piece) {
     return;
   }
   Json& choice = choice_at(number);
+  Merging joined{true};
+  Merging replaced{false};
   for (const auto& [name, value] : piece.items()) {
     if (name == "index") continue;
     if (name == "delta") {
       if (!choice.contains("message")) choice["message"] = Json::object();
-      if (value.is_object()) merge(choice["message"], value, true);
+      if (value.is_object()) merge(choice["message"], value, joined);
     } else if (name == "text" && dialect_ == Dialect::kCompletions) {
-      merge_member(choice, name, value, true);
+      merge_member(choice, name, value, joined);
     } else {
-      merge_member(choice, name, value, false);
+      merge_member(choice, name, value, replaced);
     }
   }
+  broken_ = broken_ || joined.clashed;
 }
 
 Json StreamAssembler::take() {

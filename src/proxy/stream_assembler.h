@@ -18,7 +18,7 @@ class StreamAssembler {
   void add(std::string_view data);
   /// [DONE] was seen.
   bool is_terminated() const { return terminated_; }
-  /// Something came that no answer can be made of: an error object, broken JSON.
+  /// Something came that no answer can be made of: an error object, broken JSON, a text that is no string.
   bool is_broken() const { return broken_; }
   uint64_t chunks() const { return chunks_; }
   /// The non-streamed answer. Only when terminated and not broken.

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "proxy/proxy_fixture.h"
+#include "security/credentials.h"
 
 namespace enhanced_gptcache::proxy {
 namespace {
@@ -36,6 +37,12 @@ class StreamTest : public ProxyTest {
     const ExchangePtr made = exchange("/v1/chat/completions", chat_body(question, more), std::move(headers));
     start(&Proxy::handle_chat, made);
     return made;
+  }
+  using FakePtr = ExchangePtr;
+  /// Of callers without a credential.
+  std::string tenant_of_callers() {
+    const ExchangePtr anybody = exchange("/v1/chat/completions", "");
+    return security::carriers_of(anybody->request()).tenant({1, 2, 3});
   }
   int hold_before_ = -1;
 };
@@ -124,6 +131,48 @@ TEST_F(StreamTest, AnErrorAfterTheEndDoesNoHarm) {
   const auto stream = ask("Cut after the end", kStream);
   EXPECT_TRUE(stream->finished);
   EXPECT_EQ(ask("Cut after the end")->header("X-Cache"), "HIT");
+}
+
+TEST_F(StreamTest, WhatWasAskedForBeforeAFlushIsNotLearnedAfterIt) {
+  hold_before_ = 3;
+  const auto interrupted = [this](const std::string& question, const std::function<void(FakePtr)>& meanwhile,
+                                  http::Headers headers = {}) {
+    upstream_->released = false;
+    const ExchangePtr stream = begin(question, kStream, headers);
+    run_until([&] { return stream->writes.size() >= 2; });
+    meanwhile(stream);
+    upstream_->release();
+    finish(stream);
+    EXPECT_EQ(stream->status, 200);
+    EXPECT_THAT(stream->answer_body, testing::EndsWith("[DONE]\n\n")) << "its caller gets all of it";
+    return ask(question, "", std::move(headers))->header("X-Cache");
+  };
+  const std::string tenant = tenant_of_callers();
+  Filter other;
+  other.tenant = "somebody else";
+  EXPECT_EQ(interrupted("Is it left alone?", [](auto) {}), "HIT");
+  EXPECT_EQ(interrupted("Is a foreign flush ignored?", [&](auto) { cache_->flush("somebody else", {}); }),
+            "HIT");
+  EXPECT_EQ(interrupted("Is another namespace's flush ignored?", [&](auto) { cache_->flush(tenant, "n"); }),
+            "HIT");
+  EXPECT_EQ(interrupted("Is all flushed?", [&](auto) { cache_->flush(tenant, {}); }), "MISS");
+  EXPECT_EQ(interrupted("Is the namespace flushed?", [&](auto) { cache_->flush(tenant, "n"); },
+                        {{"X-Cache-Namespace", "n"}}),
+            "MISS");
+  Filter filter;
+  filter.tenant = tenant;
+  filter.tags = {"t"};
+  EXPECT_EQ(interrupted("Is a dry run harmless?", [&](auto) { cache_->invalidate(filter, true); }), "HIT");
+  EXPECT_EQ(interrupted("Is it invalidated?", [&](auto) { cache_->invalidate(filter, false); }), "MISS");
+  EXPECT_EQ(interrupted("Is it judged wrong?",
+                        [&](const FakePtr& stream) {
+                          Feedback wrong;
+                          wrong.tenant = tenant;
+                          wrong.request_id = stream->header("X-Cache-Request-Id");
+                          wrong.correct = false;
+                          EXPECT_TRUE(cache_->feedback(wrong));
+                        }),
+            "MISS");
 }
 
 TEST_F(StreamTest, IdenticalStreamsShareOneCall) {

@@ -62,6 +62,62 @@ Json assemble(Dialect dialect, std::string_view stream, size_t piece_bytes = 1 <
   return assembler.take();
 }
 
+/// The answer that a stream of these deltas is learned as, or why it is not.
+Result<Answer> learned(const std::vector<std::string>& deltas, const std::string& finish) {
+  AnswerReader reader({Dialect::kChat, true, false, true, 1 << 20});
+  for (const std::string& delta : deltas)
+    reader.feed(R"(data: {"id":"a","choices":[{"index":0,"delta":)" + delta + "}]}\n\n");
+  reader.feed(R"(data: {"id":"a","choices":[{"index":0,"delta":{},"finish_reason":")" + finish + "\"}]}\n\n");
+  reader.feed("data: [DONE]\n\n");
+  return reader.take_answer();
+}
+
+std::string tool_delta(const std::string& function) {
+  return R"({"tool_calls":[{"index":0,"id":"c","type":"function","function":)" + function + "}]}";
+}
+
+TEST(Learning, ARepeatedFunctionNameIsOneName) {
+  const auto answer = learned({tool_delta(R"({"name":"find","arguments":"{\"a\""})"),
+                               tool_delta(R"({"name":"find","arguments":":1}"})")},
+                              "tool_calls");
+  ASSERT_TRUE(answer) << answer.error().message;
+  const Plain call = Plain::parse(answer->completion)["choices"][0]["message"]["tool_calls"][0];
+  EXPECT_EQ(call["function"]["name"], "find");
+  EXPECT_EQ(call["function"]["arguments"], R"({"a":1})");
+  const auto split = learned(
+      {tool_delta(R"({"name":"fi","arguments":""})"), tool_delta(R"({"name":"nd","arguments":"{}"})")},
+      "stop");
+  ASSERT_TRUE(split) << split.error().message;
+  EXPECT_THAT(split->completion, testing::HasSubstr(R"("name":"find")"));
+}
+
+TEST(Learning, TextsThatAreNoStringsAreNotLearned) {
+  for (const std::vector<std::string>& deltas :
+       {std::vector<std::string>{R"({"content":5})", R"({"content":"b"})"},
+        {R"({"content":"b"})", R"({"content":5})"},
+        {R"({"content":{"a":1}})"},
+        {R"({"content":"b","unknown":"x"})", R"({"unknown":5})"},
+        {tool_delta(R"({"name":"f","arguments":{"a":1}})")},
+        {tool_delta(R"({"name":5,"arguments":"{}"})")}}) {
+    const auto answer = learned(deltas, "stop");
+    ASSERT_FALSE(answer) << answer->completion;
+    EXPECT_EQ(answer.error().message, "malformed");
+  }
+  EXPECT_TRUE(learned({R"({"content":null})", R"({"content":"b"})", R"({"content":null})"}, "stop"));
+}
+
+TEST(Learning, ArgumentsThatAreCutShortAreNotLearned) {
+  for (const char* finish : {"tool_calls", "stop"})
+    for (const char* arguments : {R"("{\"a\":")", R"("")", "null"}) {
+      const auto answer =
+          learned({tool_delta(R"({"name":"f","arguments":)" + std::string(arguments) + "}")}, finish);
+      ASSERT_FALSE(answer) << answer->completion;
+      EXPECT_EQ(answer.error().message, "malformed");
+    }
+  const auto legacy = learned({R"({"function_call":{"name":"f","arguments":"{\"a"}})"}, "function_call");
+  EXPECT_FALSE(legacy);
+}
+
 TEST(Golden, StreamsBecomeTheAnswerHoweverTheyAreCut) {
   const auto all = goldens();
   ASSERT_GE(all.size(), 10U);

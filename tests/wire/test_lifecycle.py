@@ -1,6 +1,7 @@
 """Start, drain, restart, memory."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -54,6 +55,39 @@ def test_drain_is_bounded(start_server, standin, key):
 
     status, seconds = run(program())
     assert status == 0 and seconds < 10 * harness.SLOWNESS
+
+
+QUEUED = {
+    "/v1/chat/completions": lambda text: {"model": "m", "messages": [{"role": "user", "content": text}]},
+    "/v1/embeddings": lambda text: {"model": "all-MiniLM-L6-v2", "input": text},
+    "/cache/entries": lambda text: {"query": text, "response": "x", "model": "m"},
+    "/cache/lookup": lambda text: {"query": text, "model": "m"},
+}
+
+
+@pytest.mark.parametrize("clients", ["leave", "stay"])
+@pytest.mark.parametrize("path", QUEUED)
+def test_stopping_while_embeddings_are_queued(start_server, key, path, clients):
+    """Callbacks of the embedder come from its own threads; none may meet what is gone already."""
+    server = start_server({"EGPTC_SERVER__DRAIN_TIMEOUT_SECONDS": 0.05,
+                           "EGPTC_MONITORING__ACCESS_LOG": "false"})
+    # Something of the same partition, so that look-ups have to embed.
+    server.post("/cache/entries", {"query": "Something else", "response": "x", "model": "m"}, key)
+    server.chat("Something else", key, model="m")
+    words = "house river green apple window music table garden stone paper cloud forest".split()
+    connections = []
+    for number in range(120):
+        text = " ".join(words[(number * step + step) % len(words)] for step in range(1, 200)) + f" {number}"
+        body = json.dumps(QUEUED[path](text)).encode()
+        connections.append(rawhttp.Connection(server).send(
+            rawhttp.request("POST", path, body, f"Authorization: Bearer {key}")))
+    time.sleep(0.1)
+    if clients == "leave":
+        for connection in connections:
+            connection.close()
+    assert server.stop() == 0, server.log()[-2000:]
+    for connection in connections:
+        connection.close()
 
 
 def test_sigint_stops_too(start_server):
