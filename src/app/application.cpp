@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "admin/admin_api.h"
+#include "app/access_guard.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
@@ -69,7 +70,9 @@ class Application::Impl {
   Result<void> open_storage();
   Result<void> open_cache();
   Result<void> open_upstream();
-  Result<void> open_server();
+  Result<void> open_listener();
+  void open_routes();
+  bool refuse_access(const http::ExchangePtr& exchange) const;
   void watch_settings();
   void apply(const config::Change& change);
   void configure_monitoring(const config::Settings& now) {
@@ -138,8 +141,31 @@ Result<native::Caller> Application::Impl::caller_of(const http::Request& request
   return native::Caller{carriers.tenant(instance_key), std::string(request.header("x-cache-subject"))};
 }
 
-Result<void> Application::Impl::open_server() {
+bool Application::Impl::refuse_access(const http::ExchangePtr& exchange) const {
+  if (!needs_access_check(exchange->request())) return false;
+  const auto refused = check_access(*source.current(), exchange->request());
+  if (!refused) return false;
+  exchange->notes.route = "refused";
+  exchange->send(proxy::openai_error(refused->status, refused->message));
+  return true;
+}
+
+/// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
+Result<void> Application::Impl::open_listener() {
   server = std::make_unique<http::Server>(server_options(*settings, budget));
+  server->on_request([this](const http::ExchangePtr& exchange) { return refuse_access(exchange); });
+  server->on_error([](int status, const std::string& message, std::string_view) {
+    return proxy::openai_error(status, message);
+  });
+  server->on_access(
+      [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
+        metrics.on_access(exchange, status);
+        if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
+      });
+  return server->start_closed();
+}
+
+void Application::Impl::open_routes() {
   admin_pool = std::make_unique<OffloadPool>(1, 64);
   // Health has a pool of its own: a long flush must not make the node look dead.
   health_pool = std::make_unique<OffloadPool>(1, 32);
@@ -166,17 +192,8 @@ Result<void> Application::Impl::open_server() {
   admin->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
-  server->on_error([](int status, const std::string& message, std::string_view) {
-    return proxy::openai_error(status, message);
-  });
-  server->on_access(
-      [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
-        metrics.on_access(exchange, status);
-        if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
-      });
-  EGPTC_TRY_VOID(server->start());
   metrics.watch_server(*server);
-  return {};
+  server->open_routes();
 }
 
 HealthInputsSource Application::Impl::health_source() {
@@ -231,12 +248,13 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
   }
   impl->budget =
       split_threads(settings, base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores)));
+  EGPTC_TRY_VOID(impl->open_listener());
   EGPTC_TRY_VOID(impl->open_storage());
   EGPTC_TRY_VOID(impl->open_cache());
   EGPTC_TRY_VOID(impl->open_upstream());
-  EGPTC_TRY_VOID(impl->open_server());
-  impl->watch_settings();
   impl->ready = true;
+  impl->open_routes();
+  impl->watch_settings();
   base::log_info("enhanced-gptcache {} listens on {}:{} ({} server, {} embedding threads)", EGPTC_VERSION,
                  settings.server.host, impl->server->port(), impl->budget.server_threads,
                  impl->budget.embed_threads);

@@ -182,7 +182,18 @@ void Server::on_error(std::function<Response(int, const std::string&, std::strin
   impl_->rules->error = std::move(hook);
 }
 
-Result<void> Server::start() { return impl_->start(); }
+void Server::on_request(std::function<bool(const ExchangePtr&)> hook) {
+  impl_->rules->request = std::move(hook);
+}
+
+Result<void> Server::start() {
+  open_routes();
+  return impl_->start();
+}
+
+Result<void> Server::start_closed() { return impl_->start(); }
+
+void Server::open_routes() { impl_->rules->is_open.store(true, std::memory_order_release); }
 
 uint16_t Server::port() const { return impl_->port; }
 

@@ -250,6 +250,11 @@ TEST_F(UpstreamTest, CredentialsGoWhereTheyBelong) {
          {"Authorization", "x-api-key", "API-Key", "X-Goog-Api-Key", "Cookie", "OpenAI-Organization"}) {
       request.headers.push_back({name, "caller-secret"});
     }
+    for (const char* name : {"X-Auth-Token", "PRIVATE-TOKEN", "X-Forwarded-For", "X-User-Id"})
+      request.headers.push_back({name, "caller-secret"});
+    request.headers.push_back({"Proxy-Authorization", "never-forwarded"});
+    request.headers.push_back({"X-Odd", "Token egptc_secret"});
+    request.headers.push_back({"Accept-Language", "fr"});
     request.headers.push_back({"X-EGPTC-Key", "egptc_secret"});
     return request;
   };
@@ -257,11 +262,14 @@ TEST_F(UpstreamTest, CredentialsGoWhereTheyBelong) {
   EXPECT_FALSE(client_->passes_caller_credential("claude-3"));
   EXPECT_FALSE(client_->passes_caller_credential("local1"));
   ask(request_for("gpt-4"));
-  EXPECT_THAT(seen, HasSubstr("Authorization: caller-secret\r\n"));
+  EXPECT_THAT(seen, HasSubstr("\r\nAuthorization: caller-secret\r\n"));
+  EXPECT_THAT(seen, HasSubstr("X-Auth-Token: caller-secret\r\n"));
+  EXPECT_THAT(seen, Not(HasSubstr("never-forwarded")));
   EXPECT_THAT(seen, HasSubstr("/v1/x?key=caller-secret&a=b "));
   EXPECT_THAT(seen, Not(HasSubstr("egptc_")));
   ask(request_for("claude-3"));
   EXPECT_THAT(seen, HasSubstr("POST /x?a=b HTTP/1.1"));
+  EXPECT_THAT(seen, HasSubstr("Accept-Language: fr\r\n"));
   EXPECT_THAT(seen, HasSubstr("Authorization: Bearer sk-other\r\n"));
   EXPECT_THAT(seen, Not(HasSubstr("caller-secret")));
   ask(request_for("local1"));
@@ -271,14 +279,19 @@ TEST_F(UpstreamTest, CredentialsGoWhereTheyBelong) {
   ASSERT_TRUE(client_->set_options(options_));
   EXPECT_FALSE(client_->passes_caller_credential("gpt-4"));
   ask(request_for("gpt-4"));
-  EXPECT_THAT(seen, HasSubstr("Authorization: Bearer sk-configured\r\n"));
-  EXPECT_THAT(seen, Not(HasSubstr("caller-secret")));
+  EXPECT_THAT(seen, HasSubstr("\r\nAuthorization: Bearer sk-configured\r\n"));
+  EXPECT_THAT(seen, Not(HasSubstr("\r\nx-api-key")));
+  EXPECT_THAT(seen, Not(HasSubstr("key=caller-secret")));
+  EXPECT_THAT(seen, Not(HasSubstr("\r\nCookie")));
+  EXPECT_THAT(seen, HasSubstr("X-User-Id: caller-secret\r\n"));
   UpstreamRequest ours;
-  ours.headers = {{"Authorization", "Bearer egptc_abc"}};
+  ours.headers = {{"Authorization", "Bearer egptc_abc"}, {"X-Auth-Token", "%65gptc_abc"}};
+  ours.path = "/x?key=%65gptc_abc&b=1";
   options_.default_target.api_key.clear();
   ASSERT_TRUE(client_->set_options(options_));
   ask(ours);
-  EXPECT_THAT(seen, Not(HasSubstr("egptc_")))
+  EXPECT_THAT(seen, HasSubstr("/x?b=1 "));
+  EXPECT_THAT(seen, Not(HasSubstr("gptc_")))
       << "a key of ours never leaves, even where callers' credentials pass";
 }
 

@@ -66,18 +66,6 @@ ApiResult<void> read_field(std::string_view name, std::string_view value, Reques
   return {};
 }
 
-std::string_view content_field(Dialect dialect) {
-  switch (dialect) {
-    case Dialect::kChat:
-      return "messages";
-    case Dialect::kCompletions:
-      return "prompt";
-    case Dialect::kEmbeddings:
-      return "input";
-  }
-  return "messages";
-}
-
 ApiResult<void> check_required(const RequestBody& body, bool has_model, bool has_content) {
   if (!has_model || body.model.empty()) return refuse("model", "You must provide a model parameter.");
   const std::string_view content = content_field(body.dialect);
@@ -112,7 +100,7 @@ ApiResult<RequestBody> parse_body(Dialect dialect, std::string_view text, std::s
   while (members.next()) {
     const std::string_view name = members.raw_key();
     const FieldRow* row = find_field(name);
-    const FieldUse use = row == nullptr ? FieldUse::kKeyed : row->use;
+    const FieldUse use = use_of(dialect, name, row);
     if (use != FieldUse::kKeyed)
       if (auto read = read_field(name, members.value(), out); !read) return tl::unexpected(read.error());
     has_model = has_model || name == "model";
