@@ -26,18 +26,18 @@ struct Turn {
 /// A request as the cache sees it, whatever dialect it came in. make_prompt() builds one from a
 /// plain question; the proxy's dialects build theirs from request bodies.
 struct Prompt {
-  std::string tenant = "local";    ///< authority; never from a request body
-  std::string name_space;          ///< below the tenant
+  std::string tenant = "local";  ///< authority; never from a request body
+  std::string name_space;        ///< below the tenant
   std::string model = "default";
-  std::string user;                ///< whose tau decides; empty: the tenant's own
-  std::string dialect = "chat";    ///< "chat", "completions", "responses", "messages"
-  std::string canonical;           ///< canonical JSON of every keyed field but the model (exact key)
-  std::string system;              ///< system prompt, all of it (partition)
+  std::string user;              ///< whose tau decides; empty: the tenant's own
+  std::string dialect = "chat";  ///< "chat", "completions", "responses", "messages"
+  std::string canonical;         ///< canonical JSON of every keyed field but the model (exact key)
+  std::string system;            ///< system prompt, all of it (partition)
   /// Canonical JSON of the keyed fields that change the answer's form (partition).
   std::string shape = "{}";
-  std::string query;               ///< newest user text (embedded)
-  std::vector<Turn> context;       ///< turns before it, oldest first, without system messages
-  bool user_scoped = false;        ///< also partition by `user`
+  std::string query;          ///< newest user text (embedded)
+  std::vector<Turn> context;  ///< turns before it, oldest first, without system messages
+  bool user_scoped = false;   ///< also partition by `user`
   /// Non-empty: why the semantic layer must not see it ("image", "tool_result", ...).
   std::string ineligible;
 };
@@ -55,8 +55,8 @@ enum class MissReason {
   kContext,         ///< the conversation before it differs
   kGuard,           ///< a guard refused; Lookup::detail names it
   kVerifier,
-  kIneligible,      ///< the semantic layer may not look; Lookup::detail says why
-  kShadow,          ///< would have been served, but mode is shadow or serve_percent left it out
+  kIneligible,  ///< the semantic layer may not look; Lookup::detail says why
+  kShadow,      ///< would have been served, but mode is shadow or serve_percent left it out
 };
 std::string_view to_string(Layer layer);
 std::string_view to_string(MissReason reason);
@@ -90,10 +90,10 @@ using EntryPtr = std::shared_ptr<const Entry>;
 struct LookupOptions {
   /// Raises the similarity floor; a lower value than the policy's changes nothing.
   std::optional<double> threshold;
-  bool exact = true;                 ///< ask the exact layer
-  bool semantic = true;              ///< ask the semantic layer
-  std::optional<int64_t> age_max_ms; ///< older entries do not count
-  bool counted = true;               ///< false: probes; leaves counters and recency alone
+  bool exact = true;                  ///< ask the exact layer
+  bool semantic = true;               ///< ask the semantic layer
+  std::optional<int64_t> age_max_ms;  ///< older entries do not count
+  bool counted = true;                ///< false: probes; leaves counters and recency alone
 };
 
 struct Nearest {
@@ -104,30 +104,30 @@ struct Nearest {
 };
 
 struct Lookup {
-  EntryPtr entry;                     ///< null: a miss
-  Layer layer = Layer::kExact;        ///< of a hit
-  double similarity = 0;              ///< of a hit; 1 for exact
-  double probability = 0;             ///< of a hit; 1 for exact
-  double threshold = 0;               ///< what the similarity was held against
-  MissReason reason = MissReason::kEmpty;  ///< of a miss
-  std::string detail;                 ///< guard name or ineligibility
-  std::optional<Nearest> nearest;     ///< of a miss, whenever there was a candidate
-  std::string request_id;             ///< names this decision in feedback()
+  EntryPtr entry;                              ///< null: a miss
+  Layer layer = Layer::kExact;                 ///< of a hit
+  double similarity = 0;                       ///< of a hit; 1 for exact
+  double probability = 0;                      ///< of a hit; 1 for exact
+  double threshold = 0;                        ///< what the similarity was held against
+  MissReason reason = MissReason::kEmpty;      ///< of a miss
+  std::string detail;                          ///< guard name or ineligibility
+  std::optional<Nearest> nearest;              ///< of a miss, whenever there was a candidate
+  std::string request_id;                      ///< names this decision in feedback()
   std::shared_ptr<const Embedding> embedding;  ///< hand it to store() so the text is not embedded twice
 };
 
 struct StoreRequest {
   Prompt prompt;
-  std::string text;           ///< assistant text; for a native string, the string
-  std::string response_json;  ///< native JSON that is no string; else empty
-  std::string completion;     ///< canonical answer of the dialect; else empty
+  std::string text;               ///< assistant text; for a native string, the string
+  std::string response_json;      ///< native JSON that is no string; else empty
+  std::string completion;         ///< canonical answer of the dialect; else empty
   std::optional<int64_t> ttl_ms;  ///< kept as it is, 0 never expires; unset: Options::ttl_ms with jitter
   std::vector<std::string> tags;
   std::string subject;
-  std::string principal;      ///< who wrote it (provenance)
+  std::string principal;  ///< who wrote it (provenance)
   uint64_t tokens_prompt = 0;
   uint64_t tokens_completion = 0;
-  double latency_ms = 0;      ///< what the answer cost, for cost-aware eviction
+  double latency_ms = 0;                       ///< what the answer cost, for cost-aware eviction
   std::shared_ptr<const Embedding> embedding;  ///< of prompt.query, when already known
 };
 struct Stored {
@@ -149,9 +149,9 @@ struct Filter {
 
 struct Feedback {
   std::string tenant = "local";
-  std::string request_id = {};       ///< or entry_id
+  std::string request_id = {};  ///< or entry_id
   std::string entry_id = {};
-  std::string user = {};             ///< with entry_id only
+  std::string user = {};  ///< with entry_id only
   bool correct = true;
   std::string missed_entry_id = {};  ///< with request_id: this entry should have been served
 };
@@ -166,17 +166,17 @@ struct CandidateReport {
   std::string query;
   double similarity = 0;
   double probability = 0;
-  double divergence = 0;     ///< of the contexts; 0 when both are empty
+  double divergence = 0;                                    ///< of the contexts; 0 when both are empty
   std::vector<std::pair<std::string, std::string>> checks;  ///< check name -> "pass" or why not
   bool served = false;
 };
 struct Explanation {
   Lookup decision;
-  std::string partition;      ///< hexadecimal hash
+  std::string partition;  ///< hexadecimal hash
   size_t partition_entries = 0;
   std::string policy;
   double tau = 0;
-  std::string tau_source;     ///< "user", "global", "initial", "off"
+  std::string tau_source;  ///< "user", "global", "initial", "off"
   TextStats text;
   std::vector<CandidateReport> candidates;
 };
@@ -204,6 +204,9 @@ class EnhancedCache {
 
   /// Exact layer only: no embedding, no lock shared with writers, counted as one exact attempt.
   virtual EntryPtr find_exact(const Prompt& prompt, const LookupOptions& options) = 0;
+  /// Says that `entry`, which find_exact() gave for `prompt`, was served; the request id under which feedback
+  /// may judge it. A few hashes and no lock.
+  virtual std::string record_exact_hit(const Prompt& prompt, const Entry& entry) = 0;
   /// Exact, then semantic. Blocks for one embedding at most (more with context). Fails only when a
   /// dependency fails; callers then go on as after a miss.
   virtual Result<Lookup> lookup(const Prompt& prompt, const LookupOptions& options = {}) = 0;

@@ -16,7 +16,6 @@ namespace {
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
-using testing::StartsWith;
 using testing_peers::Peer;
 using testing_peers::run_on;
 using testing_peers::ScriptedServer;
@@ -293,31 +292,6 @@ TEST_F(UpstreamTest, CredentialsGoWhereTheyBelong) {
   EXPECT_THAT(seen, HasSubstr("/x?b=1 "));
   EXPECT_THAT(seen, Not(HasSubstr("gptc_")))
       << "a key of ours never leaves, even where callers' credentials pass";
-}
-
-TEST_F(UpstreamTest, BadOptionsAreRefusedWithTheirField) {
-  options_.default_target.base_url = "ftp://x";
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, StartsWith("upstream.base_url "));
-  options_.default_target.base_url = "http://x";
-  options_.routes.push_back({"m", {"m", "nonsense", ""}, {}});
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, StartsWith("upstream.routes[0].base_url "));
-  options_.routes[0] = {"", {"m", "http://a", ""}, {}};
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, HasSubstr(".model is empty"));
-  options_.routes[0] = {"m", {"m", "http://a", ""}, {{"f", "http://", ""}}};
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, HasSubstr(".fallbacks "));
-  options_.routes.clear();
-  options_.default_target.api_key = "a\r\nb";
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, HasSubstr("api_key"));
-  options_.default_target.api_key = "";
-  options_.retries_max = 11;
-  EXPECT_THAT(UpstreamClient::create(options_).error().message,
-              HasSubstr("retries_max is 11, allowed are 0 to 10"));
-  options_.retries_max = 0;
-  options_.https_proxy = "https://p";
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, HasSubstr("HTTPS_PROXY"));
-  options_.https_proxy = "";
-  options_.ca_file = "/nonexistent.pem";
-  EXPECT_THAT(UpstreamClient::create(options_).error().message, HasSubstr("/nonexistent.pem"));
 }
 
 TEST_F(UpstreamTest, BadRequestsAreRefusedBeforeAnythingIsSent) {

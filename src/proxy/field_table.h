@@ -15,7 +15,7 @@ std::string_view to_string(Dialect dialect);
 enum class FieldUse {
   kKeyed,     ///< exact key and partition, as written; also every field that is not listed
   kModel,     ///< named by itself in key and partition
-  kContent,   ///< exact key; what the semantic layer compares, in the field's own dialect only: elsewhere keyed
+  kContent,   ///< exact key; what the semantic layer compares; keyed outside the own dialect
   kSampling,  ///< exact key as written; partition by class only
   kIgnored,   ///< in neither: it cannot change the answer
   kControl,   ///< addressed to the cache: in neither, and not forwarded

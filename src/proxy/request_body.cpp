@@ -53,6 +53,10 @@ ApiResult<void> read_field(std::string_view name, std::string_view value, Reques
   } else if (name == "temperature") {
     if (value == "null") return {};
     out.temperature = json_number(value);
+    if (!out.temperature && json_kind(value) == JsonKind::kNumber) {
+      return refuse("temperature",
+                    "Invalid value for 'temperature': it must be a finite number between 0 and 2.");
+    }
     if (!out.temperature) return wrong_type(name, "a number between 0 and 2", value);
   } else if (name == "user") {
     if (value == "null") return {};

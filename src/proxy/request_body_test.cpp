@@ -191,6 +191,7 @@ TEST(RequestBody, BadBodiesNameTheField) {
        "text part needs a string"},
       {with(R"(,"stream":"yes")"), "'stream': expected a boolean"},
       {with(R"(,"temperature":"hot")"), "'temperature': expected a number"},
+      {with(R"(,"temperature":1e999)"), "'temperature': it must be a finite number"},
       {with(R"(,"user":7)"), "'user': expected a string"},
       {with(R"(,"stream_options":7)"), "'stream_options': expected an object"},
       {with(R"(,"stream_options":{"include_usage":7})"),
