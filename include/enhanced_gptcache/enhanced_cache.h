@@ -208,6 +208,9 @@ class EnhancedCache {
 
   /// Exact layer only: no embedding, no lock shared with writers, counted as one exact attempt.
   virtual EntryPtr find_exact(const Prompt& prompt, const LookupOptions& options) = 0;
+  /// Says that `entry`, which find_exact() gave for `prompt`, was served; the request id under which feedback
+  /// may judge it. A few hashes and no lock.
+  virtual std::string record_exact_hit(const Prompt& prompt, const Entry& entry) = 0;
   /// Exact, then semantic. Blocks for one embedding at most (more with context). Fails only when a
   /// dependency fails; callers then go on as after a miss.
   virtual Result<Lookup> lookup(const Prompt& prompt, const LookupOptions& options = {}) = 0;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error_table.h"
 #include "base/log.h"
+#include "config/settings_table.h"
 
 namespace enhanced_gptcache::admin {
 namespace {
@@ -41,27 +42,38 @@ std::string setting_text(const json& value) {
 
 /// {"cache.size_mb": 5} or {"cache": {"size_mb": 5}} to "section.key" -> text.
 Result<std::map<std::string, std::string>> read_changes(std::string_view body) {
+  const auto checked = base::canonical_json(body);
+  if (!checked) return fail(ErrorCode::kInvalidArgument, "the body is no JSON: " + checked.error().message);
   const json parsed = json::parse(body, nullptr, false);
   if (parsed.is_discarded() || !parsed.is_object() || parsed.empty()) {
     return fail(ErrorCode::kInvalidArgument,
                 "the body must be a JSON object of settings, such as {\"cache\": {\"size_mb\": 200}}");
   }
   std::map<std::string, std::string> changes;
+  std::string twice;
+  const auto add = [&](const std::string& name, const json& value) {
+    if (!changes.emplace(name, setting_text(value)).second) twice = name;
+  };
   for (const auto& [section, keys] : parsed.items()) {
     if (section.find('.') != std::string::npos) {
-      changes[section] = setting_text(keys);
+      add(section, keys);
     } else if (!keys.is_object()) {
       return fail(ErrorCode::kInvalidArgument,
                   section + ": a section must be an object of keys (or name the key as section.key)");
     } else {
-      for (const auto& [key, value] : keys.items()) changes[section + "." + key] = setting_text(value);
+      for (const auto& [key, value] : keys.items()) add(section + "." + key, value);
     }
   }
+  if (!twice.empty()) return fail(ErrorCode::kInvalidArgument, twice + ": is given twice");
   return changes;
 }
 
-std::string change_json(const config::Change& change) {
-  return json{{"changed", change.keys}, {"pending_restart", change.pending_restart}}.dump();
+/// `loaded` says what a change without effect is overridden by: an environment variable or a flag.
+std::string change_json(const config::Change& change, const config::Loaded& loaded) {
+  json out = {{"changed", change.keys}, {"pending_restart", change.pending_restart}};
+  for (const std::string& name : change.overridden)
+    out["overridden_by"][name] = loaded.values[config::find_key(name)].source;
+  return out.dump();
 }
 
 }  // namespace
@@ -101,7 +113,7 @@ struct AdminApi::State {
     if (!change) return refusal(change.error());
     base::log_info("settings: {} by an operator; changed {}, waiting for a restart {}", what,
                    change->keys.size(), change->pending_restart.size());
-    return reply(200, change_json(*change));
+    return reply(200, change_json(*change, *source.loaded()));
   }
 };
 

@@ -7,12 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include "admin/admin_api.h"
+#include "app/access_guard.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
 #include "app/proxy_metrics.h"
 #include "app/server_metrics.h"
 #include "app/storage_folder.h"
+#include "base/canonical_json.h"
 #include "base/cpu_budget.h"
 #include "base/log.h"
 #include "config/settings_source.h"
@@ -46,6 +48,9 @@ void apply_log_settings(const config::Settings& settings) {
 
 void log_access(const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
   const auto& notes = exchange.notes;
+  constexpr size_t kModelBytesMax = 128;  // the caller's text, of any length
+  std::string model = base::repair_utf8(std::string_view(notes.model).substr(0, kModelBytesMax));
+  if (notes.model.size() > kModelBytesMax) model += "...";
   const auto or_dash = [](const std::string& text) {
     return text.empty() ? std::string_view("-") : std::string_view(text);
   };
@@ -53,9 +58,9 @@ void log_access(const http::Exchange& exchange, int status, size_t bytes_out, in
       "access method={} route={} status={} bytes={} ms={:.2f} cache={} model={} key={} ttft_ms={:.2f} "
       "tokens_in={} tokens_out={} id={}",
       exchange.request().method, or_dash(notes.route), status, bytes_out,
-      static_cast<double>(duration_us) / 1000.0, or_dash(notes.cache), or_dash(notes.model),
-      or_dash(notes.key_id), static_cast<double>(notes.ttft_us) / 1000.0, notes.tokens_prompt,
-      notes.tokens_completion, or_dash(notes.request_id));
+      static_cast<double>(duration_us) / 1000.0, or_dash(notes.cache), or_dash(model), or_dash(notes.key_id),
+      static_cast<double>(notes.ttft_us) / 1000.0, notes.tokens_prompt, notes.tokens_completion,
+      or_dash(notes.request_id));
 }
 
 }  // namespace
@@ -72,7 +77,9 @@ class Application::Impl {
   Result<void> open_storage();
   Result<void> open_cache();
   Result<void> open_upstream();
-  Result<void> open_server();
+  Result<void> open_listener();
+  void open_routes();
+  bool refuse_access(const http::ExchangePtr& exchange) const;
   void watch_settings();
   void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
@@ -142,8 +149,31 @@ Result<native::Caller> Application::Impl::caller_of(const http::Request& request
   return native::Caller{carriers.tenant(instance_key), std::string(request.header("x-cache-subject"))};
 }
 
-Result<void> Application::Impl::open_server() {
+bool Application::Impl::refuse_access(const http::ExchangePtr& exchange) const {
+  if (!needs_access_check(exchange->request())) return false;
+  const auto refused = check_access(*source.current(), exchange->request());
+  if (!refused) return false;
+  exchange->notes.route = "refused";
+  exchange->send(proxy::openai_error(refused->status, refused->message));
+  return true;
+}
+
+/// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
+Result<void> Application::Impl::open_listener() {
   server = std::make_unique<http::Server>(server_options(*settings, budget));
+  server->on_request([this](const http::ExchangePtr& exchange) { return refuse_access(exchange); });
+  server->on_error([](int status, const std::string& message, std::string_view) {
+    return proxy::openai_error(status, message);
+  });
+  server->on_access(
+      [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
+        metrics.on_access(exchange, status);
+        if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
+      });
+  return server->start_closed();
+}
+
+void Application::Impl::open_routes() {
   admin_pool = std::make_unique<OffloadPool>(1, 64);
   // Health has a pool of its own: a long flush must not make the node look dead.
   health_pool = std::make_unique<OffloadPool>(1, 32);
@@ -170,17 +200,8 @@ Result<void> Application::Impl::open_server() {
   admin->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
-  server->on_error([](int status, const std::string& message, std::string_view) {
-    return proxy::openai_error(status, message);
-  });
-  server->on_access(
-      [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
-        metrics.on_access(exchange, status);
-        if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
-      });
-  EGPTC_TRY_VOID(server->start());
   metrics.watch_server(*server);
-  return {};
+  server->open_routes();
 }
 
 HealthInputsSource Application::Impl::health_source() {
@@ -253,12 +274,13 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
   }
   impl->budget =
       split_threads(settings, base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores)));
+  EGPTC_TRY_VOID(impl->open_listener());
   EGPTC_TRY_VOID(impl->open_storage());
   EGPTC_TRY_VOID(impl->open_cache());
   EGPTC_TRY_VOID(impl->open_upstream());
-  EGPTC_TRY_VOID(impl->open_server());
-  impl->watch_settings();
   impl->ready = true;
+  impl->open_routes();
+  impl->watch_settings();
   base::log_info("enhanced-gptcache {} listens on {}:{} ({} server, {} embedding threads)", EGPTC_VERSION,
                  settings.server.host, impl->server->port(), impl->budget.server_threads,
                  impl->budget.embed_threads);

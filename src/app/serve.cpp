@@ -2,7 +2,6 @@
 #include <signal.h>
 
 #include "app/application.h"
-#include "base/error_table.h"
 #include "base/log.h"
 
 namespace enhanced_gptcache::app {
@@ -26,7 +25,7 @@ int serve(config::LoadRequest request, std::shared_ptr<const config::Loaded> loa
   auto application = Application::start(std::move(request), std::move(loaded));
   if (!application) {
     base::log_error("cannot start: {}", application.error().message);
-    return base::error_row(application.error().code).exit_code == 2 ? 2 : 1;
+    return 1;
   }
   for (;;) {
     int signal = 0;

@@ -32,7 +32,13 @@ std::string nearest_name(std::string_view name, std::span<const std::string> nam
       best_distance = distance;
     }
   }
-  return best == nullptr ? "" : *best;
+  // Beyond this it is another word, and a guess would mislead.
+  const bool is_near = best != nullptr && best_distance * 5 <= std::max(wanted.size(), best->size()) * 2;
+  return is_near ? *best : "";
+}
+
+std::string did_you_mean(std::string_view name) {
+  return name.empty() ? "" : "; did you mean " + std::string(name) + "?";
 }
 
 }  // namespace enhanced_gptcache::base

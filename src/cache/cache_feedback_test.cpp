@@ -48,6 +48,19 @@ TEST_F(CacheFeedbackTest, AnExactHitMayRaiseTauButNotLowerIt) {
   EXPECT_NEAR(told->tau, 0.86, 1e-9);
 }
 
+TEST_F(CacheFeedbackTest, AHitOfTheFastPathCanBeJudged) {
+  const Prompt mine = prompt(kStored);
+  const EntryPtr entry = cache_->find_exact(mine, {});
+  ASSERT_NE(entry, nullptr);
+  const std::string id = cache_->record_exact_hit(mine, *entry);
+  EXPECT_EQ(tell({.request_id = id})->action, "confirmed");
+  EXPECT_EQ(tell({.request_id = id, .correct = false})->action, "none") << "judged once";
+  const std::string again = cache_->record_exact_hit(mine, *entry);
+  EXPECT_EQ(tell({.tenant = "another", .request_id = again}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(tell({.request_id = again, .correct = false})->action, "removed");
+  EXPECT_EQ(cache_->find_exact(mine, {}), nullptr);
+}
+
 TEST_F(CacheFeedbackTest, ALostHitLowersTau) {
   LookupOptions strict;
   strict.threshold = 0.9999;

@@ -31,6 +31,7 @@ class CacheImpl final : public EnhancedCache {
   ~CacheImpl() override;
 
   EntryPtr find_exact(const Prompt& prompt, const LookupOptions& options) override;
+  std::string record_exact_hit(const Prompt& prompt, const Entry& entry) override;
   Result<Lookup> lookup(const Prompt& prompt, const LookupOptions& options) override;
   void lookup_async(Prompt prompt, LookupOptions options, LookupCallback done) override;
   Result<Stored> store(const StoreRequest& request) override;
@@ -97,7 +98,7 @@ class CacheImpl final : public EnhancedCache {
   Lookup embedding_failed(const Query& query, const Error& error);
   bool is_served(const Query& query) const;
   std::vector<Candidate> candidates(const Query& query, std::span<const float> vector, size_t k) const;
-  std::string request_id(const Query& query, Decision::Kind kind, const Record* record);
+  std::string request_id(const Prompt& prompt, Decision::Kind kind, const base::Hash128& entry_id);
 
   // cache_store.cpp
   Result<Draft> draft_of(const StoreRequest& request) const;

@@ -53,20 +53,26 @@ CacheImpl::Query CacheImpl::query_of(const Prompt& prompt, const LookupOptions& 
   return {prompt, options, settings_.get(), keys_.exact(prompt), {}};
 }
 
-std::string CacheImpl::request_id(const Query& query, Decision::Kind kind, const Record* record) {
+std::string CacheImpl::record_exact_hit(const Prompt& prompt, const Entry& entry) {
+  base::Hash128 entry_id;
+  parse_hex128(entry.id(), entry_id);
+  return request_id(prompt, Decision::Kind::kExactHit, entry_id);
+}
+
+std::string CacheImpl::request_id(const Prompt& prompt, Decision::Kind kind, const base::Hash128& entry_id) {
   Decision decision;
   decision.kind = kind;
-  decision.tenant = keys_.tenant(query.prompt.tenant);
-  const std::string user = keys_.tau_user(query.prompt.tenant, query.prompt.user);
+  decision.tenant = keys_.tenant(prompt.tenant);
+  const std::string user = keys_.tau_user(prompt.tenant, prompt.user);
   std::memcpy(decision.tau_user.data(), user.data(), user.size());
-  if (record != nullptr) decision.entry_id = record->id_hash();
+  decision.entry_id = entry_id;
   return decisions_.record(decision);
 }
 
 Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std::string detail) {
   lookup.reason = reason;
   lookup.detail = std::move(detail);
-  lookup.request_id = request_id(query, Decision::Kind::kMiss, nullptr);
+  lookup.request_id = request_id(query.prompt, Decision::Kind::kMiss, {});
   if (query.options.counted) counters_.add(reason_count(reason));
   return lookup;
 }
@@ -77,8 +83,8 @@ Lookup CacheImpl::serve(const Query& query, Lookup lookup, RecordPtr record) {
     counters_.add(is_exact ? Count::kExactHits : Count::kSemanticHits);
     entries_.touch(*record);
   }
-  lookup.request_id =
-      request_id(query, is_exact ? Decision::Kind::kExactHit : Decision::Kind::kSemanticHit, record.get());
+  const auto kind = is_exact ? Decision::Kind::kExactHit : Decision::Kind::kSemanticHit;
+  lookup.request_id = request_id(query.prompt, kind, record->id_hash());
   lookup.entry = std::move(record);
   return lookup;
 }

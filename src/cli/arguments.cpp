@@ -102,6 +102,26 @@ void add_others(CLI::App& app, CommandLine& line) {
   });
 }
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+/// The word that stands where a command belongs and is none; empty: all is well, or nothing stands there.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--config" || arguments[i] == "--server") {
+      ++i;
+    } else if (!arguments[i].starts_with('-')) {
+      const std::vector<std::string> names = command_names(app);
+      return std::find(names.begin(), names.end(), arguments[i]) == names.end() ? arguments[i] : "";
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 int run(std::vector<std::string> arguments) {
@@ -124,6 +144,11 @@ int run(std::vector<std::string> arguments) {
   add_store(app, line);
   add_validate_config(app, line);
   add_eval_commands(app, line.common, line.evaluation, line.exit_code);
+  if (const std::string unknown = unknown_command(app, arguments); !unknown.empty()) {
+    fmt::print(stderr, "error: unknown command {}; there are {}\n", unknown,
+               fmt::join(command_names(app), ", "));
+    return 2;
+  }
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
   try {
     app.parse(arguments);

@@ -44,8 +44,10 @@ int doctor(const Common& common, bool as_json);
 /// Parses the command line and runs the subcommand it names.
 int run(std::vector<std::string> arguments);
 
-/// Loads the settings or prints every problem to stderr (null then).
-std::shared_ptr<const config::Loaded> load_or_report(const Common& common);
+/// 2 when a flag of the command line is among the wrong settings (usage), else 1.
+int failure_code(const std::vector<config::Problem>& errors);
+/// Loads the settings or prints every problem to stderr (null then, and `exit_code` says how to end).
+std::shared_ptr<const config::Loaded> load_or_report(const Common& common, int& exit_code);
 /// http://host:port of the server these settings describe, or --server.
 std::string server_url(const Common& common, const config::Settings& settings);
 

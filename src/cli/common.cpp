@@ -1,13 +1,29 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/commands.h"
+#include "config/url_check.h"
 
 namespace enhanced_gptcache::cli {
 
-std::shared_ptr<const config::Loaded> load_or_report(const Common& common) {
+int failure_code(const std::vector<config::Problem>& errors) {
+  const auto is_flag = [](const config::Problem& problem) { return problem.source.starts_with("--"); };
+  return std::any_of(errors.begin(), errors.end(), is_flag) ? 2 : 1;
+}
+
+std::shared_ptr<const config::Loaded> load_or_report(const Common& common, int& exit_code) {
+  if (!common.server_url.empty()) {
+    if (const std::string wrong = config::check_base_url(common.server_url); !wrong.empty()) {
+      fmt::print(stderr, "error: --server: {} (got \"{}\")\n", wrong, common.server_url);
+      exit_code = 2;
+      return nullptr;
+    }
+  }
   const config::LoadOutcome outcome = config::load(common.load);
   for (const config::Problem& problem : outcome.errors) fmt::print(stderr, "error: {}\n", problem.text());
   for (const config::Problem& problem : outcome.warnings) fmt::print(stderr, "warning: {}\n", problem.text());
+  exit_code = failure_code(outcome.errors);
   return outcome.loaded;
 }
 

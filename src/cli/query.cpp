@@ -29,8 +29,9 @@ void print_miss(const json& body) {
 }  // namespace
 
 int query(const Common& common, const QueryArguments& wanted) {
-  const auto loaded = load_or_report(common);
-  if (loaded == nullptr) return 1;
+  int exit_code = 0;
+  const auto loaded = load_or_report(common, exit_code);
+  if (loaded == nullptr) return exit_code;
   auto headers = credential_from(wanted.key_variable);
   if (!headers) {
     fmt::print(stderr, "error: {}\n", headers.error().message);

@@ -4,8 +4,9 @@
 namespace enhanced_gptcache::cli {
 
 int serve(const Common& common) {
-  auto loaded = load_or_report(common);
-  return loaded == nullptr ? 1 : app::serve(common.load, std::move(loaded));
+  int exit_code = 0;
+  auto loaded = load_or_report(common, exit_code);
+  return loaded == nullptr ? exit_code : app::serve(common.load, std::move(loaded));
 }
 
 }  // namespace enhanced_gptcache::cli

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -67,6 +68,11 @@ int store_file(Sender& sender, const StoreArguments& wanted) {
     return 2;
   }
   std::istream& in = wanted.file == "-" ? std::cin : file;
+  std::error_code ignored;
+  if (wanted.file != "-" && std::filesystem::is_directory(wanted.file, ignored)) {
+    fmt::print(stderr, "error: --file: {} is a folder\n", wanted.file);
+    return 1;
+  }
   Tally tally;
   std::vector<json> waiting;
   std::string line;
@@ -84,6 +90,10 @@ int store_file(Sender& sender, const StoreArguments& wanted) {
     if (waiting.size() == kBatch && !sender.send(waiting, tally)) return 1;
   }
   if (!sender.send(waiting, tally)) return 1;
+  if (in.bad()) {
+    fmt::print(stderr, "error: --file: cannot read on in {}\n", wanted.file);
+    return 1;
+  }
   fmt::print("{} stored ({} for meaning, {} for exact match only), {} refused\n", tally.stored,
              tally.semantic, tally.stored - tally.semantic, tally.refused);
   return tally.refused == 0 ? 0 : 1;
@@ -109,8 +119,9 @@ int store_one(Sender& sender, const StoreArguments& wanted) {
 }  // namespace
 
 int store(const Common& common, const StoreArguments& wanted) {
-  const auto loaded = load_or_report(common);
-  if (loaded == nullptr) return 1;
+  int exit_code = 0;
+  const auto loaded = load_or_report(common, exit_code);
+  if (loaded == nullptr) return exit_code;
   auto headers = credential_from(wanted.key_variable);
   if (!headers) {
     fmt::print(stderr, "error: {}\n", headers.error().message);

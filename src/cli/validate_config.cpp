@@ -16,7 +16,7 @@ int validate_config(const Common& common, const ValidateArguments& wanted) {
   const std::string name = outcome.path.empty() ? "the built-in settings" : outcome.path;
   if (outcome.loaded == nullptr) {
     fmt::print(stderr, "{}: {} error(s)\n", name, outcome.errors.size());
-    return 1;
+    return failure_code(outcome.errors);
   }
   if (wanted.effective) {
     fmt::print("{}\n", config::effective_json(*outcome.loaded));

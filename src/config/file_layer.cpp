@@ -53,8 +53,7 @@ class FileLayer {
   void unknown_section(const std::string& name, int line) const {
     std::vector<std::string> names;
     for (const SectionSpec& section : sections()) names.emplace_back(section.name);
-    sink_.add(line, name, "",
-              fmt::format("unknown section; did you mean {}?", base::nearest_name(name, names)));
+    sink_.add(line, name, "", "unknown section" + base::did_you_mean(base::nearest_name(name, names)));
   }
 
   void apply_key(const std::string& section, const std::string& key, const Node& value) {
@@ -67,7 +66,7 @@ class FileLayer {
     } else if (find_later(section, key) != nullptr) {
       sink_.add(value.line, name, "", "not built yet in this version; remove it");
     } else {
-      sink_.add(value.line, name, "", fmt::format("unknown key; did you mean {}?", nearest_key(name)));
+      sink_.add(value.line, name, "", "unknown key" + base::did_you_mean(nearest_key(name)));
     }
   }
 

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "base/nearest_name.h"
 #include "config/admin_file.h"
 #include "config/cross_checks.h"
 #include "config/file_layer.h"
@@ -136,9 +137,10 @@ class Loading {
     return settings;
   }
 
-  void apply_named(const std::string& name, const std::string& text, Origin origin,
-                   const std::string& source) {
-    const ProblemSink sink(source, out_.errors);
+  /// `place`: where a problem is said to be, when it is not `source`.
+  void apply_named(const std::string& name, const std::string& text, Origin origin, const std::string& source,
+                   const std::string& place = {}) {
+    const ProblemSink sink(place.empty() ? source : place, out_.errors);
     const size_t index = find_key(name);
     const std::string section = name.substr(0, name.find('.'));
     if (index != kNoKey) {
@@ -146,7 +148,7 @@ class Loading {
     } else if (find_later(section, name.substr(std::min(name.size(), section.size() + 1))) != nullptr) {
       sink.add(0, name, "", "not built yet in this version; remove it");
     } else {
-      sink.add(0, name, "", fmt::format("unknown key; did you mean {}?", nearest_key(name)));
+      sink.add(0, name, "", "unknown key" + base::did_you_mean(nearest_key(name)));
     }
   }
 
@@ -154,12 +156,14 @@ class Loading {
     const auto values =
         request_.admin_values ? request_.admin_values : read_admin_file(loaded_->admin_path, out_.errors);
     if (!values) return;
+    // Values given by a request are not in the file yet.
+    const std::string place = request_.admin_values ? "the request" : loaded_->admin_path;
     for (const auto& [name, text] : *values) {
       if (name == "storage.path") {
-        ProblemSink(loaded_->admin_path, out_.errors)
+        ProblemSink(place, out_.errors)
             .add(0, name, text, "cannot be an admin change: these are kept in that folder");
       } else {
-        apply_named(name, text, Origin::kAdmin, loaded_->admin_path);
+        apply_named(name, text, Origin::kAdmin, loaded_->admin_path, place);
       }
     }
   }
@@ -175,12 +179,30 @@ class Loading {
     }
     for (const auto& [variable_name, text] : request_.environment) {
       const size_t underscores = variable_name.find("__");
-      if (!variable_name.starts_with(kPrefix) || underscores == std::string::npos) continue;
+      if (!variable_name.starts_with(kPrefix)) continue;
+      if (underscores == std::string::npos) {
+        warn_unknown_variable(variable_name);
+        continue;
+      }
       std::string name = variable_name.substr(kPrefix.size());
       name.replace(underscores - kPrefix.size(), 2, ".");
       std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
       apply_named(name, text, Origin::kEnvironment, variable_name);
     }
+  }
+
+  /// Only the double underscore makes a variable a setting; one of them is easily forgotten.
+  void warn_unknown_variable(const std::string& name) {
+    std::vector<std::string> names;
+    for (const KeySpec& spec : keys()) {
+      names.push_back(spec.environment_name());
+      const auto plain = split_words(spec.variable);
+      names.insert(names.end(), plain.begin(), plain.end());
+    }
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    ProblemSink(name, out_.warnings)
+        .add(0, "", "",
+             "is no setting and has no effect" + base::did_you_mean(base::nearest_name(name, names)));
   }
 
   static std::pair<std::string, std::optional<std::string>> split_flag(std::string_view flag) {

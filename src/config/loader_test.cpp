@@ -208,8 +208,20 @@ TEST_F(LoaderTest, UnknownNamesInEnvironmentAndFlags) {
   ASSERT_THAT(outcome.errors, SizeIs(3));
   EXPECT_EQ(outcome.errors[0].text(),
             "EGPTC_CACHE__SIZE: cache.size: unknown key; did you mean cache.size_mb?");
-  EXPECT_EQ(outcome.errors[1].text(), "--server.prt: server.prt: unknown key; did you mean server.port?");
+  EXPECT_EQ(outcome.errors[1].text(), "--server.prt: unknown key; did you mean server.port?");
   EXPECT_THAT(outcome.errors[2].text(), HasSubstr("--section.key=value"));
+}
+
+TEST_F(LoaderTest, VariablesThatAreNoSettingsAreNamed) {
+  request_.environment = {{"EGPTC_CACHE_SIZE_MB", "5"}, {"EGPTC_SOMETHING_ELSE_ALTOGETHER", "x"}};
+  const LoadOutcome outcome = load(request_);
+  EXPECT_TRUE(outcome.errors.empty());
+  std::vector<std::string> warnings;
+  for (const Problem& problem : outcome.warnings) warnings.push_back(problem.text());
+  EXPECT_THAT(warnings,
+              testing::IsSupersetOf({"EGPTC_CACHE_SIZE_MB: is no setting and has no effect; did you mean "
+                                     "EGPTC_CACHE__SIZE_MB?",
+                                     "EGPTC_SOMETHING_ELSE_ALTOGETHER: is no setting and has no effect"}));
 }
 
 TEST_F(LoaderTest, VariablesAreExpandedInValues) {

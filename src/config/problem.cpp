@@ -25,7 +25,7 @@ std::string printable(const std::string& value) {
 
 std::string Problem::text() const {
   std::string out = source;
-  if (!key.empty()) out += ": " + key;
+  if (!key.empty() && source != "--" + key) out += ": " + key;
   out += ": " + message;
   if (!value.empty()) out += fmt::format(" (got \"{}\")", printable(value));
   return out;

@@ -63,8 +63,7 @@ class RouteReader {
 
   void unknown(const std::string& name, const Node& value, const std::string& key,
                const std::vector<std::string>& known) {
-    problem(value.line, name, "",
-            fmt::format("unknown key; did you mean {}?", base::nearest_name(key, known)));
+    problem(value.line, name, "", "unknown key" + base::did_you_mean(base::nearest_name(key, known)));
   }
 
   bool target_field(const std::string& name, const std::string& key, const Node& value, RouteTarget& target) {

@@ -77,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Moves body bytes from in_ to `out`, at most `out_bytes_max`; null, or what is wrong with them.
   const char* take_body(std::string& out, size_t out_bytes_max);
   Step refuse_request(int status, const std::string& message);
+  Step answer_closed(const std::shared_ptr<ServerExchange>& exchange);
   Step answer_error(const std::shared_ptr<ServerExchange>& exchange, int status, const std::string& message,
                     const std::string& allow = {});
   std::shared_ptr<ServerExchange> make_exchange();

@@ -76,6 +76,10 @@ Connection::Step Connection::route_request(std::shared_ptr<ServerExchange> excha
   continue_due_ = head_.expects_continue && !body_done_ && rest.empty();
   read_deadline_us_ = 0;
   const Request& request = exchange->request();
+  if (!thread_->rules().is_open.load(std::memory_order_acquire)) {
+    in_.append(rest);
+    return answer_closed(exchange);
+  }
   Router::Match match = thread_->rules().router.match(request.method, request.path);
   route_ = match.route;
   if (route_ != nullptr && route_->options.buffer_body && !body_done_)
@@ -157,7 +161,8 @@ Connection::Step Connection::dispatch(std::shared_ptr<ServerExchange> exchange) 
   state_ = State::kHandling;
   const uint64_t sequence = sequence_;
   try {
-    route_->handler(std::move(exchange));
+    const auto& hook = thread_->rules().request;
+    if (!hook || !hook(exchange)) route_->handler(std::move(exchange));
   } catch (const std::exception& thrown) {
     // Dropping the exchange answers 500.
     base::log_error("a request handler threw: {}", thrown.what());
@@ -172,6 +177,24 @@ Connection::Step Connection::refuse_request(int status, const std::string& messa
   in_.clear();
   unread_input_ = true;
   return answer_error(exchange, status, message);
+}
+
+/// Nothing is loaded yet: the process lives, and that is all there is to say.
+Connection::Step Connection::answer_closed(const std::shared_ptr<ServerExchange>& exchange) {
+  state_ = State::kHandling;
+  const std::string_view path = exchange->request().path;
+  Response response;
+  if (path == "/live" || path == "/ready") {
+    response.status = path == "/live" ? 200 : 503;
+    response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    response.body = path == "/live" ? R"({"live":true})" : R"({"ready":false})";
+  } else {
+    response = thread_->rules().make_error(503, "the server is starting; try again in a second", path);
+  }
+  if (response.status == 503 && find_header(response.headers, "retry-after") == nullptr)
+    response.headers.push_back({"Retry-After", "1"});
+  exchange->send(std::move(response));
+  return closed_ ? Step::kWait : Step::kAgain;
 }
 
 Connection::Step Connection::answer_error(const std::shared_ptr<ServerExchange>& exchange, int status,

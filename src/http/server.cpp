@@ -22,6 +22,22 @@ using boost::system::error_code;
 /// Refused connections that may be open at once to read their 503; above it they are just closed.
 constexpr uint64_t kRefusedOpenMax = 64;
 
+/// The address itself, or the first one of a name; this blocks, once, before anything runs.
+Result<asio::ip::address> resolve_host(const std::string& host) {
+  error_code error;
+  const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
+  if (!error) return address;
+  asio::io_context context;
+  const auto found = tcp::resolver(context).resolve(host, "", error);
+  if (error || found.empty()) {
+    return fail(ErrorCode::kInvalidArgument, "server.host \"" + host +
+                                                 "\" is no IP address and cannot be "
+                                                 "resolved: " +
+                                                 error.message());
+  }
+  return found.begin()->endpoint().address();
+}
+
 }  // namespace
 
 /// One acceptor on the first thread hands each connection to the thread that has the fewest. With
@@ -61,10 +77,7 @@ Result<void> Server::Impl::start() {
   EGPTC_CHECK(workers.empty());
   const ServerOptions& options = rules->options;
   error_code error;
-  const auto address =
-      asio::ip::make_address(options.host == "localhost" ? "127.0.0.1" : options.host, error);
-  if (error)
-    return fail(ErrorCode::kInvalidArgument, "server.host \"" + options.host + "\" is not an IP address");
+  EGPTC_TRY(const asio::ip::address address, resolve_host(options.host));
   const tcp::endpoint endpoint(address, options.port);
   acceptor = std::make_unique<tcp::acceptor>(threads.front()->context());
   acceptor->open(endpoint.protocol(), error);
@@ -190,7 +203,18 @@ void Server::on_error(std::function<Response(int, const std::string&, std::strin
   impl_->rules->error = std::move(hook);
 }
 
-Result<void> Server::start() { return impl_->start(); }
+void Server::on_request(std::function<bool(const ExchangePtr&)> hook) {
+  impl_->rules->request = std::move(hook);
+}
+
+Result<void> Server::start() {
+  open_routes();
+  return impl_->start();
+}
+
+Result<void> Server::start_closed() { return impl_->start(); }
+
+void Server::open_routes() { impl_->rules->is_open.store(true, std::memory_order_release); }
 
 uint16_t Server::port() const { return impl_->port; }
 

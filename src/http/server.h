@@ -36,7 +36,7 @@ struct ServerStats {
 /// Called once per finished request on the connection's thread; must not block.
 using AccessHook = std::function<void(const Exchange&, int status, size_t bytes_out, int64_t duration_us)>;
 
-/// Thread rule: add routes before start(); everything else from any thread.
+/// Thread rule: hooks before start(), routes before open_routes(); everything else from any thread.
 class Server {
  public:
   explicit Server(ServerOptions options);
@@ -51,12 +51,19 @@ class Server {
   /// For everything no route matches; default: 404 JSON.
   void fallback(Handler handler, RouteOptions options = {});
   void on_access(AccessHook hook);
+  /// Sees every request before its route's handler, with the body where the route buffers it; true: it has
+  /// answered, the handler is not called. On the connection's thread, must not block.
+  void on_request(std::function<bool(const ExchangePtr&)> hook);
   /// Turns a protocol error (bad request, 413, 431, 405, 404...) into a body in the caller's dialect;
   /// the path may be empty when the request line was unreadable.
   void on_error(std::function<Response(int status, const std::string& message, std::string_view path)> hook);
 
-  /// Binds and starts the threads. kUnavailable: the address is taken, with the reason.
+  /// Binds and starts the threads, and opens the routes. kUnavailable: the address is taken, with the reason.
   Result<void> start();
+  /// The same without routes, while what they need is still being loaded: until open_routes() /live answers
+  /// 200 and everything else, /ready too, 503.
+  Result<void> start_closed();
+  void open_routes();
   uint16_t port() const;
   size_t threads() const;
   /// The io_context executors, one per thread: upstream connections live on them.

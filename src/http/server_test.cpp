@@ -91,6 +91,48 @@ std::string get(const std::string& path, const std::string& headers = "") {
   return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + headers + "\r\n";
 }
 
+TEST_F(ServerTest, UntilTheRoutesOpenOnlyLiveAnswers) {
+  server_ = std::make_unique<Server>(options_);
+  ASSERT_TRUE(server_->start_closed());
+  EXPECT_THAT(ask("GET /live HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  const std::string ready = ask("GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(ready, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(ready, HasSubstr("{\"ready\":false}"));
+  const std::string other = ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab");
+  EXPECT_THAT(other, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(other, HasSubstr("Retry-After: 1"));
+  server_->route("GET", "/ready", [](const ExchangePtr& exchange) { exchange->send(text("yes")); });
+  server_->open_routes();
+  EXPECT_THAT(ask("GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"), EndsWith("yes"));
+}
+
+TEST_F(ServerTest, ARequestHookMayAnswerInsteadOfTheHandler) {
+  start([](Server& server) {
+    server.on_request([](const ExchangePtr& exchange) {
+      if (exchange->request().body != "bad") return false;
+      exchange->send(text("hook", 403));
+      return true;
+    });
+  });
+  Peer peer = connect();
+  peer.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nbad");
+  EXPECT_THAT(peer.read_message(), StartsWith("HTTP/1.1 403"));
+  peer.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\ngood");
+  EXPECT_THAT(peer.read_message(), EndsWith("good"));
+}
+
+TEST_F(ServerTest, AHostNameIsResolved) {
+  options_.host = "localhost.";
+  Server named(options_);
+  const auto started = named.start();
+  EXPECT_TRUE(started) << started.error().message;
+  options_.host = "no-such-host.invalid";
+  Server unknown(options_);
+  const auto refused = unknown.start();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("no-such-host.invalid"));
+}
+
 TEST_F(ServerTest, AnswersInEveryWayAHandlerCan) {
   start();
   EXPECT_THAT(ask(post("hello")), EndsWith("Content-Length: 14\r\n\r\nPOST q=1 hello"));

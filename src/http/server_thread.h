@@ -22,10 +22,12 @@ class Connection;
 
 using ErrorHook = std::function<Response(int status, const std::string& message, std::string_view path)>;
 
-/// Immutable once the server runs.
+/// Immutable once the server runs, but for the router, which is not looked at before is_open.
 struct ServerRules {
   ServerOptions options;
   Router router;
+  std::atomic<bool> is_open{false};
+  std::function<bool(const ExchangePtr&)> request;
   AccessHook access;
   ErrorHook error;
   Response make_error(int status, const std::string& message, std::string_view path) const;

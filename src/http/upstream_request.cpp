@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/request_fields.h"
 #include "http/head_parser.h"
 
 namespace enhanced_gptcache::http {
@@ -17,13 +18,6 @@ constexpr std::array<std::string_view, 9> kHopByHop = {"connection",
                                                        "transfer-encoding",
                                                        "upgrade"};
 
-/// What a caller may identify or pay with. Another vendor must see none of it.
-constexpr std::array<std::string_view, 10> kCredentials = {
-    "authorization",         "x-api-key",      "api-key",
-    "x-goog-api-key",        "cookie",         "cookie2",
-    "openai-organization",   "openai-project", "x-goog-user-project",
-    "anthropic-organization"};
-
 constexpr std::array<std::string_view, 5> kOurs = {"host", "content-length", "expect", "x-egptc-key",
                                                    "http2-settings"};
 
@@ -35,8 +29,6 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
   return false;
 }
 
-bool has_our_key(std::string_view value) { return value.find("egptc_") != std::string_view::npos; }
-
 bool is_named_by(const Headers& headers, std::string_view name) {
   for (const Header& header : headers) {
     if (equals_ignoring_case(header.name, "connection") && list_contains(header.value, name)) return true;
@@ -46,28 +38,23 @@ bool is_named_by(const Headers& headers, std::string_view name) {
 
 bool is_left_out(const Target& target, const Headers& headers, const Header& header) {
   if (is_hop_by_hop(header.name) || is_one_of(header.name, kOurs)) return true;
-  if (is_one_of(header.name, kCredentials) && (!target.passes_caller_credential || has_our_key(header.value)))
-    return true;
-  return is_named_by(headers, header.name);
+  const base::HeaderClass what = base::header_class(header.name);
+  // Another vendor gets only what is known to be harmless; so does a route without a key of its own.
+  if (!target.is_default && !base::may_go_to_any_provider(what)) return true;
+  const bool credential = what == base::HeaderClass::kSecret || what == base::HeaderClass::kAccount ||
+                          equals_ignoring_case(header.name, "cookie") ||
+                          equals_ignoring_case(header.name, "cookie2");
+  if (credential && !target.passes_caller_credential) return true;
+  return base::holds_own_key(header.value) || is_named_by(headers, header.name);
 }
 
-/// Google's APIs take the key as a query parameter, so it is a credential as well.
-std::string without_key_parameter(std::string_view path) {
+/// Some APIs take the key as a query parameter, so it is a credential as well.
+std::string without_key_parameters(std::string_view path, bool own_only) {
   const size_t mark = path.find('?');
   if (mark == std::string_view::npos) return std::string(path);
-  std::string out(path.substr(0, mark));
-  std::string_view rest = path.substr(mark + 1);
-  char separator = '?';
-  while (!rest.empty()) {
-    const size_t end = rest.find('&');
-    const std::string_view parameter = rest.substr(0, end);
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    if (equals_ignoring_case(parameter.substr(0, parameter.find('=')), "key")) continue;
-    out += separator;
-    out += parameter;
-    separator = '&';
-  }
-  return out;
+  const std::string_view query = path.substr(mark + 1);
+  const std::string left = own_only ? base::without_own_keys(query) : base::without_credentials(query);
+  return std::string(path.substr(0, mark)) + (left.empty() ? "" : "?" + left);
 }
 
 bool is_request_target(std::string_view text) {
@@ -118,8 +105,7 @@ bool is_hop_by_hop(std::string_view name) { return is_one_of(name, kHopByHop); }
 
 Result<std::string> make_request_head(const Target& target, const UpstreamRequest& request) {
   std::string path = request.from_root ? std::string() : target.plan.url.path;
-  path += target.passes_caller_credential && !has_our_key(request.path) ? request.path
-                                                                        : without_key_parameter(request.path);
+  path += without_key_parameters(request.path, target.passes_caller_credential);
   if (path.empty() || path.front() == '?') path.insert(path.begin(), '/');
   if (!is_token(request.method))
     return fail(ErrorCode::kInvalidArgument, "the method of an upstream request is not a token");

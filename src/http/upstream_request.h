@@ -10,7 +10,8 @@ namespace enhanced_gptcache::http {
 
 /// kInvalidArgument: method or path cannot be put on a request line, or a header has a control character.
 /// Hop-by-hop headers are left out (RFC 9110 section 7.6.1), and every header that carries a credential
-/// of the caller unless `target` is to have it; an egptc_ key of ours never leaves.
+/// of the caller unless `target` is to have it; a target that is not the default one gets only headers known
+/// to carry none. An egptc_ key of ours never leaves, wherever it stands.
 Result<std::string> make_request_head(const Target& target, const UpstreamRequest& request);
 
 /// Connection, Keep-Alive, Transfer-Encoding...: about this connection, not about the message.

@@ -51,6 +51,7 @@ Result<std::shared_ptr<const UpstreamSnapshot>> UpstreamSnapshot::create(const U
     }
   }
   EGPTC_TRY(Target standard, snapshot->make_target(options.default_target, "upstream.base_url", previous));
+  standard.is_default = true;
   standard.passes_caller_credential = options.default_target.api_key.empty();
   snapshot->default_.push_back(std::move(standard));
   for (size_t i = 0; i < options.routes.size(); ++i) {

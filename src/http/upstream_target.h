@@ -36,6 +36,7 @@ struct Target {
   std::shared_ptr<TargetState> state;
   std::shared_ptr<PoolGroup> group;
   bool passes_caller_credential = false;
+  bool is_default = false;  ///< upstream.base_url: gets what callers send, unlike a route of another vendor
 };
 
 /// Options with everything derived from them. Immutable; a request takes one and keeps it.

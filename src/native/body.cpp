@@ -211,7 +211,7 @@ Result<void> Body::finish() {
   if (error_.empty()) {
     for (const auto& [name, value] : object_.items()) {
       if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-      reject(name, fmt::format("unknown field; did you mean {}?", base::nearest_name(name, known_)));
+      reject(name, "unknown field" + base::did_you_mean(base::nearest_name(name, known_)));
       break;
     }
   }

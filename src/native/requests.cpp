@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/canonical_json.h"
+#include "base/request_fields.h"
 #include "native/raw_json.h"
 
 namespace enhanced_gptcache::native {
@@ -55,27 +57,11 @@ Checked<StoreRequest> read_entry(Body& body, const Caller& caller, const NativeO
   return request;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 /// application/x-www-form-urlencoded value; a broken escape is kept as it stands.
 std::string url_decode(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool escape =
-        text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
-    if (escape) {
-      out += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return base::repair_utf8(out);
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return base::repair_utf8(base::percent_decoded(spaced));
 }
 
 }  // namespace
@@ -199,7 +185,7 @@ Checked<ListCall> read_list(std::string_view query_string, const Caller& caller,
                                                      base::json_string(value), options.list_limit_max),
                                          "limit"});
       }
-    } else if (name != "key" && !name.empty()) {  // ?key= may carry the caller's credential
+    } else if (!base::is_credential_parameter(name) && !name.empty()) {
       return tl::unexpected(FieldError{
           fmt::format("{}: unknown parameter; known are namespace, model, subject, tag, q, limit, cursor",
                       base::repair_utf8(name)),

@@ -35,7 +35,7 @@ class AnswerReader {
   /// The answer to learn, or in one word why not. Call once, after termination or the end.
   Result<Answer> take_answer();
   /// As far as the answer said.
-  uint64_t tokens_spent() const { return tokens_spent_; }
+  TokenCount tokens_spent() const { return tokens_spent_; }
 
  private:
   void read_event(const SseEvent& event);
@@ -46,7 +46,7 @@ class AnswerReader {
   std::string body_;  // of a JSON answer
   size_t bytes_ = 0;
   bool unreadable_ = false;  // an event over the limit: passed on, not read
-  uint64_t tokens_spent_ = 0;
+  TokenCount tokens_spent_;
 };
 
 }  // namespace enhanced_gptcache::proxy

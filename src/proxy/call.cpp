@@ -66,6 +66,7 @@ bool reply_hit(Call& call, const Lookup& hit) {
   if (!hit.request_id.empty()) call.request_id = hit.request_id;
   add_hit_headers(call, hit, response.headers);
   mark_first_byte(call);
+  note_tokens(call, entry.tokens_prompt(), entry.tokens_completion());
   account(call, 200, to_string(hit.layer), entry.tokens_prompt() + entry.tokens_completion(), 0);
   call.exchange->send(std::move(response));
   return true;
@@ -85,6 +86,11 @@ void reply_refusal(Call& call, const ApiError& error) {
   reply_error(call, error);
 }
 
+void note_tokens(Call& call, uint64_t prompt, uint64_t completion) {
+  call.exchange->notes.tokens_prompt = prompt;
+  call.exchange->notes.tokens_completion = completion;
+}
+
 void mark_first_byte(Call& call) {
   if (call.exchange->notes.ttft_us == 0)
     call.exchange->notes.ttft_us = std::max<int64_t>(1, call.services->clock.mono_us() - call.began_us);
@@ -98,7 +104,6 @@ void account(Call& call, int status, std::string_view layer, uint64_t tokens_sav
   notes.model = call.body.model;
   notes.cache = to_string(call.outcome);
   notes.key_id = call.prompt.tenant;
-  notes.tokens_completion = tokens_spent;
   RequestRecord record;
   record.route = call.route;
   record.outcome = call.outcome;

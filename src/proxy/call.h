@@ -50,6 +50,8 @@ void reply_refusal(Call& call, const ApiError& error);
 
 /// Counts the request and fills the access log's notes. Once per call; later ones do nothing.
 void account(Call& call, int status, std::string_view layer, uint64_t tokens_saved, uint64_t tokens_spent);
+/// For the access log: what the answer cost when it was made, by the provider's account.
+void note_tokens(Call& call, uint64_t prompt, uint64_t completion);
 /// The first byte goes out now.
 void mark_first_byte(Call& call);
 

@@ -141,20 +141,20 @@ Json parse_foreign(std::string_view text) {
   return Json::parse(text, nullptr, false);
 }
 
-Result<Answer> admit(Dialect dialect, std::string_view body, uint64_t* tokens) {
+Result<Answer> admit(Dialect dialect, std::string_view body, TokenCount* tokens) {
   const Json document = parse_foreign(body);
   if (document.is_discarded()) return not_admitted("malformed");
   return admit_document(dialect, document, tokens);
 }
 
-Result<Answer> admit_document(Dialect dialect, const Json& document, uint64_t* tokens) {
+Result<Answer> admit_document(Dialect dialect, const Json& document, TokenCount* tokens) {
   if (!document.is_object()) return not_admitted("malformed");
   if (is_set(document, "error")) return not_admitted("error");
   Answer out;
   const Json* usage = member(document, "usage");
   out.tokens_prompt = count(usage, "prompt_tokens");
   out.tokens_completion = count(usage, "completion_tokens");
-  if (tokens != nullptr) *tokens = out.tokens_prompt + out.tokens_completion;
+  if (tokens != nullptr) *tokens = {out.tokens_prompt, out.tokens_completion};
   if (dialect == Dialect::kEmbeddings) {
     if (!non_empty_array(document, "data")) return not_admitted("empty");
     out.completion = document.dump(-1, ' ', false, Json::error_handler_t::replace);

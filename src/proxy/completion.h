@@ -10,6 +10,7 @@
 
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "proxy/field_table.h"
+#include "proxy/token_count.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -31,8 +32,8 @@ struct Answer {
 /// Reads a complete 2xx answer and decides admission. An Error says, in one word, why it must not be
 /// stored: "malformed", "error", "no_choices", "finish_reason", "refusal", "empty".
 /// `tokens`, when not null, gets prompt and completion tokens of the answer, admitted or not.
-Result<Answer> admit(Dialect dialect, std::string_view body, uint64_t* tokens = nullptr);
-Result<Answer> admit_document(Dialect dialect, const Json& document, uint64_t* tokens = nullptr);
+Result<Answer> admit(Dialect dialect, std::string_view body, TokenCount* tokens = nullptr);
+Result<Answer> admit_document(Dialect dialect, const Json& document, TokenCount* tokens = nullptr);
 
 /// True for texts that only decline ("I'm sorry, but I can't help with that.").
 bool is_refusal_text(std::string_view text);

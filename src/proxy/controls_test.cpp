@@ -7,6 +7,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/request_fields.h"
+
 namespace enhanced_gptcache::proxy {
 namespace {
 
@@ -170,6 +172,13 @@ TEST(Controls, BadValuesAreNamedWithTheAllowedRange) {
     const auto result = read({}, body);
     ASSERT_FALSE(result) << body;
     EXPECT_THAT(result.error().param, testing::StartsWith("cache")) << body;
+  }
+}
+
+TEST(ControlHeaders, AreNoPartOfATenant) {
+  for (const std::string_view name : control_header_names()) {
+    if (name == "cache-control") continue;  // forwarded, and known to carry no credential
+    EXPECT_EQ(base::header_class(name), base::HeaderClass::kLocal) << name;
   }
 }
 

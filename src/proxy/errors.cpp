@@ -67,6 +67,11 @@ ApiError from_upstream(const Error& error, int64_t breaker_open_ms) {
     out.status = 502;
     out.code = error.code == ErrorCode::kUnavailable ? "upstream_unreachable" : "upstream_error";
   }
+  // Refused by us before anything was sent.
+  if (error.code == ErrorCode::kInvalidArgument) {
+    out.message = fmt::format("The request was not forwarded: {}.", error.message);
+    return out;
+  }
   out.message = fmt::format("The upstream could not answer: {}.", error.message);
   return out;
 }

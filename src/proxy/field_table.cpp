@@ -95,4 +95,21 @@ const FieldRow* find_field(std::string_view name) {
   return row != std::end(kRows) && row->name == name ? row : nullptr;
 }
 
+std::string_view content_field(Dialect dialect) {
+  switch (dialect) {
+    case Dialect::kChat:
+      return "messages";
+    case Dialect::kCompletions:
+      return "prompt";
+    case Dialect::kEmbeddings:
+      return "input";
+  }
+  return "messages";
+}
+
+FieldUse use_of(Dialect dialect, std::string_view name, const FieldRow* row) {
+  if (row == nullptr) return kKeyed;
+  return row->use == kContent && name != content_field(dialect) ? kKeyed : row->use;
+}
+
 }  // namespace enhanced_gptcache::proxy

@@ -15,7 +15,7 @@ std::string_view to_string(Dialect dialect);
 enum class FieldUse {
   kKeyed,     ///< exact key and partition, as written; also every field that is not listed
   kModel,     ///< named by itself in key and partition
-  kContent,   ///< exact key; what the semantic layer compares
+  kContent,   ///< exact key; what the semantic layer compares; keyed outside the own dialect
   kSampling,  ///< exact key as written; partition by class only
   kIgnored,   ///< in neither: it cannot change the answer
   kControl,   ///< addressed to the cache: in neither, and not forwarded
@@ -40,5 +40,10 @@ struct FieldRow {
 std::span<const FieldRow> field_table();
 /// nullptr: not listed, so keyed.
 const FieldRow* find_field(std::string_view name);
+/// The one content field of a dialect: messages, prompt or input.
+std::string_view content_field(Dialect dialect);
+/// What `name` means in a body of this dialect. A content field of another dialect is keyed like any
+/// unknown one: the provider may act on it, and nothing compares it.
+FieldUse use_of(Dialect dialect, std::string_view name, const FieldRow* row);
 
 }  // namespace enhanced_gptcache::proxy

@@ -94,7 +94,7 @@ void Flight::leave(const WatcherPtr& watcher) {
   });
 }
 
-uint64_t Flight::tokens_spent() const {
+TokenCount Flight::tokens_spent() const {
   const std::lock_guard lock(mutex_);
   return tokens_spent_;
 }
@@ -186,7 +186,7 @@ asio::awaitable<bool> Flight::publish(std::string bytes) {
   }
 }
 
-void Flight::complete(uint64_t tokens_spent) {
+void Flight::complete(TokenCount tokens_spent) {
   std::unique_lock lock(mutex_);
   if (failed_ || completed_) return;
   completed_ = true;

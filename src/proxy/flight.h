@@ -16,6 +16,7 @@
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/upstream.h"
 #include "proxy/errors.h"
+#include "proxy/token_count.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -80,14 +81,14 @@ class Flight : public std::enable_shared_from_this<Flight> {
   const Lookup& hit() const { return *hit_; }
   const FlightHead& head() const { return *head_; }
   const ApiError& error() const { return error_; }
-  uint64_t tokens_spent() const;
+  TokenCount tokens_spent() const;
 
   // For the leader, on its executor.
   void publish_hit(Lookup lookup);
   void publish_head(FlightHead head);
   /// Waits while every watcher is a window behind. False: abandoned.
   asio::awaitable<bool> publish(std::string bytes);
-  void complete(uint64_t tokens_spent);
+  void complete(TokenCount tokens_spent);
   void fail(ApiError error);
   bool is_abandoned() const;
   /// The response being read, to be cancelled when the flight is abandoned; nullptr before it goes away.
@@ -120,7 +121,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
   size_t first_piece_ = 0;  // number of pieces_[0]
   uint64_t bytes_total_ = 0;
   uint64_t bytes_trimmed_ = 0;
-  uint64_t tokens_spent_ = 0;
+  TokenCount tokens_spent_;
   http::UpstreamResponse* response_ = nullptr;
   bool closed_ = false, completed_ = false, failed_ = false, abandoned_ = false, reader_waiting_ = false;
 };

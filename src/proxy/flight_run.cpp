@@ -208,7 +208,7 @@ class FlightRun {
     }
     flight_->publish_head(std::move(head_));
     co_await flight_->publish(std::move(body));
-    flight_->complete(0);
+    flight_->complete({});
   }
 
   asio::awaitable<void> pass_answer(http::UpstreamResponse& response, bool ok, int64_t began_us) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/canonical_json.h"
+#include "base/request_fields.h"
 #include "proxy/controls.h"
 #include "proxy/json_view.h"
 #include "security/credentials.h"
@@ -31,6 +32,7 @@ constexpr std::string_view kHopByHop[] = {"connection",
                                           "content-length",
                                           "expect",
                                           "proxy-authenticate",
+                                          "proxy-authorization",
                                           "http2-settings"};
 /// What makes an answer hang on what one caller has already (RFC 9110, sections 13.1 and 14.2).
 constexpr std::string_view kConditions[] = {"if-match",          "if-none-match",       "if-range",
@@ -58,12 +60,13 @@ bool is_for_upstream(std::string_view name, const ForwardRules& rules,
   if (rules.upgrade && (equals_ignoring_case(name, "upgrade") || equals_ignoring_case(name, "connection")))
     return true;
   if (is_one_of(name, kHopByHop) || is_control_header(name)) return false;
-  if (equals_ignoring_case(name, "x-egptc-key")) return false;
+  const base::HeaderClass what = base::header_class(name);
+  if (what == base::HeaderClass::kLocal || equals_ignoring_case(name, "x-egptc-key")) return false;
   if (!rules.keep_encoding && equals_ignoring_case(name, "accept-encoding")) return false;
   if (!rules.keep_cookies && equals_ignoring_case(name, "cookie")) return false;
   if (!rules.keep_conditions && is_one_of(name, kConditions)) return false;
-  if (!rules.keep_credentials &&
-      (security::is_credential_header(name) || equals_ignoring_case(name, "cookie")))
+  if (!rules.keep_credentials && (what == base::HeaderClass::kSecret || what == base::HeaderClass::kAccount ||
+                                  equals_ignoring_case(name, "cookie")))
     return false;
   return std::none_of(hop.begin(), hop.end(),
                       [name](std::string_view other) { return equals_ignoring_case(name, other); });
@@ -165,11 +168,9 @@ std::string surroundings_of(const http::Request& request) {
     if (!query.empty()) out = "?query:" + base::json_string(base::repair_utf8(query));
   }
   for (const http::HeaderView& header : request.headers) {
-    if (header.name.size() < 11 || (lower(header.name[0]) != 'o' && lower(header.name[0]) != 'a')) continue;
-    if (!equals_ignoring_case(header.name, "openai-beta") &&
-        !equals_ignoring_case(header.name, "anthropic-beta") &&
-        !equals_ignoring_case(header.name, "anthropic-version"))
-      continue;
+    if (base::header_class(header.name) != base::HeaderClass::kMeaning) continue;
+    // "Any language" is what no such header means, and what some HTTP libraries send by themselves.
+    if (header.value == "*" && equals_ignoring_case(header.name, "accept-language")) continue;
     out += "?header:";
     for (const char c : header.name) out.push_back(lower(c));
     out += base::json_string(base::repair_utf8(header.value));

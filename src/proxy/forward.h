@@ -34,7 +34,8 @@ struct BodyEdits {
 /// `body` is a valid JSON object. The text of every other member stays as it is, in its order.
 std::string edit_body(std::string_view body, const BodyEdits& edits);
 
-/// What besides the body can change an answer: query string and beta headers. Empty for most requests.
+/// What besides the body can change an answer: query string and the headers that change answers (beta
+/// features, API version, language). Empty for most requests.
 std::string surroundings_of(const http::Request& request);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);

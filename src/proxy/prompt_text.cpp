@@ -171,7 +171,7 @@ std::string shape_of(const RequestBody& body, Prompt& prompt) {
   while (members.next()) {
     const FieldRow* row = find_field(members.raw_key());
     if (row != nullptr) apply_semantic_rule(*row, members.value(), prompt);
-    const FieldUse use = row == nullptr ? FieldUse::kKeyed : row->use;
+    const FieldUse use = use_of(body.dialect, members.raw_key(), row);
     if (use == FieldUse::kSampling && body.temperature && *body.temperature <= 0.0)
       add(R"("sampling":"greedy")");
     if (use != FieldUse::kKeyed) continue;

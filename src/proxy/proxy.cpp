@@ -88,6 +88,7 @@ bool answer_exactly(Call& call) {
   if (hit.entry == nullptr || !is_servable(*hit.entry, call.body.dialect)) return false;
   hit.layer = Layer::kExact;
   hit.similarity = hit.probability = 1.0;
+  hit.request_id = call.services->cache.record_exact_hit(call.prompt, *hit.entry);
   return reply_hit(call, hit);
 }
 

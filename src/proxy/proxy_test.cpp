@@ -21,6 +21,8 @@ TEST_F(ProxyTest, MissThenExactHitThenSemanticHit) {
   EXPECT_EQ(exact->header("X-Cache-Similarity"), "");
   EXPECT_EQ(exact->header("Content-Type"), "application/json");
   EXPECT_EQ(content(exact), "answer 1");
+  EXPECT_EQ(exact->notes.tokens_prompt, 11U);
+  EXPECT_EQ(exact->notes.tokens_completion, 7U);
 
   const auto semantic = ask("How can I reset my password?");
   EXPECT_EQ(semantic->header("X-Cache"), "HIT");
@@ -32,6 +34,26 @@ TEST_F(ProxyTest, MissThenExactHitThenSemanticHit) {
   EXPECT_THAT(observer_.learned, testing::ElementsAre("stored"));
   EXPECT_EQ(observer_.tokens_spent, 18U);
   EXPECT_EQ(observer_.tokens_saved, 36U);
+}
+
+TEST_F(ProxyTest, ProvidersTokensAreNotedApart) {
+  const auto miss = ask("How many tokens is this?");
+  EXPECT_EQ(miss->notes.tokens_prompt, 11U);
+  EXPECT_EQ(miss->notes.tokens_completion, 7U);
+}
+
+TEST_F(ProxyTest, AnExactHitTakesFeedback) {
+  ask("How do I reset my password?");
+  const auto hit = ask("How do I reset my password?");
+  ASSERT_EQ(hit->header("X-Cache-Layer"), "exact");
+  Feedback feedback;
+  feedback.tenant = hit->notes.key_id;
+  feedback.request_id = hit->header("X-Cache-Request-Id");
+  feedback.correct = false;
+  const auto told = cache_->feedback(feedback);
+  ASSERT_TRUE(told) << told.error().message;
+  EXPECT_EQ(told->action, "removed");
+  EXPECT_EQ(ask("How do I reset my password?")->header("X-Cache"), "MISS");
 }
 
 TEST_F(ProxyTest, HitsHaveFreshIdAndCreatedAndNothingElseNew) {

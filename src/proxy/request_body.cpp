@@ -53,6 +53,10 @@ ApiResult<void> read_field(std::string_view name, std::string_view value, Reques
   } else if (name == "temperature") {
     if (value == "null") return {};
     out.temperature = json_number(value);
+    if (!out.temperature && json_kind(value) == JsonKind::kNumber) {
+      return refuse("temperature",
+                    "Invalid value for 'temperature': it must be a finite number between 0 and 2.");
+    }
     if (!out.temperature) return wrong_type(name, "a number between 0 and 2", value);
   } else if (name == "user") {
     if (value == "null") return {};
@@ -64,18 +68,6 @@ ApiResult<void> read_field(std::string_view name, std::string_view value, Reques
     return read_stream_options(value, out);
   }
   return {};
-}
-
-std::string_view content_field(Dialect dialect) {
-  switch (dialect) {
-    case Dialect::kChat:
-      return "messages";
-    case Dialect::kCompletions:
-      return "prompt";
-    case Dialect::kEmbeddings:
-      return "input";
-  }
-  return "messages";
 }
 
 ApiResult<void> check_required(const RequestBody& body, bool has_model, bool has_content) {
@@ -112,7 +104,7 @@ ApiResult<RequestBody> parse_body(Dialect dialect, std::string_view text, std::s
   while (members.next()) {
     const std::string_view name = members.raw_key();
     const FieldRow* row = find_field(name);
-    const FieldUse use = row == nullptr ? FieldUse::kKeyed : row->use;
+    const FieldUse use = use_of(dialect, name, row);
     if (use != FieldUse::kKeyed)
       if (auto read = read_field(name, members.value(), out); !read) return tl::unexpected(read.error());
     has_model = has_model || name == "model";

@@ -85,6 +85,14 @@ TEST(RequestBody, ShapeIsWhatChangesTheForm) {
   EXPECT_THAT(prompt_of(with(""), {}, Dialect::kChat, "?query:\"a\"").canonical, HasSubstr("}?query:\"a\""));
 }
 
+TEST(Shape, AContentFieldOfAnotherDialectIsKeyed) {
+  EXPECT_EQ(prompt_of(with(R"(,"prompt":{"id":"pmpt_A"})")).shape, R"({"prompt":{"id":"pmpt_A"}})");
+  EXPECT_EQ(prompt_of(with(R"(,"input":"zzz")")).shape, R"({"input":"zzz"})");
+  const std::string completion = R"({"model":"m-1","prompt":"hi","input":["z"],"messages":[]})";
+  EXPECT_EQ(prompt_of(completion, {}, Dialect::kCompletions).shape, R"({"input":["z"],"messages":[]})");
+  EXPECT_EQ(prompt_of(R"({"model":"m-1","prompt":"hi"})", {}, Dialect::kCompletions).shape, "{}");
+}
+
 TEST(RequestBody, WhatTheSemanticLayerMustNotSee) {
   struct Case {
     std::string body;
@@ -183,6 +191,7 @@ TEST(RequestBody, BadBodiesNameTheField) {
        "text part needs a string"},
       {with(R"(,"stream":"yes")"), "'stream': expected a boolean"},
       {with(R"(,"temperature":"hot")"), "'temperature': expected a number"},
+      {with(R"(,"temperature":1e999)"), "'temperature': it must be a finite number"},
       {with(R"(,"user":7)"), "'user': expected a string"},
       {with(R"(,"stream_options":7)"), "'stream_options': expected an object"},
       {with(R"(,"stream_options":{"include_usage":7})"),

@@ -177,7 +177,9 @@ class Session {
 
   asio::awaitable<void> finish() {
     const int status = seat_.flight->head().status;
-    const uint64_t spent = call_->joined ? 0 : seat_.flight->tokens_spent();
+    const TokenCount tokens = seat_.flight->tokens_spent();
+    note_tokens(*call_, tokens.prompt, tokens.completion);
+    const uint64_t spent = call_->joined ? 0 : tokens.total();
     if (!started_) {
       http::Response response;
       response.status = status;

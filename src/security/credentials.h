@@ -1,6 +1,7 @@
 #pragma once
 // Who asks? With security off the tenant is a keyed hash over everything in a request that can
-// carry a credential, so two provider keys never share an entry, whichever header carries them.
+// carry a credential, so two provider keys never share an entry, whichever header carries them. Every
+// header that base/request_fields.h does not know counts as one.
 
 #include <string>
 #include <string_view>
@@ -12,24 +13,17 @@
 namespace enhanced_gptcache::security {
 
 inline constexpr std::string_view kAnonymousTenant = "anonymous";
-/// What every key issued by this product starts with.
-inline constexpr std::string_view kOwnKeyPrefix = "egptc_";
-
-/// Is this request header (any case) a carrier of a credential or of an account choice?
-bool is_credential_header(std::string_view name);
-/// Is this query parameter one?
-bool is_credential_parameter(std::string_view name);
-
 /// What one request carries. Thread rule: confined to its maker; views live as long as the request.
 class Carriers {
  public:
-  /// Takes the header when it is a carrier. Empty values count as absent.
+  /// Takes the header unless it is known to be none. Empty values count as absent.
   void add_header(std::string_view name, std::string_view value);
   /// Takes the carriers out of a query string ("a=1&key=...").
   void add_query(std::string_view query);
 
   bool empty() const { return found_.empty(); }
-  /// A key of ours (egptc_...) is among them: it must never be sent to a provider.
+  /// A key of ours (egptc_...) is in one of them, or in any other header or parameter that would be
+  /// forwarded: it must never be sent to a provider.
   bool has_own_key() const { return own_key_; }
   /// A secret is among them (not only an organisation or project name).
   bool has_secret() const { return secret_; }
@@ -38,7 +32,7 @@ class Carriers {
 
  private:
   struct Found {
-    std::string_view carrier;  ///< our spelling of the name
+    std::string carrier;  ///< lower case, decoded
     std::string_view value;
   };
   std::vector<Found> found_;

@@ -35,6 +35,26 @@ def test_usage_errors(arguments):
     assert done.returncode == 2 and done.stderr
 
 
+def test_wrong_flags_are_usage_errors(tmp_path):
+    wrong = harness.run_binary("serve", "--cache.size_mb=-1", folder=tmp_path)
+    assert wrong.returncode == 2 and wrong.stderr.count("cache.size_mb") == 1
+    server = harness.run_binary("query", "x", "--server=foo", folder=tmp_path)
+    assert server.returncode == 2 and "--server" in server.stderr and "base_url" not in server.stderr
+    unknown = harness.run_binary("sevre", folder=tmp_path)
+    assert unknown.returncode == 2 and "sevre" in unknown.stderr and "validate-config" in unknown.stderr
+
+
+def test_what_cannot_start_is_a_failure(tmp_path):
+    done = harness.run_binary("serve", folder=tmp_path, environment={
+        "EGPTC_SERVER__HOST": "no-such-host.invalid", "EGPTC_SECURITY__INSECURE_LISTEN": "true"})
+    assert done.returncode == 1 and "no-such-host.invalid" in done.stderr
+
+
+def test_a_folder_is_no_file_to_store(server):
+    done = harness.run_binary("store", "--file", "/", "--server", server.url)
+    assert done.returncode == 1 and "folder" in done.stderr
+
+
 # --- validate-config ---------------------------------------------------------------------------
 def test_valid_file(tmp_path):
     done = harness.run_binary("validate-config", write(tmp_path, VALID))

@@ -257,3 +257,8 @@ def test_wrong_methods_and_paths(server):
     assert response.status_code == 405 and "POST" in response.headers["allow"]
     assert server.get("/cache/nowhere").status_code == 404
     assert server.get("/cache/entries/no-such-entry").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["key", "api_key", "api-key", "access_token", "subscription-key"])
+def test_a_listing_takes_every_credential_parameter(server, name):
+    assert server.get(f"/cache/entries?{name}=sk-1&limit=5").status_code == 200

@@ -44,6 +44,28 @@ def test_the_same_value_in_another_header_is_another_tenant(server, kind):
     assert ask(server, another, value, QUESTION).headers["x-cache"] == "MISS"
 
 
+@pytest.mark.parametrize("name", ["X-Auth-Token", "X-OpenRouter-Key", "X-User-Id", "PRIVATE-TOKEN"])
+def test_a_header_nobody_knows_shares_nothing(server, name):
+    """It may be a credential, so its value is part of who asks; what is known to be none is not."""
+    question = f"What do the anonymous ask? {harness.fresh_key()}"
+    assert server.chat(question).headers["x-cache"] == "MISS"
+    mine = {name: harness.fresh_key()}
+    assert server.chat(question, headers=mine).headers["x-cache"] == "MISS"
+    assert server.chat(question, headers=mine).headers["x-cache"] == "HIT"
+    assert server.chat(question, headers={name: "another"}).headers["x-cache"] == "MISS"
+    neutral = {"X-Request-Id": harness.fresh_key(), "X-Stainless-Lang": "js", "traceparent": "00-1-2-00",
+               "Idempotency-Key": harness.fresh_key(), "X-Forwarded-For": "1.2.3.4"}
+    assert server.chat(question, headers=neutral).headers["x-cache"] == "HIT"
+
+
+def test_the_language_is_part_of_the_key(server, key):
+    assert server.chat(QUESTION, key=key).headers["x-cache"] == "MISS"
+    french = {"Accept-Language": "fr"}
+    assert server.chat(QUESTION, key=key, headers=french).headers["x-cache"] == "MISS"
+    assert server.chat(PARAPHRASE, key=key, headers=french).headers["x-cache-layer"] == "semantic"
+    assert server.chat(QUESTION, key=key, headers={"Accept-Language": "*"}).headers["x-cache"] == "HIT"
+
+
 def test_credentials_combine(server):
     """The tenant is over all carriers: one key in two organisations is two tenants."""
     key = harness.fresh_key()
@@ -130,8 +152,14 @@ def test_our_headers_stay_with_us(server, standin, key):
 
 def test_our_keys_are_never_forwarded(server, standin):
     for headers in ({"Authorization": "Bearer egptc_0123456789"}, {"x-api-key": "egptc_0123456789"},
-                    {"api-key": "egptc_0123456789"}):
+                    {"api-key": "egptc_0123456789"}, {"X-Auth-Token": "egptc_0123456789"},
+                    {"X-Other": "k=%65gptc_0123456789"}):
         server.chat("Do you leak keys?", headers=headers)
+    for query in ("key=%65gptc_0123456789", "%6bey=egptc_0123456789", "other=egptc_0123456789"):
+        server.post(f"/v1/chat/completions?{query}", {"model": "stand-in-1", "messages": [
+            {"role": "user", "content": "Do you leak keys?"}]}, key=harness.fresh_key())
+        server.get(f"/v1/files?{query}")
+    assert all("gptc_0123456789" not in str(request) for request in standin.requests())
     assert all("egptc_0123456789" not in str(request) for request in standin.requests())
 
 
@@ -140,7 +168,8 @@ def test_callers_credential_goes_to_the_default_upstream_only(start_server, stan
               f"    - {{model: 'other-*', base_url: '{standin.url}/vendor/v1', api_key: sk-vendor}}\n")
     server = start_server({"EGPTC_UPSTREAM__BASE_URL": None}, config=harness.REQUIRED_SECTIONS + routes)
     server.chat("Who am I to you?", key=key)
-    server.chat("Who am I to you?", key=key, model="other-1")
+    server.chat("Who am I to you?", key=key, model="other-1",
+                headers={"X-Auth-Token": key, "X-User-Id": key, "X-Forwarded-User": key})
     default, vendor = standin.requests()[-2:]
     assert dict(map(tuple, default["headers"])).get("Authorization", "") == f"Bearer {key}"
     assert vendor["target"].startswith("/vendor/v1/chat/completions")
