@@ -13,16 +13,16 @@ POOL = "pool.json"
 
 # How many examples of each source a sample of 100,000 holds.
 MIX = {
-    "qqp": 29000,
-    "qqp_stream": 12000,
-    "facts_stream": 17000,
+    "qqp": 33000,
+    "qqp_stream": 14000,
+    "facts_stream": 14000,
     "intents_stream": 1500,
-    "adversarial": 16000,
-    "multiturn": 4000,
-    "multilingual": 1000,
-    "other": 500,
-    "edits": 16000,
-    "grammar": 3000,
+    "adversarial": 17000,
+    "multiturn": 3500,
+    "multilingual": 700,
+    "other": 300,
+    "edits": 14000,
+    "grammar": 2000,
 }
 MIX_PERMISSIVE = {
     "facts_stream": 26000,
@@ -113,10 +113,13 @@ def draw_adversarial(rows, want, rng):
 
 
 def draw_edits(texts, neighbours, want, rng):
+    """A third of the texts are such that the rarer rules apply: routes, ranges, numbers."""
     pool = edits.Pool(texts, neighbours)
+    rich = [t for t in texts if edits.ROUTE.search(t) or edits.BETWEEN.search(t)]
+    numbered = [t for t in texts if any(c.isdigit() for c in t)]
     out = []
     while len(out) < want:
-        text = rng.choice(texts)
+        text = rng.choice(rng.choices((texts, rich or texts, numbered or texts), (0.67, 0.15, 0.18))[0])
         label = int(rng.random() < 0.45)
         made = edits.make(text, label, rng, pool)
         if made:

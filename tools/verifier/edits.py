@@ -276,6 +276,32 @@ def list_order(text, rng, pool):
     return put(text, match.start(), match.end(), f"{match[3]} {match[2]} {match[1]}")
 
 
+PLACE = r"((?:[\w.'-]+ ){0,2}?[\w.'-]+)"
+PLACE_END = (
+    r"(?= (?:on|in|with|for|at|and|that|by|before|after|via|is|are|leaves|leaving|arrives|arriving|using"
+    r"|serves|stopping|stops)\b|[,?.!]|$)"
+)
+ROUTE = re.compile(rf"(?i)\bfrom {PLACE} to {PLACE}{PLACE_END}")
+BETWEEN = re.compile(rf"(?i)\bbetween {PLACE} and {PLACE}{PLACE_END}")
+
+
+def route_reversed(text, rng, pool):
+    match = ROUTE.search(text)
+    return match and put(text, match.start(), match.end(), f"from {match[2]} to {match[1]}")
+
+
+def route_said_otherwise(text, rng, pool):
+    match = ROUTE.search(text)
+    return match and put(text, match.start(), match.end(), f"to {match[2]} from {match[1]}")
+
+
+def between_order(text, rng, pool):
+    match = BETWEEN.search(text)
+    if not match or re.search(r"\d", match.group()):
+        return None
+    return put(text, match.start(), match.end(), f"between {match[2]} and {match[1]}")
+
+
 # rule, label, how often (relative) among the rules that apply
 RULES = {
     "number": (number, 0, 5),
@@ -283,6 +309,9 @@ RULES = {
     "unit": (by_table("unit"), 0, 3),
     "group": (by_table("group"), 0, 5),
     "quantity": (by_table("quantity"), 0, 1.5),
+    "route_reversed": (route_reversed, 0, 5),
+    "route_said_otherwise": (route_said_otherwise, 1, 5),
+    "between_order": (between_order, 1, 4),
     "tense": (by_table("tense"), 0, 0.4),
     "negation": (negation, 0, 1.2),
     "name": (name, 0, 3),

@@ -9,9 +9,11 @@ Rosa Simon Tara Uma Victor Wendy Yusuf Zoe Amir Bianca Chen Diego Fatima Goran H
 )
 LAST = """Smith Jones Brown Garcia Miller Lopez Wilson Moore Clark Lewis Young Hall Green Baker Adams
 Nelson Hill Rivera Wright Novak""".split()
-JOBS = """doctor lawyer teacher nurse pilot chef painter dentist plumber banker judge dancer farmer sailor
+JOBS = (
+    """doctor lawyer teacher nurse pilot chef painter dentist plumber banker judge dancer farmer sailor
 miner tailor barber guard librarian gardener mechanic translator accountant analyst editor
 actor engineer""".split()
+)
 ADJ = """happy rich famous tall kind honest brave shy lazy clever patient strict polite rude healthy fit
 confident quiet generous angry calm funny serious creative careful organized""".split()
 SYNONYM = [
@@ -72,11 +74,7 @@ I had toast for breakfast.|My sister likes jazz.|We moved house last year.|I am 
 My bus was late today.|I just finished a book.|The sun is out.""".replace("\n", "").split("|")
 ROLES = ["a good", "an accredited", "a former", "a retired", "a famous", "an assistant", "a part-time"]
 GOALS = """start a company|learn to swim|bake bread|write a novel|buy a flat|grow tomatoes|fix a tap|
-play chess|save money|sleep better""".replace(
-    "\n", ""
-).split(
-    "|"
-)
+play chess|save money|sleep better""".replace("\n", "").split("|")
 
 
 def article(noun):
