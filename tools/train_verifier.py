@@ -5,8 +5,9 @@ usage: train_verifier.py data          build the cached rows (once, deterministi
        train_verifier.py pair-encoder  train, with checkpoints
        train_verifier.py export        checkpoint -> int8 safetensors and the golden file
        train_verifier.py report        figures, and the rows for the second-stage model
+       train_verifier.py decision      those rows -> decision.json, the calibrated second stage
 
-Needs torch, numpy, safetensors, tokenizers and scikit-learn. Every subcommand takes
+Needs torch, numpy, safetensors, tokenizers, scikit-learn, scipy and lightgbm. Every subcommand takes
 --data (folder of *.dev.jsonl.gz), --model (folder of all-MiniLM-L6-v2) and --work
 (a folder for caches and checkpoints).
 """
@@ -19,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import torch  # noqa: E402
 
-from verifier import dataset, encoder, fit, golden_pairs, report  # noqa: E402
+from verifier import dataset, decision, encoder, fit, golden_pairs, report  # noqa: E402
 
 
 def run_data(options):
@@ -61,6 +62,7 @@ def parse():
         ("pair-encoder", run_pair_encoder),
         ("export", run_export),
         ("report", run_report),
+        ("decision", decision.run),
     ):
         add[name] = commands.add_parser(name)
         add[name].set_defaults(run=run)
@@ -93,6 +95,13 @@ def parse():
     )
     add["report"].add_argument("--stack", help="JSONL of the held-out rows with their logits")
     add["report"].add_argument("--limit", type=int, default=0, help="at most so many rows a source")
+    second = add["decision"]
+    second.add_argument("--rows", required=True, help="the file `report --stack` wrote")
+    second.add_argument("--pair-features", required=True, help="the built program tools/pair_features.cpp")
+    second.add_argument("--name", default="default", choices=("default", "permissive"))
+    second.add_argument("--out", required=True)
+    second.add_argument("--cosine-min", type=float, default=0.65)
+    second.add_argument("--without", nargs="*", default=[], help="sources left out")
     return parser.parse_args()
 
 

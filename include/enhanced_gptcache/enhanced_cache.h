@@ -193,6 +193,8 @@ struct CacheStats {
   uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
   bool pca_active = false;
   double global_tau = 0;
+  DecisionPolicy decision = DecisionPolicy::kAdaptive;  ///< in force; see verifier_problem
+  std::string verifier_problem;  ///< why Options::decision kVerified is not in force; else empty
 };
 
 /// Thread rule: every method may be called from any thread. Lookups never wait for writers.

@@ -57,6 +57,15 @@ ComponentState pca_state(const EnhancedCache& cache, bool enabled) {
   return {HealthStatus::kHealthy, enabled, cache.stats().pca_active ? "active" : "not active yet"};
 }
 
+/// Asked for and missing is a warning: decisions go on by the stricter policy.
+ComponentState verifier_state(const EnhancedCache& cache, const config::Settings& settings) {
+  const CacheStats stats = cache.stats();
+  const bool is_wanted = settings.cache.decision == "verified" && settings.cache.verifier != "off";
+  if (!is_wanted || !settings.embedder.enabled) return {HealthStatus::kHealthy, false, ""};
+  if (!stats.verifier_problem.empty()) return {HealthStatus::kWarning, true, stats.verifier_problem};
+  return {HealthStatus::kHealthy, true, settings.cache.verifier};
+}
+
 admin::ConfigurationState configuration_state(const config::SettingsSource& source) {
   const config::ReloadStatus status = source.status();
   admin::ConfigurationState state;
@@ -85,6 +94,7 @@ admin::HealthInputs health_inputs(const HealthInputsSource& from) {
        [from] {
          return ComponentState{HealthStatus::kHealthy, from.source->current()->context.enabled, ""};
        }},
+      {"verifier", [from] { return verifier_state(*from.cache, *from.source->current()); }},
       {"embedder", [from] { return embedder_state(from.embedder); }},
       {"storage", [from] { return storage_state(from.storage_path); }}};
   inputs.budget_json = [from] {

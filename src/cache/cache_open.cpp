@@ -142,6 +142,9 @@ CacheStats CacheImpl::stats() const {
   }
   stats.pca_active = pca_.active();
   stats.global_tau = tau_.global_tau();
+  const auto settings = settings_.get();
+  stats.decision = settings->decision();
+  stats.verifier_problem = settings->verifier_problem;
   return stats;
 }
 

@@ -20,7 +20,7 @@ def test_health(server, key):
     assert 0 < memory["usage_percent"] < 100
     assert (memory["threshold_warning"], memory["threshold_critical"]) == (80, 90)
     assert checks["configuration"] == {**checks["configuration"], "status": "healthy", "valid": True}
-    for name in ("pca_wrapper", "tau_manager", "context_filter", "embedder", "storage"):
+    for name in ("pca_wrapper", "tau_manager", "context_filter", "verifier", "embedder", "storage"):
         assert checks["components"][name]["status"] == "healthy", name
         assert checks["components"][name]["enabled"] is True, name
 
@@ -51,6 +51,16 @@ def test_disabled_components_say_so(start_server):
     components = server.get("/health").json()["checks"]["components"]
     for name in ("pca_wrapper", "tau_manager", "context_filter", "embedder"):
         assert components[name]["enabled"] is False, name
+
+
+def test_a_missing_verifier_is_a_warning_and_decisions_are_adaptive(start_server, tmp_path):
+    server = start_server({"EGPTC_CACHE__VERIFIER_DIR": str(tmp_path)})
+    health = server.get("/health")
+    assert health.status_code == 200 and health.json()["overall_status"] == "warning"
+    verifier = health.json()["checks"]["components"]["verifier"]
+    assert verifier["status"] == "warning" and str(tmp_path) in verifier["detail"], verifier
+    explained = server.post("/cache/explain", {"query": "How do I water a cactus?"}).json()
+    assert explained["policy"] == "adaptive", explained
 
 
 def test_ready_and_live(server):
