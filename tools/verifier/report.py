@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from . import candidates, dataset, edits, encoder, sources
@@ -50,6 +51,22 @@ def add_weights(rows, mix):
         r["weight"] = round(mix.get(r["source"], 0) / total * len(rows) / count[r["source"]], 5)
 
 
+def add_both(rows):
+    """A logistic model of logit and cosine, fitted on stack: the least a second stage gives."""
+    features = np.array([[r["logit"], r["cosine"], r["logit"] * r["cosine"]] for r in rows])
+    fit = [i for i, r in enumerate(rows) if r["split"] == "stack"]
+    model = LogisticRegression(max_iter=1000)
+    labels, weights = [rows[i]["label"] for i in fit], [rows[i]["weight"] for i in fit]
+    model.fit(features[fit], labels, sample_weight=weights)
+    for r, value in zip(rows, model.decision_function(features)):
+        if r["split"] == "validation":
+            r["both"] = float(value)
+
+
+def scores_of(rows):
+    return [name for name in ("logit", "cosine", "both") if all(name in r for r in rows)]
+
+
 def recall_at(labels, scores, precision_min=0.9):
     precision, recall, _ = precision_recall_curve(labels, scores)
     return float(max((r for p, r in zip(precision, recall) if p >= precision_min), default=0.0))
@@ -58,7 +75,7 @@ def recall_at(labels, scores, precision_min=0.9):
 def pair_figures(rows):
     labels = np.array([r["label"] for r in rows])
     out = {"rows": len(rows), "label_1": int(labels.sum())}
-    for name in ("logit", "cosine"):
+    for name in scores_of(rows):
         scores = np.array([r[name] for r in rows])
         if 0 < labels.sum() < len(labels):
             out[name] = {
@@ -89,7 +106,7 @@ def stream_figures(rows, repeats):
     for r in rows:
         events[r["event"]].append(r)
     out = {"events_with_candidates": len(events), "possible_hits": repeats}
-    for score in ("logit", "cosine"):
+    for score in scores_of(rows):
         values = sorted({max(r[score] for r in found) for found in events.values()})
         curve = []
         for t in values[:: max(1, len(values) // 200)]:
@@ -144,7 +161,7 @@ def figures(rows, options, splits):
 
 def show(out):
     for source, f in out["pairs"].items():
-        line = " ".join(f"{n} {f[n]}" for n in ("logit", "cosine"))
+        line = " ".join(f"{n} {f[n]}" for n in ("logit", "cosine", "both") if n in f)
         print(f"{source:26} {f['rows']:6} {line} >0 {f['above_0']} >2 {f['above_2']}")
     for source, f in out["streams"].items():
         print(source, json.dumps(f))
@@ -175,13 +192,17 @@ def run(options):
     for r, logit in zip(rows, logits):
         r["logit"] = round(float(logit), 4)
     add_weights(rows, dataset.MIX_PERMISSIVE if options.name == "permissive" else dataset.MIX)
-    out = figures(rows, options, HELD)
-    show(out)
+    add_both(rows)
+    out = {"validation": figures(rows, options, HELD[:1]), "held": figures(rows, options, HELD)}
+    for name, part in out.items():
+        print(f"== {name}")
+        show(part)
     if options.out:
         os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
         with open(options.out, "w", encoding="utf-8") as file:
-            json.dump({"held": out, "validation": figures(rows, options, HELD[:1])}, file, indent=1)
+            json.dump(out, file, indent=1)
     if options.stack:
         with open(options.stack, "w", encoding="utf-8") as file:
             for r in rows:
+                r.pop("both", None)
                 file.write(json.dumps(r, ensure_ascii=False) + "\n")
