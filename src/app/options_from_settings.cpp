@@ -73,6 +73,7 @@ Options cache_options(const config::Settings& settings) {
   options.mode = cache.mode == "shadow" ? CacheMode::kShadow : CacheMode::kServe;
   options.serve_percent = cache.serve_percent;
   options.ttl_ms = cache.ttl_seconds * 1000;
+  options.time_bound_ttl_ms = cache.time_bound_ttl_seconds * 1000;
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
   options.unknown_token_share_max = cache.unknown_token_percent_max / 100.0;
   options.candidates = static_cast<size_t>(cache.candidates);

@@ -77,7 +77,7 @@ std::shared_ptr<const Settings> CacheImpl::settings_of(const Options& options, c
       else
         why_not = std::move(opened.error().message);
     }
-    if (verifier == nullptr)
+    if (verifier == nullptr && !options.verifier_path.empty())
       base::log_error("decisions are adaptive instead of verified, because the verifier is missing: {}",
                       why_not);
   }

@@ -11,6 +11,7 @@
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
 #include "cache/pending.h"
+#include "match/guards.h"
 #include "store/entry_codec.h"
 
 namespace enhanced_gptcache::cache {
@@ -88,9 +89,13 @@ Result<Stored> CacheImpl::count_refusal(Error error) {
 int64_t CacheImpl::expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const {
   // A lifetime the caller names is kept to the millisecond; the default one is spread.
   if (request.ttl_ms) return *request.ttl_ms == 0 ? 0 : now_ms + *request.ttl_ms;
-  if (options.ttl_ms == 0) return 0;
-  const double ttl_ms = static_cast<double>(options.ttl_ms) * (1 + random_spread() * options.ttl_jitter);
-  return now_ms + std::max<int64_t>(1, std::llround(ttl_ms));
+  int64_t ttl_ms = options.ttl_ms;
+  // "Today" is another day tomorrow.
+  if (options.time_bound_ttl_ms > 0 && match::is_time_bound(match::Words(request.prompt.query)))
+    ttl_ms = ttl_ms == 0 ? options.time_bound_ttl_ms : std::min(ttl_ms, options.time_bound_ttl_ms);
+  if (ttl_ms == 0) return 0;
+  const double spread_ms = static_cast<double>(ttl_ms) * (1 + random_spread() * options.ttl_jitter);
+  return now_ms + std::max<int64_t>(1, std::llround(spread_ms));
 }
 
 store::EntryFields CacheImpl::fields_of(const Draft& draft) const {

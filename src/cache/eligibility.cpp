@@ -23,6 +23,24 @@ constexpr auto kStopWords = std::to_array<std::string_view>({
 });
 static_assert(std::is_sorted(kStopWords.begin(), kStopWords.end()));
 
+// Sorted. Frequent function words of German, French, Spanish, Italian, Portuguese and Dutch that are no
+// English words: two of them, and more of them than of English ones, and the encoder does not know the
+// language.
+constexpr auto kOtherLanguages = std::to_array<std::string_view>({
+    "alla",  "als",    "au",     "auf",  "aus",   "aux",   "avec", "bei",   "che",   "chi",   "como",
+    "con",   "cual",   "da",     "dans", "das",   "de",    "deel", "degli", "dei",   "del",   "della",
+    "dem",   "den",    "der",    "des",  "di",    "dos",   "du",   "een",   "ein",   "eine",  "einem",
+    "einen", "einer",  "el",     "em",   "en",    "es",    "est",  "esta",  "et",    "fue",   "gli",
+    "haben", "hat",    "het",    "hoe",  "ich",   "il",    "im",   "ist",   "je",    "kann",  "la",
+    "las",   "le",     "les",    "los",  "mein",  "meine", "mi",   "mit",   "na",    "naar",  "nach",
+    "nao",   "nicht",  "oder",   "os",   "para",  "per",   "por",  "pour",  "puedo", "qual",  "quand",
+    "que",   "quel",   "quelle", "qui",  "quien", "se",    "sich", "sie",   "sind",  "su",    "sul",
+    "sur",   "um",     "und",    "une",  "van",   "vom",   "von",  "voor",  "wann",  "warum", "welche",
+    "wer",   "werden", "wie",    "wird", "wo",    "wurde", "zijn", "zu",    "zum",   "zur",
+});
+
+static_assert(std::is_sorted(kOtherLanguages.begin(), kOtherLanguages.end()));
+
 /// One of these anywhere makes a prompt personal.
 constexpr auto kOwnWords = std::to_array<std::string_view>({"mine", "my", "myself", "our", "ours"});
 /// "I" followed by one of these speaks of the caller's state, not of how things are done in general.
@@ -87,6 +105,19 @@ bool is_in_known_script(std::string_view text) {
   return other * 5 <= latin + other;
 }
 
+bool is_in_known_language(std::string_view text) {
+  size_t english = 0;
+  size_t other = 0;
+  Words words(text);
+  for (std::string_view word = words.next(); !word.empty(); word = words.next()) {
+    if (std::binary_search(kOtherLanguages.begin(), kOtherLanguages.end(), word))
+      ++other;
+    else if (std::binary_search(kStopWords.begin(), kStopWords.end(), word))
+      ++english;
+  }
+  return other < 2 || other <= english;
+}
+
 bool is_personal(std::string_view text) {
   Words words(text);
   std::string previous;
@@ -103,6 +134,7 @@ std::string ineligibility_before_embedding(const Prompt& prompt) {
   if (!prompt.ineligible.empty()) return prompt.ineligible;
   if (!has_content_word(prompt.query)) return "no_content_word";
   if (!is_in_known_script(prompt.query)) return "script";
+  if (!is_in_known_language(prompt.query)) return "language";
   return {};
 }
 

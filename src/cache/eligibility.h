@@ -10,7 +10,7 @@
 
 namespace enhanced_gptcache::cache {
 
-/// Empty when eligible, else why not: the prompt's own reason, "no_content_word", "script",
+/// Empty when eligible, else why not: the prompt's own reason, "no_content_word", "script", "language",
 /// "truncated", "unknown_tokens".
 std::string ineligibility(const Prompt& prompt, const TextStats& text, double unknown_token_share_max);
 /// The part that needs no tokenizer; cheap enough to ask before embedding.
@@ -24,6 +24,10 @@ bool has_content_word(std::string_view text);
 /// At least four fifths of the letters are Latin: what an English encoder was trained on. Digits,
 /// punctuation, symbols and emoji do not count.
 bool is_in_known_script(std::string_view text);
+
+/// False when function words of other languages outnumber English ones: an English encoder maps whole
+/// languages to one corner. By word lists, so a text of names alone passes.
+bool is_in_known_language(std::string_view text);
 
 /// Speaks of the caller's own things, so that the answer may differ between users: "my balance",
 /// "am I", "I have". Not every "I": "how do I tie a tie" has the same answer for everyone.

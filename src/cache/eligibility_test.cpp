@@ -58,6 +58,18 @@ TEST(Eligibility, KnowsWhatIsPersonal) {
   for (const Case& c : cases) EXPECT_EQ(is_personal(c.text), c.expected) << c.text;
 }
 
+TEST(Eligibility, KnowsOtherLanguagesByTheirFunctionWords) {
+  const Case cases[] = {{"Was ist die Hauptstadt von Frankreich?", false},
+                        {"Comment annuler la commande que je viens de passer ?", false},
+                        {"¿Cuál es la capital de Perú?", false},
+                        {"What is the capital of Peru?", true},
+                        {"Who played the lead in La La Land?", true},
+                        {"Flights from Los Angeles to La Paz", true},
+                        {"printer toner", true},
+                        {"", true}};
+  for (const Case& c : cases) EXPECT_EQ(is_in_known_language(c.text), c.expected) << c.text;
+}
+
 TEST(Eligibility, NamesTheFirstReason) {
   Prompt prompt = make_prompt("restart the printer");
   TextStats good;

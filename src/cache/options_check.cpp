@@ -29,6 +29,7 @@ Result<void> check_options(const Options& options) {
       {"partitions_max", size(options.partitions_max), 1, 1e9},
       {"serve_percent", options.serve_percent, 0, 100},
       {"ttl_ms", static_cast<double>(options.ttl_ms), 0, kSizeMax},
+      {"time_bound_ttl_ms", static_cast<double>(options.time_bound_ttl_ms), 0, kSizeMax},
       {"ttl_jitter", options.ttl_jitter, 0, 0.9},
       {"unknown_token_share_max", options.unknown_token_share_max, 0, 1},
       {"candidates", size(options.candidates), 1, 1000},

@@ -73,8 +73,9 @@ int open_session(const Common& common, const MeasureArguments& wanted, Session& 
   if (!wanted.policy.empty()) own.load.flags.push_back("cache.decision=" + wanted.policy);
   if (wanted.threshold)
     own.load.flags.push_back(fmt::format("cache.similarity_threshold={}", *wanted.threshold));
-  session.loaded = load_or_report(own);
-  if (session.loaded == nullptr) return 1;
+  int exit_code = 1;
+  session.loaded = load_or_report(own, exit_code);
+  if (session.loaded == nullptr) return exit_code;
   const config::Settings& settings = session.loaded->settings;
   base::set_log_level(base::LogLevel::kWarning);  // the measured cache's own notes say nothing to the reader
   session.options = app::cache_options(settings);

@@ -118,6 +118,17 @@ void append_time_anchors(const Words& words, std::vector<std::string>& anchors) 
   for (const Time& time : times_of(words)) anchors.push_back(fmt::format("time:{}", time.name));
 }
 
+bool is_time_bound(const Words& words) {
+  static constexpr auto kMoving =
+      std::to_array<std::string_view>({"today", "tonight", "yesterday", "tomorrow", "latest", "newest", "now",
+                                       "currently", "current", "recent", "recently", "upcoming", "nowadays"});
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (std::find(kMoving.begin(), kMoving.end(), words[i].text) != kMoving.end()) return true;
+    if (!relative_span(words, i).empty()) return true;
+  }
+  return false;
+}
+
 std::string time_refusal(const Words& query, const Words& candidate) {
   const auto a = times_of(query);
   const auto b = times_of(candidate);

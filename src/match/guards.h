@@ -61,6 +61,9 @@ std::string identifiers_refusal(const Words& query, const Words& candidate);
 std::string quantifiers_refusal(const Words& query, const Words& candidate);
 std::string long_text_refusal(const Words& query, const Words& candidate);
 
+/// Asks about a time that moves with the clock ("today", "latest", "right now"): its answer goes stale.
+bool is_time_bound(const Words& words);
+
 // Their parts in append_anchors().
 size_t count_negations(const Words& words);
 void append_unit_anchors(const Words& words, std::vector<std::string>& anchors);

@@ -180,6 +180,7 @@ class BrokenCache final : public EnhancedCache {
   Result<Stored> store(const StoreRequest&) override { return broken(); }
   void store_async(StoreRequest, StoreCallback done) override { done(broken()); }
   uint64_t generation() const override { return 0; }
+  std::string record_exact_hit(const Prompt&, const Entry&) override { return {}; }
   Result<std::string> get_or_compute(const Prompt&, const std::function<Result<std::string>()>&) override {
     return broken();
   }

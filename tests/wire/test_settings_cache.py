@@ -39,7 +39,7 @@ def test_guards_off(server, key):
     store(server, key, "How do I restart the printer in room 4?")
     other = "How do I restart the printer in room 5?"
     assert lookup(server, key, other)["reason"] == "guard:numbers"
-    with setting(server, cache__guards_off=["numbers"]):
+    with setting(server, cache__guards_off=["numbers"], cache__decision="static"):
         assert lookup(server, key, other)["hit"] is True
     done = server.request("PUT", "/admin/config", json={"cache.guards_off": ["nmbers"]})
     assert done.status_code == 400 and "cache.guards_off" in done.text and "numbers" in done.text
@@ -77,11 +77,20 @@ def test_lru(start_server, key):
         assert lookup(server, key, "Part 1")["hit"] is False
 
 
-@changes("cache.verifier")
-def test_verifier(server):
-    """Only `off` exists yet; what will come later is refused, not ignored."""
-    done = server.request("PUT", "/admin/config", json={"cache.verifier": "default"})
-    assert done.status_code == 400 and "cache.verifier" in done.text
+@changes("cache.verifier", "cache.verifier_dir")
+def test_verifier(start_server, tmp_path, key):
+    """Each artifact states its own probability; without one the policy gives way."""
+    stated = {}
+    for artifact in ("default", "permissive"):
+        server = start_server({"EGPTC_CACHE__VERIFIER": artifact})
+        assert server.get("/health").json()["checks"]["components"]["verifier"]["detail"] == artifact
+        store(server, key, LOOSE_QUESTION)
+        answer = lookup(server, key, LOOSE)
+        stated[artifact] = answer["probability"] if answer["hit"] else answer["nearest"]["probability"]
+    assert stated["default"] != stated["permissive"], stated
+    for settings in ({"EGPTC_CACHE__VERIFIER": "off"}, {"EGPTC_CACHE__VERIFIER_DIR": str(tmp_path)}):
+        server = start_server(settings)
+        assert server.post("/cache/explain", {"query": QUESTION}, key).json()["policy"] == "adaptive"
 
 
 @changes("cache.mode")
@@ -122,6 +131,18 @@ def test_tau_steps(server, key):
         assert taught["tau"] == pytest.approx(0.8 - 0.04 * 0.2 / 0.8)
         taught = server.post("/cache/feedback", {"entry_id": entry_id, "correct": False}, key).json()
         assert taught["tau"] == pytest.approx(0.8 - 0.01 + 0.04)
+
+
+@changes("cache.time_bound_ttl_seconds")
+def test_time_bound_prompts_expire(server, key):
+    """What is asked about today has no answer for tomorrow."""
+    headers = {"Authorization": f"Bearer {key}"}
+    expires = lambda query: server.get(f"/cache/entries/{store(server, key, query)}", headers=headers).json()
+    with setting(server, cache__time_bound_ttl_seconds=100, cache__ttl_jitter_percent=0):
+        assert lifetime(expires("What is the weather in Berlin today?")) == pytest.approx(100, abs=5)
+        assert not expires("What is the capital of Peru?").get("expires_ms")
+    with setting(server, cache__time_bound_ttl_seconds=0):
+        assert not expires("What is the weather in Oslo today?").get("expires_ms")
 
 
 @changes("cache.ttl_seconds", "cache.ttl_jitter_percent")
