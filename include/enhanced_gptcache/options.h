@@ -61,7 +61,7 @@ struct Options {
   CacheMode mode = CacheMode::kServe;
   double serve_percent = 100.0;           ///< share of would-be semantic hits that are served, 0..100
   int64_t ttl_ms = 0;                     ///< default lifetime of an entry; 0: no limit
-  int64_t time_bound_ttl_ms = 3'600'000;  ///< lifetime at most of what asks about "today", "latest"; 0: no limit
+  int64_t time_bound_ttl_ms = 3'600'000;  ///< most for what asks about "today", "latest"; 0: no limit
   double ttl_jitter = 0.05;               ///< +- share of the TTL, so that entries do not expire together
   double unknown_token_share_max = 0.10;  ///< more [UNK] than this: exact layer only
   size_t candidates = 8;                  ///< k of the nearest-neighbour search

@@ -28,7 +28,7 @@ struct Settings : std::enable_shared_from_this<Settings> {
   }
   const Options options;
   const ContextFilter context_filter;
-  const match::GuardMask guards_off;  ///< check_options() has refused unknown names
+  const match::GuardMask guards_off;                      ///< check_options() has refused unknown names
   const std::shared_ptr<const match::Verifier> verifier;  ///< null: none could be had
   const std::string verifier_problem;                     ///< why kVerified has no verifier; else empty
 };

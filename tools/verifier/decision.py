@@ -124,8 +124,9 @@ def source_figures(rows, scores):
         out[source] = {"rows": len(at), "auc": auc(labels, p)}
         for bar in (0.9, 0.95, 0.98, 0.99):
             served = p >= bar
-            out[source][f"at_{bar}"] = [round(float((served & (labels == 1)).sum() / max(1, labels.sum())), 3),
-                                        round(float((served & (labels == 0)).sum() / max(1, served.sum())), 3)]
+            recall = (served & (labels == 1)).sum() / max(1, labels.sum())
+            wrong = (served & (labels == 0)).sum() / max(1, served.sum())
+            out[source][f"at_{bar}"] = [round(float(recall), 3), round(float(wrong), 3)]
     return out
 
 
