@@ -61,7 +61,7 @@ TEST(UrlCheck, ProxiesAndAddresses) {
 TEST(CrossChecks, ListeningOutsideNeedsSayingSo) {
   const LoadOutcome refused = load_flags({"server.host=0.0.0.0"});
   ASSERT_EQ(refused.errors.size(), 1U);
-  EXPECT_THAT(refused.errors[0].text(), HasSubstr("--server.host: server.host: must be a loopback address"));
+  EXPECT_THAT(refused.errors[0].text(), HasSubstr("--server.host: must be a loopback address"));
   EXPECT_TRUE(load_flags({"server.host=0.0.0.0", "security.insecure_listen=true"}).loaded);
   EXPECT_TRUE(load_flags({"server.host=::1"}).loaded);
 }

@@ -122,7 +122,7 @@ TEST_F(ServerTest, ARequestHookMayAnswerInsteadOfTheHandler) {
 }
 
 TEST_F(ServerTest, AHostNameIsResolved) {
-  options_.host = "localhost.";
+  options_.host = "localhost";
   Server named(options_);
   const auto started = named.start();
   EXPECT_TRUE(started) << started.error().message;
