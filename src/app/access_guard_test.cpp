@@ -53,6 +53,7 @@ TEST(AccessGuard, ForeignNamesAreRebinding) {
     EXPECT_EQ(status_of({"/admin/config", "127.0.0.1", {{"Host", host}}}, settings), expected) << host;
     EXPECT_EQ(status_of({"/v1/models", "127.0.0.1", {{"Host", host}}}, settings), 0) << host;
   }
+  EXPECT_EQ(status_of({"/cache/entries", "10.0.0.1", {{"Host", "gptcache.svc.cluster.local"}}}), 0);
   EXPECT_EQ(status_of({"/cache/entries", "127.0.0.1", {}}), 0)
       << "HTTP/1.0 needs no Host, and no browser speaks it";
 }

@@ -43,6 +43,7 @@ constexpr std::array kReasons = {
     Reason{415, "Unsupported Media Type"},
     Reason{416, "Range Not Satisfiable"},
     Reason{417, "Expectation Failed"},
+    Reason{421, "Misdirected Request"},
     Reason{422, "Unprocessable Content"},
     Reason{424, "Failed Dependency"},
     Reason{425, "Too Early"},

@@ -333,4 +333,4 @@ def test_replay_says_what_it_cannot_read(tmp_path):
     assert call(tmp_path, "replay", str(tmp_path / "absent"), *candidate).returncode == 1
     done = call(tmp_path, "replay", write(tmp_path / "log.jsonl", [{"q": "x"}]), *candidate)
     assert done.returncode == 1 and "query" in done.stderr
-    assert call(tmp_path, "replay", str(tmp_path / "log.jsonl"), "--cache.decision=brave").returncode == 1
+    assert call(tmp_path, "replay", str(tmp_path / "log.jsonl"), "--cache.decision=brave").returncode == 2
