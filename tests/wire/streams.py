@@ -23,7 +23,7 @@ class Stream:
         text = json.dumps({"model": "stand-in-1", "messages": [{"role": "user", "content": question}],
                            "stream": True, **body}).encode()
         writer.write(
-    b"POST /v1/chat/completions HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" %
      (key.encode(), len(text)) + text)
         await writer.drain()

@@ -104,23 +104,23 @@ def test_half_closed_after_a_call_we_answer_ourselves(server, key):
 
 
 def test_half_closed_before_the_end_of_the_request(server, standin):
-    for cut in (b"POST /v1/chat", b"POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Le",
-                b"POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Length: 50\r\n\r\n{\"mod"):
+    for cut in (b"POST /v1/chat", b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Le",
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{\"mod"):
         with rawhttp.Connection(server) as connection:
             answer = connection.send(cut).half_close().read_all()
             assert (answer == b"" and b"\r\n\r\n" not in cut) or answer.split()[1] == b"400"
     assert standin.calls() == 0
 
 
-POST_HEAD = b"POST /cache/lookup HTTP/1.1\r\nHost: t\r\n"
+POST_HEAD = b"POST /cache/lookup HTTP/1.1\r\nHost: localhost\r\n"
 BAD_HEADS = {
     "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "no version": b"GET /live\r\n\r\n",
     "wrong version": b"GET /live HTTP/3.7\r\n\r\n",
     "space in header name": b"GET /live HTTP/1.1\r\nHost : t\r\n\r\n",
-    "folded header": b"GET /live HTTP/1.1\r\nHost: t\r\nA: b\r\n c\r\n\r\n",
-    "bare CR": b"GET /live HTTP/1.1\r\nHost: t\r\nA: b\rc\r\n\r\n",
-    "NUL in header": b"GET /live HTTP/1.1\r\nHost: t\r\nA: b\x00c\r\n\r\n",
+    "folded header": b"GET /live HTTP/1.1\r\nHost: localhost\r\nA: b\r\n c\r\n\r\n",
+    "bare CR": b"GET /live HTTP/1.1\r\nHost: localhost\r\nA: b\rc\r\n\r\n",
+    "NUL in header": b"GET /live HTTP/1.1\r\nHost: localhost\r\nA: b\x00c\r\n\r\n",
     "two lengths": POST_HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "length and chunked": POST_HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "negative length": POST_HEAD + b"Content-Length: -1\r\n\r\n",
@@ -151,7 +151,7 @@ def test_header_limits(server):
 
 def test_expect_continue(server, key):
     body = json.dumps({"query": "expected"}).encode()
-    head = (f"POST /cache/lookup HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n"
+    head = (f"POST /cache/lookup HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
             f"Content-Length: {len(body)}\r\n\r\n").encode()
     with rawhttp.Connection(server) as connection:
         status, _, _ = connection.send(head).read_response()
@@ -163,7 +163,7 @@ def test_chunked_request_body(server, key):
     data = json.dumps({"query": "sent in chunks"}).encode()
     chunks = b"".join(b"%x;ext=1\r\n%s\r\n" %
      (len(data[i:i + 5]), data[i:i + 5]) for i in range(0, len(data), 5))
-    head = b"POST /cache/lookup HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /cache/lookup HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     status, _, answer = rawhttp.exchange(server, head + chunks + b"0\r\nTrailer: x\r\n\r\n")
     assert status == 200 and json.loads(answer)["hit"] is False
 
@@ -175,7 +175,7 @@ def test_head_and_options(server):
 
 @pytest.mark.timing
 @pytest.mark.parametrize("data",
-                         [b"GET /li", b"POST /cache/lookup HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n{",
+                         [b"GET /li", b"POST /cache/lookup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
                           LIVE],
                          ids=["head", "body", "idle"])
 def test_slow_clients_are_let_go(start_server, data):
