@@ -175,7 +175,7 @@ def test_head_and_options(server):
 
 @pytest.mark.timing
 @pytest.mark.parametrize("data",
-                         [b"GET /li", b"POST /cache/lookup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+                         [b"GET /li", POST_HEAD + b"Content-Length: 9\r\n\r\n{",
                           LIVE],
                          ids=["head", "body", "idle"])
 def test_slow_clients_are_let_go(start_server, data):
