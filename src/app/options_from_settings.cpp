@@ -73,6 +73,13 @@ Options cache_options(const config::Settings& settings) {
     options.verifier_path = folder + "/decision.json";
   options.mode = cache.mode == "shadow" ? CacheMode::kShadow : CacheMode::kServe;
   options.serve_percent = cache.serve_percent;
+  for (const std::string& share : cache.serve_percent_by_namespace) {
+    const size_t equals = share.rfind('=');  // config/cross_checks.cpp has refused what is no share
+    options.serve_percent_by_namespace.emplace_back(share.substr(0, equals),
+                                                    std::strtod(share.c_str() + equals + 1, nullptr));
+  }
+  options.error_budget = cache.error_budget;
+  options.state_folder = settings.storage.path;
   options.ttl_ms = cache.ttl_seconds * 1000;
   options.time_bound_ttl_ms = cache.time_bound_ttl_seconds * 1000;
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
