@@ -160,6 +160,9 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.mask_system = settings.partition.system == "template";
   options.user_scoped = settings.partition.user_scope;
   options.single_flight_finish = settings.cache.single_flight_finish;
+  options.shadow_check_share = settings.cache.shadow_check_share;
+  options.shadow_checks_max = static_cast<size_t>(settings.cache.shadow_checks_max);
+  options.judge_model = settings.cache.judge_model;
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
   options.embedding_model = settings.context.embedding_model;
