@@ -43,10 +43,12 @@ std::vector<Labels> labels_of(const CacheStats& stats) {
   return labels;
 }
 
-/// The share of wrong hits as the verifier itself states it; unknown without hits.
+/// The share of wrong hits, withheld ones included, as the verifier itself states it; unknown without hits.
 std::optional<double> model_estimate(const CacheStats& stats) {
-  if (stats.semantic_hits == 0) return std::nullopt;
-  return stats.model_errors / as_double(stats.semantic_hits);
+  const uint64_t hits =
+      stats.semantic_hits + stats.misses_by_reason[static_cast<size_t>(MissReason::kShadow)];
+  if (hits == 0) return std::nullopt;
+  return stats.model_errors / as_double(hits);
 }
 
 std::vector<Sample> false_hit_rates(const CacheStats& stats) {

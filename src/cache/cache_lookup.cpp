@@ -84,6 +84,8 @@ Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std
     parse_hex128(lookup.nearest->entry_id, decision.entry_id);
     decision.partition = query.partition;
     decision.logit = stated_logit(lookup.nearest->probability);
+    if (query.options.counted)
+      counters_.add(Count::kModelErrorMicros, static_cast<uint64_t>((1 - lookup.nearest->probability) * 1e6));
   }
   lookup.request_id = request_id(query.prompt, decision);
   if (query.options.counted) counters_.add(reason_count(reason));
