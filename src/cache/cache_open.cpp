@@ -99,7 +99,7 @@ void CacheImpl::maintain() {
   base::epoch_collect();
   return_memory();
   pca_.work();
-  learned_state_.save_sometimes(clock_.mono_us());
+  learned_state_.save_sometimes(clock_.mono_us(), settings_.get()->options.tau.target_error_rate);
 }
 
 /// Entries of very different sizes come and go on many threads, each with an arena of the allocator,

@@ -57,9 +57,10 @@ void LearnedState::save() {
   }
 }
 
-void LearnedState::save_sometimes(int64_t mono_us) {
+void LearnedState::save_sometimes(int64_t mono_us, double target) {
   if (mono_us - saved_us_ < kSaveIntervalUs) return;
   saved_us_ = mono_us;
+  budgets_.refresh(target);
   save();
 }
 

@@ -20,8 +20,8 @@ class LearnedState {
   void load(double target);
   /// Writes what has changed since the last call; failures are logged, and tried again next time.
   void save();
-  /// The same, at most once in a minute of `mono_us`.
-  void save_sometimes(int64_t mono_us);
+  /// The same, at most once in a minute of `mono_us`; budgets are brought up to date with what was observed.
+  void save_sometimes(int64_t mono_us, double target);
 
  private:
   std::string folder_;
