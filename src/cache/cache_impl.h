@@ -131,6 +131,7 @@ class CacheImpl final : public EnhancedCache {
 
   // cache_open.cpp
   void return_memory();
+  void summarise(CacheStats& stats) const;
   std::shared_ptr<const Settings> settings_of(const Options& options, const Settings* before) const;
 
   const std::shared_ptr<const Embedder> embedder_;  // null: exact layer only
@@ -148,6 +149,15 @@ class CacheImpl final : public EnhancedCache {
   Flights flights_;
   PcaFeed pca_;
   size_t freed_bytes_ = 0;  // maintain()'s own
+
+  /// Walking all users for every figure of a scrape would be dear: kept until something was learned.
+  struct Summaries {
+    std::array<uint64_t, 3> made_at{UINT64_MAX};  ///< tau updates, users, labels
+    TauSummary tau;
+    BudgetSummary budgets;
+  };
+  mutable std::mutex summaries_mutex_;
+  mutable Summaries summaries_;  // guarded by summaries_mutex_
 
   const std::shared_ptr<PendingCalls> pending_ = std::make_shared<PendingCalls>();
 

@@ -117,12 +117,24 @@ Result<void> CacheImpl::set_options(const Options& options) {
   settings_.set(settings_of(options, settings_.get().get()));
   tau_.set_options(tau_options(options));
   budgets_.refresh(options.tau.target_error_rate);
+  {
+    const std::lock_guard summaries(summaries_mutex_);
+    summaries_ = {};
+  }
   pca_.set_options(options.pca);
   entries_.evict_to(options.bytes_max, options.partitions_max);
   return {};
 }
 
 Options CacheImpl::options() const { return settings_.get()->options; }
+
+void CacheImpl::summarise(CacheStats& stats) const {
+  const std::array<uint64_t, 3> now = {tau_.updates(), tau_.users(), budgets_.labels()};
+  const std::lock_guard lock(summaries_mutex_);
+  if (summaries_.made_at != now) summaries_ = {now, tau_.summary(), budgets_.summary()};
+  stats.tau = summaries_.tau;
+  stats.budgets = summaries_.budgets;
+}
 
 CacheStats CacheImpl::stats() const {
   CacheStats stats;
@@ -147,8 +159,7 @@ CacheStats CacheImpl::stats() const {
   }
   stats.pca_active = pca_.active();
   stats.global_tau = tau_.global_tau();
-  stats.tau = tau_.summary();
-  stats.budgets = budgets_.summary();
+  summarise(stats);
   for (size_t i = 0; i < kLabelSources; ++i) {
     stats.labels_right[i] = counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kLabelRight0) + i));
     stats.labels_wrong[i] = counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kLabelWrong0) + i));

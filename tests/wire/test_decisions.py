@@ -187,7 +187,8 @@ def test_a_shadow_check_that_disagrees_takes_the_entry_away(server, standin, key
         before = server.metrics()
         assert server.chat(PARAPHRASE, key=key).headers["X-Cache"] == "HIT"
         wait_for(server, checks("disagreed"), before[checks("disagreed")] + 1)
-        assert server.metrics()[LABELS.format("shadow", "wrong")] == before[LABELS.format("shadow", "wrong")] + 1
+        wrong = LABELS.format("shadow", "wrong")
+        assert server.metrics()[wrong] == before[wrong] + 1
     assert lookup(server, key, model="stand-in-1")["hit"] is False
 
 
@@ -251,9 +252,10 @@ def test_shadow_mode_reports_before_it_serves(start_server, standin, key):
 
 def test_replay_shadow_reports_a_log(tmp_path):
     log = tmp_path / "log.jsonl"
-    rows = [(QUESTION, "Open the settings."), (PARAPHRASE, "open the settings"), (QUESTION, "Open the settings."),
-            ("Do whales eat plankton?", "They do.")]
-    log.write_text("".join(json.dumps({"query": query, "response": answer}) + "\n" for query, answer in rows))
+    answer = "Open the settings."
+    rows = [(QUESTION, answer), (PARAPHRASE, "open the settings"), (QUESTION, answer),
+            ("Do whales eat plankton?", "Yes.")]
+    log.write_text("".join(json.dumps({"query": query, "response": text}) + "\n" for query, text in rows))
     environment = {"EGPTC_EMBEDDER__MODEL_DIR": str(harness.MODEL)}
     done = harness.run_binary("replay", str(log), "--shadow", "--json", environment=environment)
     assert done.returncode == 0, done.stderr
