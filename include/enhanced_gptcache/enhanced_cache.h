@@ -114,6 +114,7 @@ struct Lookup {
   std::optional<Nearest> nearest;              ///< of a miss, whenever there was a candidate
   std::string request_id;                      ///< names this decision in feedback()
   std::shared_ptr<const Embedding> embedding;  ///< hand it to store() so the text is not embedded twice
+  double pair_encoder_ms = 0;                  ///< time in the pair encoder; 0 when it was not asked
 };
 
 struct StoreRequest {
@@ -151,17 +152,27 @@ struct Filter {
   std::optional<int64_t> created_before_ms = {};
 };
 
+/// Who says that a hit was right or wrong.
+enum class LabelSource : uint8_t {
+  kFeedback,  ///< a caller
+  kShadow,    ///< a hit was also asked upstream, off the request path, and the answers compared
+  kJudge,     ///< a model was asked whether the answers agree
+};
+inline constexpr size_t kLabelSources = 3;
+std::string_view to_string(LabelSource source);
+
 struct Feedback {
   std::string tenant = "local";
   std::string request_id = {};  ///< or entry_id
   std::string entry_id = {};
   std::string user = {};  ///< with entry_id only
   bool correct = true;
-  std::string missed_entry_id = {};  ///< with request_id: this entry should have been served
+  std::string missed_entry_id = {};             ///< with request_id: this entry should have been served
+  LabelSource source = LabelSource::kFeedback;  ///< the others do not stop a caller from judging later
 };
 struct FeedbackResult {
   double tau = 0;      ///< of that user, after the update
-  std::string action;  ///< "confirmed", "removed", "recorded_lost_hit", "none"
+  std::string action;  ///< "confirmed", "removed", "recorded", "recorded_lost_hit", "none"
 };
 
 /// One candidate as explain() reports it.
@@ -170,7 +181,8 @@ struct CandidateReport {
   std::string query;
   double similarity = 0;
   double probability = 0;
-  double divergence = 0;                                    ///< of the contexts; 0 when both are empty
+  double divergence = 0;      ///< of the contexts; 0 when both are empty
+  double evidence_shift = 0;  ///< log odds more than usual, because this entry's answers were wrong before
   std::vector<std::pair<std::string, std::string>> checks;  ///< check name -> "pass" or why not
   bool served = false;
 };
@@ -181,8 +193,30 @@ struct Explanation {
   std::string policy;
   double tau = 0;
   std::string tau_source;  ///< "user", "global", "initial", "off"
+  /// kVerified: what the probability must reach, and where that comes from, in log odds.
+  struct Required {
+    double probability = 0;
+    double target_error_rate = 0;
+    double tau_shift = 0;                                      ///< of the user's tau
+    double tenant_shift = 0;                                   ///< of the tenant's error budget
+    double partition_shift = 0;                                ///< wrong answers in this partition
+    uint64_t labels_right = 0, labels_wrong = 0;               ///< of the tenant's semantic hits
+    double error_estimate = 0, error_low = 0, error_high = 1;  ///< of what is served; 95 %, at every moment
+  };
+  std::optional<Required> required;
   TextStats text;
   std::vector<CandidateReport> candidates;
+};
+
+/// Tenants by what their labels did to the threshold (kVerified).
+struct BudgetSummary {
+  uint64_t calibrated = 0, tightened = 0, loosened = 0;
+  double shift_min = 0, shift_max = 0;  ///< log odds
+};
+/// Users by where their tau stands against initial_tau.
+struct TauSummary {
+  uint64_t below = 0, initial = 0, above = 0;
+  double mean_below = 0, mean_above = 0;
 };
 
 struct CacheStats {
@@ -193,7 +227,13 @@ struct CacheStats {
   uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
   bool pca_active = false;
   double global_tau = 0;
-  DecisionPolicy decision = DecisionPolicy::kAdaptive;  ///< in force; see verifier_problem
+  TauSummary tau;
+  BudgetSummary budgets;
+  uint64_t labels_right[kLabelSources] = {}, labels_wrong[kLabelSources] = {};  ///< of semantic hits
+  double model_errors =
+      0;  ///< wrong semantic hits by the verifier's own estimate, the sum of 1 - probability
+  uint64_t verified_decisions = 0, pair_encoder_decisions = 0;  ///< the second are some of the first
+  DecisionPolicy decision = DecisionPolicy::kAdaptive;          ///< in force; see verifier_problem
   std::string verifier_problem;  ///< why Options::decision kVerified is not in force; else empty
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace enhanced_gptcache {
@@ -59,7 +60,13 @@ struct Options {
   /// unreadable: none, and kVerified decides as kAdaptive does.
   std::string verifier_path;
   CacheMode mode = CacheMode::kServe;
-  double serve_percent = 100.0;           ///< share of would-be semantic hits that are served, 0..100
+  double serve_percent = 100.0;  ///< share of would-be semantic hits that are served, 0..100
+  /// Namespaces with a share of their own.
+  std::vector<std::pair<std::string, double>> serve_percent_by_namespace;
+  /// kVerified: labels of a tenant's hits move its threshold (match/error_budget.h).
+  bool error_budget = true;
+  /// Where taus and error budgets are kept over a restart; empty: nowhere. Use it with `key_bytes`.
+  std::string state_folder;
   int64_t ttl_ms = 0;                     ///< default lifetime of an entry; 0: no limit
   int64_t time_bound_ttl_ms = 3'600'000;  ///< most for what asks about "today", "latest"; 0: no limit
   double ttl_jitter = 0.05;               ///< +- share of the TTL, so that entries do not expire together

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "enhanced_gptcache/enhanced_cache.h"
 #include "enhanced_gptcache/options.h"
 #include "enhanced_gptcache/result.h"
 
@@ -42,6 +43,8 @@ class TauManager {
   uint64_t updates() const;
   uint64_t aggregations() const;
   size_t users() const;
+  /// Walks all users.
+  TauSummary summary() const;
   /// Keeps the learned taus, clamped to the new limits.
   void set_options(const TauOptions& options);
 

@@ -196,7 +196,9 @@ void Application::Impl::open_routes() {
   hooks.health = health_inputs(health_source());
   hooks.ready = [this] { return ready.load(); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
-  hooks.stats_json = [this] { return stats_json(cache->stats(), server->stats()); };
+  hooks.stats_json = [this] {
+    return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache));
+  };
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);

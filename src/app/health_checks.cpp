@@ -109,7 +109,8 @@ admin::HealthInputs health_inputs(const HealthInputsSource& from) {
   return inputs;
 }
 
-std::string stats_json(const CacheStats& cache, const http::ServerStats& server) {
+std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
+                       const nlohmann::ordered_json& shadow) {
   using nlohmann::ordered_json;
   ordered_json misses;
   for (size_t i = 0; i < std::size(cache.misses_by_reason); ++i) {
@@ -134,6 +135,7 @@ std::string stats_json(const CacheStats& cache, const http::ServerStats& server)
                               {"embed_failures", cache.embed_failures},
                               {"pca_active", cache.pca_active},
                               {"global_tau", cache.global_tau}}},
+                            {"shadow", shadow},
                             {"server",
                              {{"connections", server.connections},
                               {"connections_total", server.connections_total},

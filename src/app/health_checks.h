@@ -1,6 +1,7 @@
 #pragma once
 // The inputs of /health, made from the parts of a running server.
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "admin/health.h"
@@ -24,6 +25,7 @@ struct HealthInputsSource {
 admin::HealthInputs health_inputs(const HealthInputsSource& from);
 
 /// The body of /admin/stats.
-std::string stats_json(const CacheStats& cache, const http::ServerStats& server);
+std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
+                       const nlohmann::ordered_json& shadow);
 
 }  // namespace enhanced_gptcache::app

@@ -73,6 +73,13 @@ Options cache_options(const config::Settings& settings) {
     options.verifier_path = folder + "/decision.json";
   options.mode = cache.mode == "shadow" ? CacheMode::kShadow : CacheMode::kServe;
   options.serve_percent = cache.serve_percent;
+  for (const std::string& share : cache.serve_percent_by_namespace) {
+    const size_t equals = share.rfind('=');  // config/cross_checks.cpp has refused what is no share
+    options.serve_percent_by_namespace.emplace_back(share.substr(0, equals),
+                                                    std::strtod(share.c_str() + equals + 1, nullptr));
+  }
+  options.error_budget = cache.error_budget;
+  options.state_folder = settings.storage.path;
   options.ttl_ms = cache.ttl_seconds * 1000;
   options.time_bound_ttl_ms = cache.time_bound_ttl_seconds * 1000;
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
@@ -153,6 +160,9 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.mask_system = settings.partition.system == "template";
   options.user_scoped = settings.partition.user_scope;
   options.single_flight_finish = settings.cache.single_flight_finish;
+  options.shadow_check_share = settings.cache.shadow_check_share;
+  options.shadow_checks_max = static_cast<size_t>(settings.cache.shadow_checks_max);
+  options.judge_model = settings.cache.judge_model;
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
   options.embedding_model = settings.context.embedding_model;

@@ -67,7 +67,7 @@ void ProxyMetrics::on_request(const proxy::RequestRecord& record) {
   }
 }
 
-void ProxyMetrics::on_lookup(const Lookup& lookup) { server_.on_similarity(lookup); }
+void ProxyMetrics::on_lookup(const Lookup& lookup) { server_.decisions().on_decision(lookup); }
 
 void ProxyMetrics::on_stage(proxy::Stage stage, int64_t duration_us) {
   if (performance_tracking_) stage_time_.with({proxy::to_string(stage)}).record(to_ms(duration_us));

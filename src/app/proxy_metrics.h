@@ -23,6 +23,8 @@ class ProxyMetrics final : public proxy::ProxyObserver {
   void on_upstream_error(std::string_view label) override;
   void on_cache_error(proxy::Stage stage, ErrorCode code) override;
   void on_learn(std::string_view result) override;
+  void on_shadow_check(std::string_view result) override { server_.decisions().on_shadow_check(result); }
+  void on_judge(std::string_view verdict) override { server_.decisions().on_judge(verdict); }
 
  private:
   ServerMetrics& server_;

@@ -14,10 +14,6 @@ using metrics::FamilyOptions;
 using metrics::Kind;
 using metrics::Sample;
 
-std::vector<double> similarity_bounds() {
-  return {0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95, 0.975, 0.99, 1.0};
-}
-
 FamilyOptions family(std::string name, std::string help, std::vector<std::string> labels = {}) {
   return {std::move(name), std::move(help), std::move(labels), 200};
 }
@@ -42,9 +38,7 @@ ServerMetrics::ServerMetrics()
                                       "upstream's time is in it).",
                                       {"layer", "outcome"}),
                                metrics::latency_bounds_ms())),
-      similarity_(registry_.histograms(
-          family("cache_similarity", "Similarity of the best candidate of semantic decisions.", {"outcome"}),
-          similarity_bounds())) {
+      decisions_(registry_) {
   // Series that alerts and dashboards divide by exist from the first scrape on.
   for (const char* outcome : {"hit", "miss", "bypass", "refresh"}) cache_requests_.with({outcome}).add(0);
   for (const char* kind : {"upstream", "overloaded", "internal"}) errors_.with({kind}).add(0);
@@ -70,7 +64,7 @@ void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
   const bool hit = lookup.entry != nullptr;
   on_cache_request(hit ? Outcome::kHit : Outcome::kMiss,
                    hit ? enhanced_gptcache::to_string(lookup.layer) : "", latency_ms);
-  on_similarity(lookup);
+  decisions_.on_decision(lookup);
   if (!detailed_logging_) return;
   base::log_info(
       "decision route=/cache/lookup outcome={} layer={} reason={} detail={} similarity={:.4f} ms={:.2f} "
@@ -79,12 +73,6 @@ void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
       hit ? "-" : enhanced_gptcache::to_string(lookup.reason), lookup.detail.empty() ? "-" : lookup.detail,
       hit ? lookup.similarity : (lookup.nearest ? lookup.nearest->similarity : 0.0), latency_ms,
       lookup.request_id);
-}
-
-void ServerMetrics::on_similarity(const Lookup& lookup) {
-  const bool hit = lookup.entry != nullptr;
-  if (hit && lookup.layer == Layer::kSemantic) similarity_.with({"hit"}).record(lookup.similarity);
-  if (!hit && lookup.nearest) similarity_.with({"miss"}).record(lookup.nearest->similarity);
 }
 
 void ServerMetrics::on_error(ErrorCode code) { errors_.with({base::error_row(code).label}).add(); }
@@ -124,20 +112,7 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
                         return std::vector<Sample>{{{"size"}, as_double(stats.evictions_size)},
                                                    {{"expired"}, as_double(stats.evictions_expired)}};
                       });
-  registry_.collector(
-      family("cache_decisions_total", "Semantic misses, by reason.", {"reason"}), Kind::kCounter, [&cache] {
-        const CacheStats stats = cache.stats();
-        std::vector<Sample> samples;
-        for (size_t i = 0; i < std::size(stats.misses_by_reason); ++i) {
-          samples.push_back({{std::string(enhanced_gptcache::to_string(static_cast<MissReason>(i)))},
-                             as_double(stats.misses_by_reason[i])});
-        }
-        return samples;
-      });
-  registry_.collector(family("tau_global", "Similarity threshold new users start from."), Kind::kGauge,
-                      [&cache] {
-                        return std::vector<Sample>{{{}, cache.stats().global_tau}};
-                      });
+  decisions_.watch(cache);
 }
 
 void ServerMetrics::watch_upstream(const http::UpstreamClient& upstream) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "app/decision_metrics.h"
 #include "config/settings_source.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/server.h"
@@ -31,8 +32,7 @@ class ServerMetrics final : public native::NativeObserver {
   void on_access(const http::Exchange& exchange, int status);
   /// One cache request: proxied or native. `layer` is empty unless it was a hit.
   void on_cache_request(Outcome outcome, std::string_view layer, double latency_ms);
-  /// Similarity of the best candidate of one decision.
-  void on_similarity(const Lookup& lookup);
+  DecisionMetrics& decisions() { return decisions_; }
   void on_error(std::string_view kind) { errors_.with({kind}).add(); }
 
   // native::NativeObserver
@@ -62,7 +62,7 @@ class ServerMetrics final : public native::NativeObserver {
   metrics::Family<metrics::Counter>& cache_requests_;
   metrics::Family<metrics::Counter>& errors_;
   metrics::Family<metrics::Histogram>& response_time_;
-  metrics::Family<metrics::Histogram>& similarity_;
+  DecisionMetrics decisions_;
 };
 
 /// The JSON form of /metrics: response_times, cache_performance, system_metrics.

@@ -1,7 +1,10 @@
 // Feedback on decisions, and the explanation of one.
 
+#include <cstring>
+
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
+#include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -14,17 +17,38 @@ std::string tau_user_of(const Decision& decision) {
 
 }  // namespace
 
-FeedbackResult CacheImpl::judge_hit(const std::string& tau_user, Decision::Kind kind, const RecordPtr& entry,
-                                    bool correct) {
-  if (!correct) {
+/// Only semantic hits say how right the decision is, served or withheld.
+void CacheImpl::learn_label(const Decision& decision, const RecordPtr& entry, const Feedback& feedback) {
+  if (decision.kind == Decision::Kind::kExactHit) return;
+  const Count first = feedback.correct ? Count::kLabelRight0 : Count::kLabelWrong0;
+  counters_.add(static_cast<Count>(static_cast<size_t>(first) + static_cast<size_t>(feedback.source)));
+  const auto settings = settings_.get();
+  // Feedback that names an entry only does not say what was stated when it was served.
+  const bool is_stated = decision.partition != base::Hash128{};
+  const bool is_verified = settings->decision() == DecisionPolicy::kVerified;
+  if (!is_stated || !is_verified || !settings->options.error_budget) return;
+  const uint64_t entry_key = entry == nullptr ? 0 : Budgets::entry_key(entry->exact_key());
+  budgets_.label(
+      {decision.tenant, decision.partition, entry_key, decision.logit, feedback.correct, feedback.source},
+      settings->options.tau.target_error_rate);
+}
+
+FeedbackResult CacheImpl::judge_hit(const Decision& decision, const RecordPtr& entry,
+                                    const Feedback& feedback) {
+  const std::string tau_user = tau_user_of(decision);
+  learn_label(decision, entry, feedback);
+  if (!feedback.correct) {
+    const double tau = tau_.update(tau_user, TauOutcome::kFalseHit);
+    // Nobody was given the entry's answer, which may be right for its own question.
+    if (decision.kind == Decision::Kind::kWithheld) return {tau, "recorded"};
     if (entry != nullptr) {
       generations_.advance(entry->exact_key());
       entries_.remove({&entry, 1}, Count::kRemovals);
     }
-    return {tau_.update(tau_user, TauOutcome::kFalseHit), "removed"};
+    return {tau, "removed"};
   }
   // That the very same request got the right answer says nothing about how near another may be.
-  if (kind == Decision::Kind::kExactHit) return {tau_.tau(tau_user).tau, "confirmed"};
+  if (decision.kind == Decision::Kind::kExactHit) return {tau_.tau(tau_user).tau, "confirmed"};
   return {tau_.update(tau_user, TauOutcome::kConfirmedHit), "confirmed"};
 }
 
@@ -42,24 +66,53 @@ Result<FeedbackResult> CacheImpl::feedback_on_decision(const Feedback& feedback)
   // The answer that this miss led to may still be on its way: it is not to be learned.
   if (is_miss && !feedback.correct) generations_.advance(keys_.request(feedback.request_id));
   const bool is_lost_hit = is_miss && !feedback.missed_entry_id.empty();
-  if ((is_miss && !is_lost_hit) || !decisions_.claim(feedback.request_id)) {
+  const auto may_judge = [&] {
+    return feedback.source == LabelSource::kFeedback ? decisions_.claim(feedback.request_id)
+                                                     : !decisions_.is_claimed(feedback.request_id);
+  };
+  if ((is_miss && !is_lost_hit) || !may_judge()) {
     return FeedbackResult{tau_.tau(user).tau, "none"};
   }
   if (is_lost_hit) return FeedbackResult{tau_.update(user, TauOutcome::kLostHit), "recorded_lost_hit"};
-  return judge_hit(user, decision->kind, entries_.find_id(decision->entry_id), feedback.correct);
+  return judge_hit(*decision, entries_.find_id(decision->entry_id), feedback);
 }
 
 Result<FeedbackResult> CacheImpl::feedback_on_entry(const Feedback& feedback) {
   const RecordPtr entry = find_owned(feedback.tenant, feedback.entry_id);
   if (entry == nullptr) return fail(ErrorCode::kNotFound, "entry_id names no entry");
-  return judge_hit(keys_.tau_user(feedback.tenant, feedback.user), Decision::Kind::kSemanticHit, entry,
-                   feedback.correct);
+  Decision decision;
+  decision.kind = Decision::Kind::kSemanticHit;
+  decision.tenant = keys_.tenant(feedback.tenant);
+  const std::string user = keys_.tau_user(feedback.tenant, feedback.user);
+  std::memcpy(decision.tau_user.data(), user.data(), user.size());
+  return judge_hit(decision, entry, feedback);
 }
 
 Result<FeedbackResult> CacheImpl::feedback(const Feedback& feedback) {
   if (!feedback.request_id.empty()) return feedback_on_decision(feedback);
   if (!feedback.entry_id.empty()) return feedback_on_entry(feedback);
   return fail(ErrorCode::kInvalidArgument, "feedback needs request_id or entry_id");
+}
+
+Explanation::Required CacheImpl::required_of(const Query& query, const Judge& judge) const {
+  const base::Hash128 tenant = keys_.tenant(query.prompt.tenant);
+  const match::BudgetView budget = budgets_.view(tenant);
+  Explanation::Required required;
+  required.probability = match::probability_of_logit(match::required_logit(judge.policy()));
+  required.target_error_rate = query.settings->options.tau.target_error_rate;
+  required.tau_shift = match::tau_shift(judge.policy());
+  if (query.settings->options.error_budget) {
+    required.tenant_shift = budgets_.tenant_shift(tenant);
+    required.partition_shift = budgets_.partition_shift(tenant, query.partition);
+  }
+  for (size_t i = 0; i < kLabelSources; ++i) {
+    required.labels_right += budget.right[i];
+    required.labels_wrong += budget.wrong[i];
+  }
+  required.error_estimate = budget.error_estimate;
+  required.error_low = budget.error_low;
+  required.error_high = budget.error_high;
+  return required;
 }
 
 Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions& options) {
@@ -81,7 +134,9 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
     return explanation;
   }
   EGPTC_TRY(const Embedding embedding, embedder_->embed(prompt.query));
-  Judge judge(*query.settings, embedder_.get(), prompt, tau, options.threshold);
+  Judge judge(*query.settings, embedder_.get(), prompt, tau, options.threshold, learned_shifts(query));
+  if (query.settings->decision() == DecisionPolicy::kVerified)
+    explanation.required = required_of(query, judge);
   for (const Candidate& candidate : candidates(query, embedding.values, query.settings->options.candidates)) {
     CandidateReport report = judge.report(candidate);
     report.served =

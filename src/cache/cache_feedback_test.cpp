@@ -110,5 +110,46 @@ TEST_F(CacheFeedbackTest, OldDecisionsAreForgotten) {
   EXPECT_EQ(tell({.request_id = hit.request_id}).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(CacheFeedbackTest, AWithheldHitIsLabelledAndKept) {
+  Options options = cache_->options();
+  options.mode = CacheMode::kShadow;
+  ASSERT_TRUE(cache_->set_options(options));
+  const Lookup withheld = look(prompt(kParaphrase));
+  ASSERT_EQ(withheld.reason, MissReason::kShadow);
+  const auto told =
+      tell({.request_id = withheld.request_id, .correct = false, .source = LabelSource::kShadow});
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->action, "recorded");
+  EXPECT_NEAR(told->tau, 0.86, 1e-9);
+  EXPECT_NE(cache_->get("local", id_), nullptr);
+  const CacheStats stats = cache_->stats();
+  EXPECT_EQ(stats.labels_wrong[static_cast<size_t>(LabelSource::kShadow)], 1U);
+  EXPECT_GT(stats.model_errors, 0);
+}
+
+TEST_F(CacheFeedbackTest, ACheckDoesNotStopItsCallerFromJudging) {
+  const Lookup hit = look(prompt(kParaphrase));
+  EXPECT_EQ(tell({.request_id = hit.request_id, .source = LabelSource::kShadow})->action, "confirmed");
+  EXPECT_EQ(tell({.request_id = hit.request_id, .correct = false})->action, "removed");
+  EXPECT_EQ(tell({.request_id = hit.request_id, .source = LabelSource::kJudge})->action, "none");
+  const CacheStats stats = cache_->stats();
+  EXPECT_EQ(stats.labels_right[static_cast<size_t>(LabelSource::kShadow)], 1U);
+  EXPECT_EQ(stats.labels_right[static_cast<size_t>(LabelSource::kJudge)], 0U);
+  EXPECT_EQ(stats.labels_wrong[static_cast<size_t>(LabelSource::kFeedback)], 1U);
+}
+
+TEST_F(CacheFeedbackTest, ANamespaceHasAShareOfItsOwn) {
+  Options options = cache_->options();
+  options.serve_percent = 0;
+  options.serve_percent_by_namespace = {{"on", 100}};
+  ASSERT_TRUE(cache_->set_options(options));
+  const Prompt on = make_prompt(kStored, {}, "on");
+  put(on, "b");
+  EXPECT_EQ(ask(make_prompt(kParaphrase, {}, "on")), "b");
+  EXPECT_EQ(ask(prompt(kParaphrase)), "miss: shadow");
+  options.serve_percent_by_namespace = {{"on", 101}};
+  EXPECT_FALSE(cache_->set_options(options));
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache::cache

@@ -8,12 +8,14 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "cache/budgets.h"
 #include "cache/counters.h"
 #include "cache/entry_store.h"
 #include "cache/flights.h"
 #include "cache/generations.h"
 #include "cache/judge.h"
 #include "cache/keys.h"
+#include "cache/learned_state.h"
 #include "cache/maintenance.h"
 #include "cache/pca_feed.h"
 #include "cache/recent_decisions.h"
@@ -102,7 +104,8 @@ class CacheImpl final : public EnhancedCache {
   Lookup embedding_failed(const Query& query, const Error& error);
   bool is_served(const Query& query) const;
   std::vector<Candidate> candidates(const Query& query, std::span<const float> vector, size_t k) const;
-  std::string request_id(const Prompt& prompt, Decision::Kind kind, const base::Hash128& entry_id);
+  std::string request_id(const Prompt& prompt, Decision decision);
+  LearnedShifts learned_shifts(const Query& query) const;
 
   // cache_store.cpp
   Result<Draft> draft_of(const StoreRequest& request) const;
@@ -118,8 +121,9 @@ class CacheImpl final : public EnhancedCache {
   std::vector<RecordPtr> matching(const Filter& filter, size_t limit, const Record* cursor) const;
   Result<FeedbackResult> feedback_on_decision(const Feedback& feedback);
   Result<FeedbackResult> feedback_on_entry(const Feedback& feedback);
-  FeedbackResult judge_hit(const std::string& tau_user, Decision::Kind kind, const RecordPtr& entry,
-                           bool correct);
+  FeedbackResult judge_hit(const Decision& decision, const RecordPtr& entry, const Feedback& feedback);
+  void learn_label(const Decision& decision, const RecordPtr& entry, const Feedback& feedback);
+  Explanation::Required required_of(const Query& query, const Judge& judge) const;
 
   // cache_verified.cpp
   Lookup decide_verified(const Query& query, Judge& judge, std::span<const float> vector);
@@ -127,6 +131,7 @@ class CacheImpl final : public EnhancedCache {
 
   // cache_open.cpp
   void return_memory();
+  void summarise(CacheStats& stats) const;
   std::shared_ptr<const Settings> settings_of(const Options& options, const Settings* before) const;
 
   const std::shared_ptr<const Embedder> embedder_;  // null: exact layer only
@@ -136,12 +141,23 @@ class CacheImpl final : public EnhancedCache {
   std::mutex settings_mutex_;  // one set_options at a time
   mutable Counters counters_;
   TauManager tau_;
+  Budgets budgets_;
+  LearnedState learned_state_;  // maintain()'s and the destructor's own
   EntryStore entries_;
   RecentDecisions decisions_;
   Generations generations_;
   Flights flights_;
   PcaFeed pca_;
   size_t freed_bytes_ = 0;  // maintain()'s own
+
+  /// Walking all users for every figure of a scrape would be dear: kept until something was learned.
+  struct Summaries {
+    std::array<uint64_t, 3> made_at{UINT64_MAX};  ///< tau updates, users, labels
+    TauSummary tau;
+    BudgetSummary budgets;
+  };
+  mutable std::mutex summaries_mutex_;
+  mutable Summaries summaries_;  // guarded by summaries_mutex_
 
   const std::shared_ptr<PendingCalls> pending_ = std::make_shared<PendingCalls>();
 

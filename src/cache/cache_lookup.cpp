@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/epoch.h"
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
 #include "cache/pending.h"
+#include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -16,6 +19,12 @@ constexpr uint64_t kShares = 10'000;
 
 Count reason_count(MissReason reason) {
   return static_cast<Count>(static_cast<size_t>(Count::kMissReason0) + static_cast<size_t>(reason));
+}
+
+/// Finite for every probability.
+double stated_logit(double probability) {
+  constexpr double kEdge = 1e-9;
+  return match::logit_of(std::clamp(probability, kEdge, 1 - kEdge));
 }
 
 bool is_young_enough(const Record& record, const LookupOptions& options, const base::Clock& clock) {
@@ -53,23 +62,32 @@ CacheImpl::Query CacheImpl::query_of(const Prompt& prompt, const LookupOptions& 
 std::string CacheImpl::record_exact_hit(const Prompt& prompt, const Entry& entry) {
   base::Hash128 entry_id;
   parse_hex128(entry.id(), entry_id);
-  return request_id(prompt, Decision::Kind::kExactHit, entry_id);
+  Decision decision;
+  decision.kind = Decision::Kind::kExactHit;
+  decision.entry_id = entry_id;
+  return request_id(prompt, decision);
 }
 
-std::string CacheImpl::request_id(const Prompt& prompt, Decision::Kind kind, const base::Hash128& entry_id) {
-  Decision decision;
-  decision.kind = kind;
+std::string CacheImpl::request_id(const Prompt& prompt, Decision decision) {
   decision.tenant = keys_.tenant(prompt.tenant);
   const std::string user = keys_.tau_user(prompt.tenant, prompt.user);
   std::memcpy(decision.tau_user.data(), user.data(), user.size());
-  decision.entry_id = entry_id;
   return decisions_.record(decision);
 }
 
 Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std::string detail) {
   lookup.reason = reason;
   lookup.detail = std::move(detail);
-  lookup.request_id = request_id(query.prompt, Decision::Kind::kMiss, {});
+  Decision decision;
+  if (reason == MissReason::kShadow && lookup.nearest) {
+    decision.kind = Decision::Kind::kWithheld;
+    parse_hex128(lookup.nearest->entry_id, decision.entry_id);
+    decision.partition = query.partition;
+    decision.logit = stated_logit(lookup.nearest->probability);
+    if (query.options.counted)
+      counters_.add(Count::kModelErrorMicros, static_cast<uint64_t>((1 - lookup.nearest->probability) * 1e6));
+  }
+  lookup.request_id = request_id(query.prompt, decision);
   if (query.options.counted) counters_.add(reason_count(reason));
   return lookup;
 }
@@ -80,8 +98,14 @@ Lookup CacheImpl::serve(const Query& query, Lookup lookup, RecordPtr record) {
     counters_.add(is_exact ? Count::kExactHits : Count::kSemanticHits);
     entries_.touch(*record);
   }
-  const auto kind = is_exact ? Decision::Kind::kExactHit : Decision::Kind::kSemanticHit;
-  lookup.request_id = request_id(query.prompt, kind, record->id_hash());
+  Decision decision;
+  decision.kind = is_exact ? Decision::Kind::kExactHit : Decision::Kind::kSemanticHit;
+  decision.entry_id = record->id_hash();
+  decision.partition = query.partition;
+  decision.logit = stated_logit(lookup.probability);
+  if (!is_exact && query.options.counted)
+    counters_.add(Count::kModelErrorMicros, static_cast<uint64_t>((1 - lookup.probability) * 1e6));
+  lookup.request_id = request_id(query.prompt, decision);
   lookup.entry = std::move(record);
   return lookup;
 }
@@ -133,8 +157,23 @@ std::vector<Candidate> CacheImpl::candidates(const Query& query, std::span<const
 bool CacheImpl::is_served(const Query& query) const {
   const Options& options = query.settings->options;
   if (options.mode == CacheMode::kShadow) return false;
+  double percent = options.serve_percent;
+  for (const auto& [name_space, its_percent] : options.serve_percent_by_namespace)
+    if (name_space == query.prompt.name_space) percent = its_percent;
   // The same prompt always falls on the same side.
-  return static_cast<double>(query.exact_key.high % kShares) < options.serve_percent * (kShares / 100.0);
+  return static_cast<double>(query.exact_key.high % kShares) < percent * (kShares / 100.0);
+}
+
+LearnedShifts CacheImpl::learned_shifts(const Query& query) const {
+  if (!query.settings->options.error_budget || query.settings->decision() != DecisionPolicy::kVerified)
+    return {};
+  const base::Hash128 tenant = keys_.tenant(query.prompt.tenant);
+  LearnedShifts learned;
+  learned.shift = budgets_.tenant_shift(tenant) + budgets_.partition_shift(tenant, query.partition);
+  learned.entry = [this, tenant](const Record& record) {
+    return budgets_.entry_shift(tenant, Budgets::entry_key(record.exact_key()));
+  };
+  return learned;
 }
 
 Lookup CacheImpl::decide(const Query& query, Judge& judge, std::span<const float> vector) {
@@ -175,7 +214,8 @@ Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embeddin
     lookup = miss(query, {}, MissReason::kIneligible, std::move(why_not));
   } else {
     const TauView tau = tau_.tau(keys_.tau_user(query.prompt.tenant, query.prompt.user));
-    Judge judge(*query.settings, embedder_.get(), query.prompt, tau, query.options.threshold);
+    Judge judge(*query.settings, embedder_.get(), query.prompt, tau, query.options.threshold,
+                learned_shifts(query));
     lookup = query.settings->decision() == DecisionPolicy::kVerified
                  ? decide_verified(query, judge, shared->values)
                  : decide(query, judge, shared->values);

@@ -56,10 +56,12 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
       clock_(clock),
       keys_(secret_of(options), embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()),
       tau_(tau_options(options)),
+      learned_state_(options.state_folder, tau_, budgets_),
       entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
       decisions_(keys_),
       pca_(options.pca) {
   settings_.set(settings_of(options, nullptr));
+  learned_state_.load(options.tau.target_error_rate);
 }
 
 /// A failure must not take the cache down: the stricter policy decides until it is mended. A reload with the
@@ -89,6 +91,7 @@ CacheImpl::~CacheImpl() {
   maintenance_.reset();
   std::unique_lock lock(pending_->mutex);
   pending_->none_left.wait(lock, [this] { return pending_->count.load(std::memory_order_acquire) == 0; });
+  learned_state_.save();
 }
 
 void CacheImpl::maintain() {
@@ -96,6 +99,7 @@ void CacheImpl::maintain() {
   base::epoch_collect();
   return_memory();
   pca_.work();
+  learned_state_.save_sometimes(clock_.mono_us(), settings_.get()->options.tau.target_error_rate);
 }
 
 /// Entries of very different sizes come and go on many threads, each with an arena of the allocator,
@@ -112,12 +116,25 @@ Result<void> CacheImpl::set_options(const Options& options) {
   const std::lock_guard lock(settings_mutex_);
   settings_.set(settings_of(options, settings_.get().get()));
   tau_.set_options(tau_options(options));
+  budgets_.refresh(options.tau.target_error_rate);
+  {
+    const std::lock_guard summaries(summaries_mutex_);
+    summaries_ = {};
+  }
   pca_.set_options(options.pca);
   entries_.evict_to(options.bytes_max, options.partitions_max);
   return {};
 }
 
 Options CacheImpl::options() const { return settings_.get()->options; }
+
+void CacheImpl::summarise(CacheStats& stats) const {
+  const std::array<uint64_t, 3> now = {tau_.updates(), tau_.users(), budgets_.labels()};
+  const std::lock_guard lock(summaries_mutex_);
+  if (summaries_.made_at != now) summaries_ = {now, tau_.summary(), budgets_.summary()};
+  stats.tau = summaries_.tau;
+  stats.budgets = summaries_.budgets;
+}
 
 CacheStats CacheImpl::stats() const {
   CacheStats stats;
@@ -142,6 +159,14 @@ CacheStats CacheImpl::stats() const {
   }
   stats.pca_active = pca_.active();
   stats.global_tau = tau_.global_tau();
+  summarise(stats);
+  for (size_t i = 0; i < kLabelSources; ++i) {
+    stats.labels_right[i] = counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kLabelRight0) + i));
+    stats.labels_wrong[i] = counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kLabelWrong0) + i));
+  }
+  stats.model_errors = static_cast<double>(counters_.sum(Count::kModelErrorMicros)) / 1e6;
+  stats.verified_decisions = counters_.sum(Count::kVerifiedDecisions);
+  stats.pair_encoder_decisions = counters_.sum(Count::kPairEncoderDecisions);
   const auto settings = settings_.get();
   stats.decision = settings->decision();
   stats.verifier_problem = settings->verifier_problem;

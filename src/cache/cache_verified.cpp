@@ -33,7 +33,15 @@ Lookup CacheImpl::decide_verified(const Query& query, Judge& judge, std::span<co
   lookup.threshold = judge.threshold();
   std::vector<Examined> examined = examine(query, judge, vector);
   if (examined.empty()) return miss(query, std::move(lookup), MissReason::kNoCandidate, {});
+  const int64_t began_us = clock_.mono_us();
   Examined* const passing = judge.likeliest(examined, kPairsMax);
+  const bool was_asked = judge.pairs_read() > 0;
+  if (was_asked) lookup.pair_encoder_ms = static_cast<double>(clock_.mono_us() - began_us) / 1000.0;
+  if (query.options.counted) {
+    counters_.add(Count::kVerifiedDecisions);
+    if (was_asked) counters_.add(Count::kPairEncoderDecisions);
+    if (passing != nullptr) budgets_.observe(keys_.tenant(query.prompt.tenant), passing->facts.logit);
+  }
   Examined& best = passing == nullptr ? examined.front() : *passing;
   lookup.nearest = judge.nearest(best);
   Verdict verdict = judge.verdict(best);

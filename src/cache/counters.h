@@ -21,6 +21,13 @@ enum class Count : uint8_t {
   kRemovals,
   kFlightsJoined,
   kEmbedFailures,
+  kLabelRight0,  ///< first of three, indexed by LabelSource
+  kLabelRightLast = kLabelRight0 + 2,
+  kLabelWrong0,
+  kLabelWrongLast = kLabelWrong0 + 2,
+  kModelErrorMicros,  ///< millionths of a wrong hit, by the stated probability
+  kVerifiedDecisions,
+  kPairEncoderDecisions,
   kMissReason0,  ///< first of eight, indexed by MissReason
   kMissReasonLast = kMissReason0 + 7,
   kCount,

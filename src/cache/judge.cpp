@@ -14,7 +14,8 @@ namespace {
 
 constexpr double kNoOdds = -std::numeric_limits<double>::infinity();
 
-match::Policy policy_of(const Settings& settings, const TauView& tau, std::optional<double> threshold) {
+match::Policy policy_of(const Settings& settings, const TauView& tau, std::optional<double> threshold,
+                        double budget_shift) {
   const Options& options = settings.options;
   match::Policy policy;
   policy.decision = settings.decision();
@@ -24,6 +25,7 @@ match::Policy policy_of(const Settings& settings, const TauView& tau, std::optio
   if (policy.decision != DecisionPolicy::kVerified) policy.tau = tau.tau;
   policy.target_error_rate = options.tau.target_error_rate;
   policy.raise = threshold;
+  policy.budget_shift = budget_shift;
   return policy;
 }
 
@@ -34,12 +36,13 @@ ContextFingerprint fingerprint_of(store::EntryContext context) {
 }  // namespace
 
 Judge::Judge(const Settings& settings, const Embedder* embedder, const Prompt& prompt, const TauView& tau,
-             std::optional<double> threshold)
+             std::optional<double> threshold, LearnedShifts learned)
     : settings_(settings),
       embedder_(embedder),
       prompt_(prompt),
-      policy_(policy_of(settings, tau, threshold)),
-      threshold_(match::threshold_of(policy_)) {}
+      policy_(policy_of(settings, tau, threshold, learned.shift)),
+      threshold_(match::threshold_of(policy_)),
+      learned_(std::move(learned)) {}
 
 ContextVerdict Judge::compare_conversations(const Record& record, bool may_embed) {
   const ContextFilter& filter = settings_.context_filter;
@@ -95,6 +98,7 @@ void Judge::weigh(Examined& examined) {
   examined.facts.refusing_guard = match::refusing_guard(examined.features);
   examined.facts.logit = settings_.verifier->cheap_logit(examined.features);
   examined.is_grey = settings_.verifier->is_grey(examined.facts.logit);
+  if (learned_.entry) examined.facts.evidence = learned_.entry(*examined.candidate.record);
   examined.is_weighed = true;
 }
 
@@ -134,6 +138,7 @@ bool Judge::ask_pair_encoder(Examined& examined) {
   examined.facts.logit = kNoOdds;
   const std::string_view text = examined.candidate.record->query();
   if (!fits_pair_encoder(text)) return false;
+  ++pairs_read_;
   const auto scores = embedder_->pair_scores(prompt_.query, {&text, 1});
   if (!scores) {
     base::log_warning("the pair encoder failed, its candidate is refused: {}", scores.error().message);
@@ -150,7 +155,9 @@ Examined* Judge::likeliest(std::span<Examined> examined, size_t pairs_max) {
     if (may_pass(one)) passing.push_back(&one);
   }
   if (passing.empty()) return nullptr;
-  const auto likelier = [](const Examined* a, const Examined* b) { return a->facts.logit > b->facts.logit; };
+  const auto likelier = [](const Examined* a, const Examined* b) {
+    return a->facts.logit - a->facts.evidence > b->facts.logit - b->facts.evidence;
+  };
   std::stable_sort(passing.begin(), passing.end(), likelier);
   for (Examined* one : passing) {
     if (one->is_grey && pairs_max > 0) {
@@ -168,7 +175,8 @@ void Judge::report_verified(const Candidate& candidate, CandidateReport& report)
   examined.candidate = candidate;
   weigh(examined);
   if (examined.is_grey) ask_pair_encoder(examined);
-  const double required = match::required_logit(policy_);
+  const double required = match::required_logit(policy_) + examined.facts.evidence;
+  report.evidence_shift = examined.facts.evidence;
   report.probability = match::probability_of_logit(examined.facts.logit);
   report.checks.emplace_back("verifier",
                              examined.facts.logit >= required

@@ -35,12 +35,18 @@ struct Examined {
   match::PairFeatures features{};
 };
 
+/// What labels taught: log odds to add to what is required (cache/budgets.h).
+struct LearnedShifts {
+  double shift = 0;                            ///< of tenant and partition
+  std::function<double(const Record&)> entry;  ///< of one entry; empty: none
+};
+
 /// Thread rule: one lookup's own. Everything given to it outlives it.
 class Judge {
  public:
   /// `threshold` raises the floor of the policy; unset leaves it.
   Judge(const Settings& settings, const Embedder* embedder, const Prompt& prompt, const TauView& tau,
-        std::optional<double> threshold);
+        std::optional<double> threshold, LearnedShifts learned = {});
 
   /// What a similarity must reach.
   double threshold() const { return threshold_; }
@@ -51,6 +57,9 @@ class Judge {
   /// reads the likeliest grey ones one after the other until one is likely enough, at most `pairs_max`. A
   /// grey candidate it did not read, or could not judge, has no odds at all.
   Examined* likeliest(std::span<Examined> examined, size_t pairs_max);
+  /// Pairs the pair encoder has read so far.
+  size_t pairs_read() const { return pairs_read_; }
+  const match::Policy& policy() const { return policy_; }
   /// kVerified: the last step.
   Verdict verdict(const Examined& examined) const;
   /// Every check's outcome.
@@ -81,6 +90,8 @@ class Judge {
   const Prompt& prompt_;
   const match::Policy policy_;
   const double threshold_;
+  const LearnedShifts learned_;
+  size_t pairs_read_ = 0;
   // Of the prompt; each made when first needed.
   std::optional<match::Words> words_;
   std::optional<bool> prompt_fits_;

@@ -45,6 +45,12 @@ Result<void> check_options(const Options& options) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} is {}: allowed is {} to {}", range.field, range.value, range.min, range.max));
   }
+  for (const auto& [name_space, percent] : options.serve_percent_by_namespace) {
+    if (percent >= 0 && percent <= 100) continue;
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("serve_percent_by_namespace of {} is {}: allowed is 0 to 100", name_space, percent));
+  }
   if (!options.key_bytes.empty() && options.key_bytes.size() != 32) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("key_bytes has {} bytes: allowed is 32, or none for a random key",

@@ -71,6 +71,11 @@ std::string_view to_string(Layer layer) {
   return "unknown";
 }
 
+std::string_view to_string(LabelSource source) {
+  static constexpr std::string_view kNames[] = {"feedback", "shadow", "judge"};
+  return kNames[static_cast<size_t>(source)];
+}
+
 std::string_view to_string(MissReason reason) {
   switch (reason) {
     case MissReason::kEmpty:

@@ -1,5 +1,7 @@
 #include "cache/recent_decisions.h"
 
+#include <bit>
+
 namespace enhanced_gptcache::cache {
 
 std::string RecentDecisions::record(const Decision& decision) {
@@ -11,7 +13,10 @@ std::string RecentDecisions::record(const Decision& decision) {
                                               decision.tau_user[1],
                                               decision.entry_id.high,
                                               decision.entry_id.low,
-                                              static_cast<uint64_t>(decision.kind)};
+                                              static_cast<uint64_t>(decision.kind),
+                                              decision.partition.high,
+                                              decision.partition.low,
+                                              std::bit_cast<uint64_t>(decision.logit)};
   slot.number.store(0, std::memory_order_relaxed);
   // Release on every word: a reader that sees a word of this decision also sees the 0 before it.
   for (size_t i = 0; i < kWords; ++i) slot.words[i].store(words[i], std::memory_order_release);
@@ -37,7 +42,14 @@ std::optional<Decision> RecentDecisions::find(std::string_view request_id) const
   decision.tau_user = {words[2], words[3]};
   decision.entry_id = {words[4], words[5]};
   decision.kind = static_cast<Decision::Kind>(words[6]);
+  decision.partition = {words[7], words[8]};
+  decision.logit = std::bit_cast<double>(words[9]);
   return decision;
+}
+
+bool RecentDecisions::is_claimed(std::string_view request_id) const {
+  const uint64_t number = number_of(request_id);
+  return number != 0 && slots_[number % kSlots].judged.load(std::memory_order_relaxed) >= number;
 }
 
 bool RecentDecisions::claim(std::string_view request_id) {

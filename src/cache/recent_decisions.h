@@ -16,11 +16,14 @@ namespace enhanced_gptcache::cache {
 
 /// What feedback needs to know of a decision: hashes only, no text.
 struct Decision {
-  enum class Kind : uint32_t { kMiss, kExactHit, kSemanticHit };
+  /// kWithheld: would have been a semantic hit, but shadow mode or serve_percent kept it back.
+  enum class Kind : uint32_t { kMiss, kExactHit, kSemanticHit, kWithheld };
   Kind kind = Kind::kMiss;
   base::Hash128 tenant;
   std::array<uint64_t, 2> tau_user{};  ///< Keys::tau_user
   base::Hash128 entry_id;              ///< of a hit
+  base::Hash128 partition;             ///< of a semantic or withheld hit
+  double logit = 0;                    ///< the same: stated log odds of its answer being right
 };
 
 /// Thread rule: any thread; record() and find() wait for nobody.
@@ -34,11 +37,12 @@ class RecentDecisions {
   std::optional<Decision> find(std::string_view request_id) const;
   /// True for the first caller only: a decision is judged once.
   bool claim(std::string_view request_id);
+  bool is_claimed(std::string_view request_id) const;
   static size_t bytes() { return kSlots * sizeof(Slot); }
 
  private:
   static constexpr size_t kSlots = 8192;
-  static constexpr size_t kWords = 7;
+  static constexpr size_t kWords = 10;
   /// `number` is 0 while the words are being written.
   struct Slot {
     std::atomic<uint64_t> number{0};

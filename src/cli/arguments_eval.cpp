@@ -76,6 +76,8 @@ void add_replay(CLI::App& app, const Common& common, ReplayArguments& wanted, in
                       "settings file in use now (default: the one serve would use)");
   command->add_option("--examples", wanted.examples, "changed requests of each kind to show (default: 10)")
       ->check(CLI::Range(uint64_t{0}, kExamplesMax));
+  command->add_flag("--shadow", wanted.shadow,
+                    "serve nothing and report what would have been served: what to read before switching on");
   command->callback([&] { exit_code = replay(common, wanted); });
 }
 

@@ -45,6 +45,7 @@ struct ReplayArguments : MeasureArguments {
   std::string log;
   std::string current;  ///< settings file of the current configuration; empty: the one serve would use
   uint64_t examples = 10;
+  bool shadow = false;  ///< report what shadow mode would, of the candidate alone
 };
 
 int eval(const Common& common, const EvalArguments& wanted);

@@ -82,6 +82,7 @@ int open_session(const Common& common, const MeasureArguments& wanted, Session& 
   session.options.guards_off.insert(session.options.guards_off.end(), wanted.without.begin(),
                                     wanted.without.end());
   session.options.pca.model_path.clear();  // what a server has learned stays untouched
+  session.options.state_folder.clear();
   session.threads = wanted.threads > 0
                         ? wanted.threads
                         : base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores));

@@ -8,6 +8,7 @@
 #include "app/options_from_settings.h"
 #include "cli/eval_session.h"
 #include "eval/memo_embedder.h"
+#include "eval/shadow_report.h"
 
 namespace enhanced_gptcache::cli {
 namespace {
@@ -63,9 +64,28 @@ int open_both(const Common& common, const ReplayArguments& wanted, Session& befo
   return open_session(candidate, wanted, after);
 }
 
+int report_shadow(const Common& common, const ReplayArguments& wanted) {
+  Session session;
+  if (const int failed = open_session(candidate_of(common, wanted), wanted, session); failed != 0)
+    return failed;
+  const auto rows = eval::read_traffic(wanted.log, wanted.limit);
+  if (!rows) return report_error(rows.error());
+  report_skipped(wanted.log, rows->lines);
+  const auto report = eval::shadow({session.options, session.embedder}, rows->rows, wanted.examples);
+  if (!report) return report_error(report.error());
+  ordered_json result = {{"command", "replay --shadow"},
+                         {"log", wanted.log},
+                         {"rows", rows->lines.used},
+                         {"skipped", rows->lines.skipped},
+                         {"settings", session_json(session)}};
+  result.update(eval::to_json(*report, rows->rows));
+  return deliver(wanted, result, session_text(session) + "\n" + eval::to_text(*report, rows->rows));
+}
+
 }  // namespace
 
 int replay(const Common& common, const ReplayArguments& wanted) {
+  if (wanted.shadow) return report_shadow(common, wanted);
   const bool has_candidate = common.load.path || !common.load.flags.empty() || !wanted.policy.empty() ||
                              wanted.threshold || !wanted.without.empty();
   if (!has_candidate) {

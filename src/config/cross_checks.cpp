@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "config/small_file.h"
 #include "config/url_check.h"
 #include "config/value.h"
@@ -67,6 +69,21 @@ void check_ca_file(const Loaded& loaded, std::vector<Problem>& errors) {
   }
 }
 
+void check_namespace_shares(const Loaded& loaded, std::vector<Problem>& errors) {
+  for (const std::string& share : loaded.settings.cache.serve_percent_by_namespace) {
+    const size_t equals = share.rfind('=');
+    double percent = -1;
+    if (equals != std::string::npos && equals > 0) {
+      const char* end = share.data() + share.size();
+      const auto [stop, error] = std::from_chars(share.data() + equals + 1, end, percent);
+      if (error != std::errc() || stop != end) percent = -1;
+    }
+    if (percent >= 0 && percent <= 100) continue;
+    add(errors, loaded, "cache.serve_percent_by_namespace", share,
+        "must be namespace=percent with a percent of 0 to 100");
+  }
+}
+
 }  // namespace
 
 void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
@@ -82,6 +99,7 @@ void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
 void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vector<Problem>& warnings) {
   const Settings& settings = loaded.settings;
   check_ca_file(loaded, errors);
+  check_namespace_shares(loaded, errors);
   if (!is_loopback(settings.server.host) && !settings.security.enabled &&
       !settings.security.insecure_listen) {
     add(errors, loaded, "server.host", settings.server.host,

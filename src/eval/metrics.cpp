@@ -26,17 +26,6 @@ std::vector<Scored> best_first(std::span<const Scored> scored) {
 
 }  // namespace
 
-Interval wilson(uint64_t successes, uint64_t trials, double z) {
-  if (trials == 0) return {};
-  const auto n = static_cast<double>(trials);
-  const double p = static_cast<double>(successes) / n;
-  const double z2 = z * z;
-  const double centre = p + z2 / (2 * n);
-  const double spread = z * std::sqrt(p * (1 - p) / n + z2 / (4 * n * n));
-  const double scale = 1 + z2 / n;
-  return {std::max(0.0, (centre - spread) / scale), std::min(1.0, (centre + spread) / scale)};
-}
-
 double share(uint64_t part, uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }

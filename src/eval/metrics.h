@@ -10,17 +10,12 @@
 #include <span>
 #include <vector>
 
+#include "base/wilson.h"
+
 namespace enhanced_gptcache::eval {
 
-/// A share between 0 and 1 and what it may really be.
-struct Interval {
-  double low = 0;
-  double high = 1;
-};
-/// Wilson's score interval of a share (E. B. Wilson, "Probable inference, the law of succession, and
-/// statistical inference", JASA 22, 1927). Unlike the textbook interval it is right at 0 and at few
-/// trials. `z` 1.96 is 95 %. No trials: 0 to 1.
-Interval wilson(uint64_t successes, uint64_t trials, double z = 1.959963984540054);
+using base::Interval;
+using base::wilson;
 
 /// `part` of `whole`; 0 when there is nothing to divide by.
 double share(uint64_t part, uint64_t whole);

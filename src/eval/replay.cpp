@@ -3,29 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <unordered_map>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "cache/cache_impl.h"
+#include "eval/log_clock.h"
 
 namespace enhanced_gptcache::eval {
 namespace {
-
-/// The time of the log; the machine's until the log names one.
-class LogClock final : public base::Clock {
- public:
-  void advance_to(int64_t wall_ms) { log_ms_ = std::max(log_ms_.load(), wall_ms); }
-  int64_t wall_ms() const override {
-    const int64_t log_ms = log_ms_;
-    return log_ms == 0 ? base::system_clock().wall_ms() : log_ms;
-  }
-  int64_t mono_us() const override { return base::system_clock().mono_us(); }
-
- private:
-  std::atomic<int64_t> log_ms_{0};
-};
 
 Prompt prompt_of_row(const TrafficRow& row) {
   return make_prompt(row.question.text, row.question.history, row.name_space, row.model);

@@ -29,8 +29,10 @@ double threshold_of(const Policy& policy) {
   return policy.raise ? raised(threshold, *policy.raise) : threshold;
 }
 
+double tau_shift(const Policy& policy) { return kSlope * (policy.tau - policy.initial_tau); }
+
 double required_logit(const Policy& policy) {
-  return logit_of(1.0 - policy.target_error_rate) + kSlope * (policy.tau - policy.initial_tau);
+  return logit_of(1.0 - policy.target_error_rate) + tau_shift(policy) + policy.budget_shift;
 }
 
 Verdict decide(const Candidate& candidate, const Policy& policy) {
@@ -46,7 +48,7 @@ Verdict decide(const Candidate& candidate, const Policy& policy) {
     verdict.reason = MissReason::kGuard;
   } else if (!(candidate.similarity >= verdict.threshold)) {
     verdict.reason = MissReason::kBelowThreshold;
-  } else if (is_verified && !(candidate.logit >= required_logit(policy))) {
+  } else if (is_verified && !(candidate.logit - candidate.evidence >= required_logit(policy))) {
     verdict.reason = MissReason::kVerifier;
   } else {
     verdict.serve = true;

@@ -18,6 +18,7 @@ struct Policy {
   std::optional<double> raise;      ///< of this request; can only raise
   double initial_tau = 0.85;        ///< kVerified: where tau neither tightens nor loosens
   double target_error_rate = 0.02;  ///< kVerified
+  double budget_shift = 0;          ///< kVerified: log odds that the tenant's labels add (error_budget.h)
 };
 
 /// What is known about one candidate. Checks that were not made because an earlier one refused are
@@ -26,7 +27,8 @@ struct Candidate {
   double similarity = 0;
   bool context_equivalent = false;
   std::optional<std::string_view> refusing_guard;
-  double logit = 0;  ///< kVerified: of the verifier's probability
+  double logit = 0;     ///< kVerified: of the verifier's probability
+  double evidence = 0;  ///< kVerified: log odds that this entry needs beyond others (cache/budgets.h)
 };
 
 struct Verdict {
@@ -40,9 +42,12 @@ struct Verdict {
 /// kAdaptive, and at least `raise` in all.
 double threshold_of(const Policy& policy);
 
-/// kVerified: the log odds a candidate must reach, logit(1 - target_error_rate) + k (tau - initial_tau). k is
-/// the slope of log odds in similarity, so that a step of tau means the same here as under kAdaptive.
+/// kVerified: the log odds a candidate must reach, logit(1 - target_error_rate) + k (tau - initial_tau) +
+/// budget_shift. k is the slope of log odds in similarity, so that a step of tau means the same here as under
+/// kAdaptive.
 double required_logit(const Policy& policy);
+/// The second term alone.
+double tau_shift(const Policy& policy);
 
 /// Order of reasons: below the floor there is no candidate; then the context, the guards, the threshold.
 /// A similarity that is not a number is never served.

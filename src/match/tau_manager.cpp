@@ -70,6 +70,7 @@ class TauManager::Impl {
   void set_options(const TauOptions& options);
   std::string serialise() const;
   Result<void> restore(std::string_view bytes);
+  TauSummary summary() const;
 
   double global_tau() const { return start_.load(std::memory_order_relaxed); }
   uint64_t updates() const { return updates_.load(std::memory_order_relaxed); }
@@ -188,6 +189,22 @@ void TauManager::Impl::set_options(const TauOptions& options) {
   enabled_.store(options_.enabled, std::memory_order_release);
 }
 
+TauSummary TauManager::Impl::summary() const {
+  TauSummary summary;
+  const std::lock_guard lock(mutex_);
+  for (const UserTau* user = users_.newest(); user != nullptr; user = user->older) {
+    const double tau = user->tau.load(std::memory_order_relaxed);
+    ++(tau < options_.initial_tau   ? summary.below
+       : tau > options_.initial_tau ? summary.above
+                                    : summary.initial);
+    if (tau < options_.initial_tau) summary.mean_below += tau;
+    if (tau > options_.initial_tau) summary.mean_above += tau;
+  }
+  summary.mean_below /= static_cast<double>(std::max<uint64_t>(1, summary.below));
+  summary.mean_above /= static_cast<double>(std::max<uint64_t>(1, summary.above));
+  return summary;
+}
+
 std::string TauManager::Impl::serialise() const {
   const std::lock_guard lock(mutex_);
   match::StateWriter writer(kMagic, kVersion);
@@ -249,6 +266,7 @@ bool TauManager::forget(std::string_view user) { return impl_->forget(user); }
 double TauManager::global_tau() const { return impl_->global_tau(); }
 uint64_t TauManager::updates() const { return impl_->updates(); }
 uint64_t TauManager::aggregations() const { return impl_->aggregations(); }
+TauSummary TauManager::summary() const { return impl_->summary(); }
 size_t TauManager::users() const { return impl_->users(); }
 void TauManager::set_options(const TauOptions& options) { impl_->set_options(options); }
 std::string TauManager::serialise() const { return impl_->serialise(); }

@@ -130,6 +130,26 @@ std::string entry_json(const Entry& entry, bool with_response) {
   return out.done();
 }
 
+namespace {
+
+/// Where the threshold of the verified policy comes from.
+std::string required_json(const Explanation::Required& required) {
+  ObjectText labels;
+  labels.whole("right", static_cast<int64_t>(required.labels_right));
+  labels.whole("wrong", static_cast<int64_t>(required.labels_wrong));
+  ObjectText out;
+  out.real("probability", required.probability).real("target_error_rate", required.target_error_rate);
+  out.real("tau_shift", required.tau_shift).real("tenant_shift", required.tenant_shift);
+  out.real("partition_shift", required.partition_shift).raw("labels", labels.done());
+  if (required.labels_right + required.labels_wrong > 0) {
+    out.real("error_estimate", required.error_estimate);
+    out.real("error_low", required.error_low).real("error_high", required.error_high);
+  }
+  return out.done();
+}
+
+}  // namespace
+
 std::string explanation_json(const Explanation& explanation, int64_t now_ms, double latency_ms) {
   ObjectText text;
   text.whole("tokens", explanation.text.tokens).whole("unknown_tokens", explanation.text.unknown_tokens);
@@ -144,6 +164,7 @@ std::string explanation_json(const Explanation& explanation, int64_t now_ms, dou
     one.real("divergence", candidate.divergence)
         .raw("checks", checks.done())
         .flag("served", candidate.served);
+    if (candidate.evidence_shift != 0) one.real("evidence_shift", candidate.evidence_shift);
     if (candidates.size() > 1) candidates += ',';
     candidates += one.done();
   }
@@ -153,6 +174,7 @@ std::string explanation_json(const Explanation& explanation, int64_t now_ms, dou
   out.text("partition", explanation.partition).whole("partition_entries", explanation.partition_entries);
   out.text("policy", explanation.policy).real("threshold", explanation.decision.threshold);
   out.real("tau", explanation.tau).text("tau_source", explanation.tau_source);
+  if (explanation.required) out.raw("required", required_json(*explanation.required));
   out.raw("text", text.done()).raw("candidates", candidates);
   return out.done();
 }

@@ -10,6 +10,7 @@
 #include "proxy/answer_reader.h"
 #include "proxy/await_callback.h"
 #include "proxy/forward.h"
+#include "proxy/shadow_check.h"
 
 namespace enhanced_gptcache::proxy {
 namespace {
@@ -108,6 +109,8 @@ class FlightRun {
     head_.request_id = found->request_id;
     plan_.store.embedding = found->embedding;
     plan_.store.request_id = found->request_id;
+    if (found->reason == MissReason::kShadow && found->nearest)
+      withheld_ = std::move(found->nearest->entry_id);
     co_return false;
   }
 
@@ -239,6 +242,21 @@ class FlightRun {
     flight_->complete(reader.tokens_spent());
   }
 
+  /// Shadow mode kept a hit back: now there is an answer to hold it against, at no cost.
+  void check_withheld(const Answer& answer) {
+    if (withheld_.empty() || answer.has_tool_calls || answer.text.empty()) return;
+    const EntryPtr entry = services_->cache.get(plan_.prompt.tenant, withheld_);
+    if (entry == nullptr) return;
+    ShadowCheck check;
+    check.tenant = plan_.prompt.tenant;
+    check.request_id = plan_.store.request_id;
+    check.question = plan_.prompt.query;
+    check.served = entry->text();
+    check.fresh = answer.text;
+    check.judge = std::move(plan_.judge);
+    start_shadow_check(services_, flight_->leader(), plan_.options->shadow_checks_max, std::move(check));
+  }
+
   asio::awaitable<void> learn(AnswerReader& reader, int64_t began_us) {
     auto answer = reader.take_answer();
     if (!plan_.learn) co_return;
@@ -246,6 +264,7 @@ class FlightRun {
       services_->observer.on_learn(answer.error().message);
       co_return;
     }
+    check_withheld(*answer);
     StoreRequest store = std::move(plan_.store);
     store.prompt = plan_.prompt;
     store.generation = generation_;
@@ -276,6 +295,7 @@ class FlightRun {
   const FlightPtr flight_;
   FlightPlan plan_;
   FlightHead head_;
+  std::string withheld_;                   // the entry that shadow mode or serve_percent kept back
   std::optional<std::string> error_body_;  // of an error answer that was read already
   uint64_t generation_ = 0;                // of the cache, when this flight began
 };

@@ -43,6 +43,10 @@ class ProxyObserver {
   virtual void on_cache_error(Stage /*stage*/, ErrorCode /*code*/) {}
   /// "stored", or why not: "finish_reason", "refusal", "status", "cut", "too_large", ...
   virtual void on_learn(std::string_view /*result*/) {}
+  /// "agreed", "disagreed", "undecided", "failed" or "dropped".
+  virtual void on_shadow_check(std::string_view /*result*/) {}
+  /// "yes", "no" or "unreadable".
+  virtual void on_judge(std::string_view /*verdict*/) {}
 };
 
 }  // namespace enhanced_gptcache::proxy

@@ -8,6 +8,7 @@
 #include "proxy/flight_run.h"
 #include "proxy/flight_table.h"
 #include "proxy/forward.h"
+#include "proxy/shadow_check.h"
 
 namespace enhanced_gptcache::proxy {
 namespace {
@@ -66,7 +67,26 @@ FlightPlan make_plan(const Call& call) {
   plan.store.tags = call.controls.tags;
   plan.store.subject = call.controls.subject.empty() ? call.body.user : call.controls.subject;
   plan.store.principal = call.prompt.tenant;
+  plan.judge = judge_request(*call.services, *call.options, call.exchange->request());
   return plan;
+}
+
+/// The answer has been sent; a share of semantic hits is looked at again.
+void offer_shadow_check(const Call& call, const Lookup& hit) {
+  const ProxyOptions& options = *call.options;
+  if (hit.layer != Layer::kSemantic || !is_sampled(options.shadow_check_share)) return;
+  if (missing_credential(*call.services, options, call.body.model, call.has_secret)) return;
+  ShadowCheck check;
+  check.tenant = call.prompt.tenant;
+  check.request_id = hit.request_id;
+  check.question = call.prompt.query;
+  check.served = hit.entry->text();
+  check.dialect = call.body.dialect;
+  check.answer_bytes_max = options.learn_bytes_max;
+  check.request = upstream_request(call, false);
+  check.request.retry_allowed = false;
+  check.judge = judge_request(*call.services, options, call.exchange->request());
+  start_shadow_check(call.services, call.exchange->executor(), options.shadow_checks_max, std::move(check));
 }
 
 /// The caller's coroutine.
@@ -111,7 +131,10 @@ class Session {
       const Flight::Progress progress = co_await seat_.flight->next(seat_.watcher);
       switch (progress.event) {
         case Event::kHit:
-          if (reply_hit(*call_, seat_.flight->hit())) co_return false;
+          if (reply_hit(*call_, seat_.flight->hit())) {
+            offer_shadow_check(*call_, seat_.flight->hit());
+            co_return false;
+          }
           go_past_cache();
           co_return true;
         case Event::kHead:
