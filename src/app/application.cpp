@@ -195,6 +195,7 @@ void Application::Impl::open_routes() {
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
   hooks.ready = [this] { return ready.load(); };
+  hooks.on_health = [this](admin::HealthStatus status) { metrics.on_health(admin::to_string(status)); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] { return stats_json(cache->stats(), server->stats()); };
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
