@@ -1,5 +1,7 @@
 # `cmake --install` and CPack: a tarball with the release layout (bin, verifier, scripts, units, documents),
 # and two Debian packages, the program and its model, so that an update does not carry 90 MB of weights again.
+# What is packed is what has been built: packing builds nothing, and least of all the tests.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 include(GNUInstallDirs)
 set(EGPTC_SHARE share/enhanced-gptcache)
 
@@ -28,8 +30,9 @@ foreach(unit enhanced-gptcache.service enhanced-gptcache-maintenance@.service en
   install(FILES ${CMAKE_BINARY_DIR}/package/${unit} DESTINATION lib/systemd/system COMPONENT program)
 endforeach()
 set(model models/all-MiniLM-L6-v2)
-if(EXISTS ${CMAKE_SOURCE_DIR}/${model}/model.safetensors)
-  install(DIRECTORY ${model}/ DESTINATION ${EGPTC_SHARE}/${model} COMPONENT model PATTERN "*.packed" EXCLUDE)
+file(REAL_PATH ${CMAKE_SOURCE_DIR}/${model} model_folder)
+if(EXISTS ${model_folder}/model.safetensors)
+  install(DIRECTORY ${model_folder}/ DESTINATION ${EGPTC_SHARE}/${model} COMPONENT model PATTERN "*.packed" EXCLUDE)
 endif()
 
 set(CPACK_PACKAGE_NAME enhanced-gptcache)

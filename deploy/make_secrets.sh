@@ -7,7 +7,11 @@
 set -euo pipefail
 umask 077
 folder=${1:-secrets}
-case "$folder" in -*) sed -n '2,6s/^# \{0,1\}//p' "$0"; [ "$folder" = -h ] || [ "$folder" = --help ]; exit ;; esac
+if [[ $folder == -* ]]; then
+  sed -n '2,6s/^# \{0,1\}//p' "$0"
+  [ "$folder" = -h ] || [ "$folder" = --help ]
+  exit
+fi
 mkdir -p "$folder"
 chmod 700 "$folder"
 

@@ -4,6 +4,7 @@
 #   --runtime  what scripts/run.sh needs (build and serve)
 #   --package  also what cpack needs to make Debian packages
 #   --test     also what scripts/test.sh and tools/dev need (the default)
+#   --image    also what building the container image without Docker needs
 #   --list     print the packages of the chosen group and exit
 set -euo pipefail
 
@@ -14,6 +15,7 @@ runtime=(g++ cmake ninja-build ccache pkg-config
   libssl-dev nlohmann-json3-dev
   python3 python3-venv python3-pip curl git ca-certificates openssl)
 package=(dpkg-dev file)
+image=(buildah debootstrap)
 test=(libgtest-dev libgmock-dev libbenchmark-dev jq gcovr prometheus nginx wrk
   prometheus-alertmanager docker-compose systemd shellcheck
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
@@ -24,10 +26,14 @@ for arg in "$@"; do
   case "$arg" in
     --runtime) group=runtime ;;
     --package) group=package ;;
+    --image) group=image ;;
     --test) group=test ;;
     --list) list_only=true ;;
-    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "bootstrap.sh: unknown option $arg (known: --runtime --package --test --list)" >&2; exit 2 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *)
+      echo "bootstrap.sh: unknown option $arg (known: --runtime --package --test --image --list)" >&2
+      exit 2
+      ;;
   esac
 done
 
@@ -35,7 +41,10 @@ packages=("${runtime[@]}")
 if [ "$group" != runtime ]; then
   packages+=("${package[@]}")
 fi
-if [ "$group" = test ]; then
+if [ "$group" = image ]; then
+  packages+=("${image[@]}")
+fi
+if [ "$group" = test ] || [ "$group" = image ]; then
   packages+=("${test[@]}")
   # A machine may have its own, newer node; Debian's is taken only where there is none.
   command -v node >/dev/null || packages+=(nodejs)

@@ -52,7 +52,8 @@ key_header() {
   [ -z "$name" ] || printf 'Authorization: Bearer %s' "${!name-}"
 }
 call() { # METHOD PATH [BODY]: the answer's body; fails on a status of 400 and more
-  curl -fsS --max-time 10 -X "$1" -H "$(key_header)" ${3:+-H 'Content-Type: application/json' -d "$3"} "$url$2"
+  curl -fsS --max-time 10 -X "$1" -H "$(key_header)" \
+    ${3:+-H 'Content-Type: application/json' -d "$3"} "$url$2"
 }
 
 # Ready, and not unhealthy, within the time.

@@ -19,7 +19,8 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --config) [ $# -ge 2 ] && [ -f "$2" ] || usage_error '--config needs a file'; new_config=$2; shift 2 ;;
     --serve-percent)
-      [[ ${2-} =~ ^[0-9]{1,3}$ ]] && [ "$2" -le 100 ] || usage_error "--serve-percent: \"${2-}\" is not 0 to 100"
+      [[ ${2-} =~ ^[0-9]{1,3}$ ]] && [ "$2" -le 100 ] ||
+        usage_error "--serve-percent: \"${2-}\" is not 0 to 100"
       serve_percent=$2; shift 2 ;;
     --keep) [[ ${2-} =~ ^[0-9]{1,3}$ ]] || usage_error '--keep needs a number'; keep=$2; shift 2 ;;
     -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
@@ -51,7 +52,10 @@ else
 fi
 binary=$target.new/bin/enhanced-gptcache
 [ -x "$binary" ] || { rm -rf "$target.new"; die "$release holds no bin/enhanced-gptcache"; }
-version=$("$binary" version) || { rm -rf "$target.new"; die "bin/enhanced-gptcache of $release does not run here"; }
+version=$("$binary" version) || {
+  rm -rf "$target.new"
+  die "bin/enhanced-gptcache of $release does not run here"
+}
 if ! (cd "$root" && "$binary" validate-config "${new_config:-$config}"); then
   rm -rf "$target.new"
   die "$name does not accept ${new_config:-$config}; nothing was changed"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# After a rollback: is it healthy, quick, does it cache, are its settings valid, is it the version it should be?
+# After a rollback: is it healthy, quick, does it cache, are its settings valid, is it the right version?
 #   validate_rollback.sh
 # Works with any version, so it asks over HTTP and not with a subcommand. Variables: common.sh.
 set -euo pipefail
@@ -39,13 +39,13 @@ else
 fi
 
 question="Does the rollback of $(date +%s%N) work?"
-entry="{\"query\": \"$question\", \"response\": \"It does.\", \"namespace\": \"validate-rollback\", \"ttl_seconds\": 60}"
 asked="{\"query\": \"$question\", \"namespace\": \"validate-rollback\"}"
+entry="${asked%\}}, \"response\": \"It does.\", \"ttl_seconds\": 60}"
 if stored=$(call POST /cache/entries "$entry" 2>&1) && found=$(call POST /cache/lookup "$asked" 2>&1) &&
   grep -q 'It does\.' <<<"$found"; then
   passed 'cache: an entry was stored and found'
   id=$(sed -n 's/.*"ids": *\["\([^"]*\)".*/\1/p' <<<"$stored")
-  [ -z "$id" ] || call DELETE "/cache/entries/$id" >/dev/null || failed "cache: entry $id could not be deleted"
+  [ -z "$id" ] || call DELETE "/cache/entries/$id" >/dev/null || failed "cache: $id could not be deleted"
 else
   failed "cache: ${stored:-} ${found:-}"
 fi

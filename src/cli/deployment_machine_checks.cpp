@@ -66,7 +66,10 @@ CheckResult check_transport(const Deployment& deployment) {
     return objected(deployment,
                     "security.insecure_listen: whoever reaches the port may use the provider key");
   std::vector<std::string> urls = {settings.upstream.base_url};
-  for (const auto& route : settings.upstream.routes) urls.push_back(route.base_url);
+  for (const config::Route& route : settings.upstream.routes) {
+    urls.push_back(route.target.base_url);
+    for (const config::RouteTarget& fallback : route.fallbacks) urls.push_back(fallback.base_url);
+  }
   for (const std::string& url : urls) {
     if (url.starts_with("http://") && !is_local_host(url))
       return objected(deployment, fmt::format("{} is not https: prompts and keys travel in the clear", url));

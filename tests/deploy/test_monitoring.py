@@ -135,7 +135,8 @@ def test_every_metric_that_is_named_is_exported(watched):
         words |= set(re.findall(r"[a-zA-Z_:][\w:]*", bare))
     language = {"sum", "rate", "increase", "by", "or", "and", "unless", "offset", "max", "on", "count", "le",
                 "histogram_quantile", "resets", "absent", "up", "m", "vector"}
-    unknown = {word for word in words - language - recorded - exported if not re.fullmatch(r"\d*[smhd]", word)}
+    unknown = {word for word in words - language - recorded - exported
+               if not re.fullmatch(r"\d*[smhd]", word)}
     assert not unknown, f"no such series in /metrics: {sorted(unknown)}"
 
 

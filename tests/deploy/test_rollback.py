@@ -34,7 +34,7 @@ exec "{binary}" "$@"
 """
 # Marks its data as of a format that the version before refuses, as a real change of format would.
 NEW_FORMAT = "mkdir -p data/cache && echo 3 > data/cache/FORMAT"
-OLD_FORMAT = 'if [ -f data/cache/FORMAT ]; then echo "data/cache: format 3 is newer than this" >&2; exit 1; fi'
+OLD_FORMAT = 'if [ -f data/cache/FORMAT ]; then echo "format 3 is newer than this" >&2; exit 1; fi'
 
 
 class Site:
@@ -53,8 +53,8 @@ class Site:
         tell = folder / "tell"
         tell.write_text(f'#!/bin/sh\necho "$1" >> {self.told}\n')
         tell.chmod(0o755)
-        self.environment = {"PATH": os.environ["PATH"], "GPTCACHE_ROOT": str(self.root), "GPTCACHE_URL": self.url,
-                            "GPTCACHE_SERVICE": str(service), "GPTCACHE_NOTIFY": str(tell),
+        self.environment = {"PATH": os.environ["PATH"], "GPTCACHE_ROOT": str(self.root),
+                            "GPTCACHE_URL": self.url, "GPTCACHE_SERVICE": str(service), "GPTCACHE_NOTIFY": str(tell),
                             "GPTCACHE_WAIT": str(int(20 * harness.SLOWNESS))}
         self.service = service
         (self.root / "config.prod.yaml").write_text(CONFIG)
@@ -74,8 +74,8 @@ class Site:
         return self.run("deploy.sh", *arguments, release, **environment)
 
     def links(self) -> tuple[str, str]:
-        return tuple(os.path.basename(os.readlink(self.root / link)) if (self.root / link).is_symlink() else ""
-                     for link in ("current", "previous"))
+        paths = [self.root / link for link in ("current", "previous")]
+        return tuple(os.path.basename(os.readlink(path)) if path.is_symlink() else "" for path in paths)
 
     def serves(self) -> bool:
         return machine.run("curl", "-fsS", self.url + "/health").returncode == 0
@@ -177,7 +177,8 @@ def test_one_at_a_time(site):
     done(site.deploy(site.release("1.0.0")))
     holder = subprocess.Popen(["flock", str(site.root / ".deploy.lock"), "sleep", "60"])
     try:
-        harness.wait_until(lambda: machine.run("flock", "-n", site.root / ".deploy.lock", "true").returncode, 10)
+        file = site.root / ".deploy.lock"
+        harness.wait_until(lambda: machine.run("flock", "-n", file, "true").returncode, 10)
         assert "another deployment" in done(site.run("emergency_rollback.sh"), 1)
     finally:
         holder.send_signal(signal.SIGTERM)

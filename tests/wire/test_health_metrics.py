@@ -176,14 +176,15 @@ def test_feedback_is_counted_once_by_verdict(server, key):
         for request_id, correct in ((hits[0], True), (hits[0], True), (hits[1], False)):
             server.post("/cache/feedback", {"request_id": request_id, "correct": correct}, key)
 
-    changed = {name: by for name, by in delta(server, judge).items() if name.startswith("cache_feedback_total")}
+    counted = delta(server, judge)
+    changed = {name: by for name, by in counted.items() if name.startswith("cache_feedback_total")}
     assert changed == {'cache_feedback_total{verdict="confirmed"}': 1,
                        'cache_feedback_total{verdict="false_hit"}': 1}
     server.post("/cache/entries", {"query": "How do I count votes in a hall?", "response": "Twice."}, key)
     lost = server.post("/cache/lookup", {"query": "Counting verdicts?"}, key).json()
-    entry = server.post("/cache/entries", {"query": "Verdict counting", "response": "So."}, key).json()["ids"][0]
+    stored = server.post("/cache/entries", {"query": "Verdict counting", "response": "So."}, key).json()
     changed = delta(server, lambda: server.post(
-        "/cache/feedback", {"request_id": lost["request_id"], "missed_entry_id": entry}, key))
+        "/cache/feedback", {"request_id": lost["request_id"], "missed_entry_id": stored["ids"][0]}, key))
     assert changed['cache_feedback_total{verdict="lost_hit"}'] == 1
 
 
