@@ -20,7 +20,8 @@ OVERLAYS = ["kubernetes", *(f"deploy/kubernetes/{name}" for name in
 
 
 def shell_scripts() -> list[str]:
-    files = [path for folder in ("deploy", "scripts") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    paths = [*(ROOT / "deploy").rglob("*"), *(ROOT / "scripts").rglob("*")]
+    files = [path for path in paths if path.is_file()]
     return sorted(path.relative_to(ROOT).as_posix() for path in files
                   if path.read_bytes().startswith((b"#!/bin/sh", b"#!/usr/bin/env bash", b"#!/bin/bash")))
 
@@ -278,7 +279,8 @@ def test_maintenance_is_a_silence(tmp_path):
     port = harness.free_port()
     process = subprocess.Popen(
         [machine.program("prometheus-alertmanager"),
-         f"--config.file={machine.DEPLOY}/alerting/alertmanager.yml", f"--storage.path={tmp_path}", f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="],
+         f"--config.file={machine.DEPLOY}/alerting/alertmanager.yml", f"--storage.path={tmp_path}",
+         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="],
         stdout=subprocess.DEVNULL, stderr=open(tmp_path / "log", "wb"))
     environment = {**os.environ, "ALERTMANAGER_URL": f"http://127.0.0.1:{port}", "HOME": str(tmp_path)}
     script = machine.DEPLOY / "alerting/maintenance.sh"

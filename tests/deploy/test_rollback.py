@@ -54,7 +54,8 @@ class Site:
         tell.write_text(f'#!/bin/sh\necho "$1" >> {self.told}\n')
         tell.chmod(0o755)
         self.environment = {"PATH": os.environ["PATH"], "GPTCACHE_ROOT": str(self.root),
-                            "GPTCACHE_URL": self.url, "GPTCACHE_SERVICE": str(service), "GPTCACHE_NOTIFY": str(tell),
+                            "GPTCACHE_URL": self.url, "GPTCACHE_SERVICE": str(service),
+                            "GPTCACHE_NOTIFY": str(tell),
                             "GPTCACHE_WAIT": str(int(20 * harness.SLOWNESS))}
         self.service = service
         (self.root / "config.prod.yaml").write_text(CONFIG)
