@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "admin/admin_api.h"
+#include "admin/openapi.h"
 #include "app/access_guard.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
@@ -203,6 +204,7 @@ void Application::Impl::open_routes() {
   admin->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
+  admin::register_openapi(*server);
   metrics.watch_server(*server);
   server->open_routes();
 }
