@@ -60,6 +60,8 @@ if ! (cd "$root" && "$binary" validate-config "${new_config:-$config}"); then
   rm -rf "$target.new"
   die "$name does not accept ${new_config:-$config}; nothing was changed"
 fi
+# So that scripts find the program as current/enhanced-gptcache, too.
+[ -e "$target.new/enhanced-gptcache" ] || ln -s bin/enhanced-gptcache "$target.new/enhanced-gptcache"
 rm -rf "$target"
 mv -T "$target.new" "$target"
 say "unpacked $version as releases/$name"
