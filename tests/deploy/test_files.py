@@ -310,3 +310,21 @@ def test_grafana_provisioning_names_what_is_mounted(compose):
     dashboard = json.loads((machine.DEPLOY / "grafana/dashboards/enhanced-gptcache.json").read_text())
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids)) and dashboard["uid"] == "enhanced-gptcache"
+
+
+def test_the_tarball_is_deployed_and_rolled_back(packages, tmp_path):
+    from test_rollback import Site, done
+    site = Site(tmp_path)
+    archive = next(packages.glob("enhanced-gptcache-*.tar.gz"))
+    first = site.releases / "enhanced-gptcache-0.0.9.tar.gz"
+    first.parent.mkdir()
+    shutil.copyfile(archive, first)
+    try:
+        done(site.deploy(first))
+        done(site.deploy(archive))
+        name = archive.name.removeprefix("enhanced-gptcache-").removesuffix(".tar.gz")
+        assert site.links() == (name, "0.0.9") and (site.root / "current/enhanced-gptcache").exists()
+        done(site.run("emergency_rollback.sh"))
+        done(site.run("validate_rollback.sh"))
+    finally:
+        site.stop()
