@@ -83,18 +83,26 @@ wire_tests() { # PRESET [pytest options]
     .venv/bin/python -m pytest -q -p no:cacheprovider --durations=8 "$@" tests/wire
 }
 
-# Two at a time: the tests of alerts mostly wait for alerts.
+# Three at a time: alerts and rollbacks mostly wait.
 deploy_tests() { # [pytest options]
-  local log status=0 other=0
-  log=$(mktemp)
-  .venv/bin/python -m pytest -q -p no:cacheprovider -rs "$@" tests/deploy/test_monitoring.py >"$log" 2>&1 &
-  .venv/bin/python -m pytest -q -p no:cacheprovider -rs --durations=8 "$@" \
-    --ignore tests/deploy/test_monitoring.py --ignore tests/deploy/test_image.py tests/deploy tests/docs ||
-    status=$?
-  wait $! || other=$?
-  cat "$log"
-  rm -f "$log"
-  [ "$status" -eq 0 ] && [ "$other" -eq 0 ]
+  local folder status=0 group number=0 groups=(
+    "tests/deploy/test_monitoring.py"
+    "tests/deploy/test_rollback.py tests/docs"
+    "tests/deploy/test_files.py tests/deploy/test_validate_deployment.py tests/deploy/test_vocabulary.py")
+  folder=$(mktemp -d)
+  for group in "${groups[@]}"; do
+    number=$((number + 1))
+    # shellcheck disable=SC2086
+    {
+      .venv/bin/python -m pytest -q -p no:cacheprovider -rs --durations=4 "$@" $group ||
+        touch "$folder/failed"
+    } >"$folder/$number" 2>&1 &
+  done
+  wait
+  cat "$folder"/[0-9]*
+  [ ! -e "$folder/failed" ] || status=1
+  rm -rf "$folder"
+  return "$status"
 }
 
 image_test() {
