@@ -8,13 +8,16 @@ set(EGPTC_SHARE share/enhanced-gptcache)
 install(TARGETS enhanced-gptcache RUNTIME DESTINATION bin COMPONENT program)
 install(DIRECTORY verifier DESTINATION ${EGPTC_SHARE} COMPONENT program)
 install(DIRECTORY deploy/alerting deploy/grafana deploy/rollback deploy/maintenance
-  DESTINATION ${EGPTC_SHARE}/deploy COMPONENT program USE_SOURCE_PERMISSIONS)
+  DESTINATION ${EGPTC_SHARE}/deploy COMPONENT program USE_SOURCE_PERMISSIONS
+  PATTERN "*.py" EXCLUDE)
 install(FILES config.yaml config.prod.yaml config.staging.yaml config.dev.yaml
   DESTINATION ${EGPTC_SHARE}/examples COMPONENT program)
 install(FILES scripts/fetch_model.sh scripts/deployment_validation.sh
   PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE
   DESTINATION ${EGPTC_SHARE}/scripts COMPONENT program)
 install(FILES README.md SECURITY.md CHANGELOG.md LICENSE DESTINATION share/doc/enhanced-gptcache COMPONENT program)
+install(FILES deploy/debian/copyright DESTINATION share/doc/enhanced-gptcache COMPONENT program)
+install(FILES deploy/debian/copyright DESTINATION share/doc/enhanced-gptcache-model COMPONENT model)
 install(FILES docs/operating.md docs/settings.md docs/troubleshooting.md docs/maintenance.md
   docs/deployment-guide.md docs/controls.md DESTINATION share/doc/enhanced-gptcache COMPONENT program)
 
@@ -48,7 +51,8 @@ set(CPACK_ARCHIVE_PROGRAM_FILE_NAME enhanced-gptcache-${EGPTC_VERSION}-linux-${C
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
+# Every dpkg reads it; weights do not get smaller by better means anyway.
+set(CPACK_DEBIAN_COMPRESSION_TYPE gzip)
 set(CPACK_DEBIAN_PACKAGE_SECTION web)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME enhanced-gptcache)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
