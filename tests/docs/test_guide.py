@@ -53,10 +53,6 @@ def test_every_path_that_is_named_exists(page):
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def test_what_was_awaited_and_has_come_is_not_awaited_any_more():
-    assert {path for path in AWAITED if (ROOT / path).exists()} == set(), "take it out of AWAITED"
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_subcommand_that_is_named_exists(page):
     text = page.read_text()
