@@ -129,8 +129,8 @@ def test_settings_in_config_maps_are_valid(folder, tmp_path):
     done = harness.run_binary("validate-config", str(file))
     assert done.returncode == 0, done.stderr
     # The pod ends after the server has drained.
-    drain = float(harness.run_binary("validate-config", str(file), "--print",
-                                     "server.drain_timeout_seconds").stdout)
+    drain = sum(float(harness.run_binary("validate-config", str(file), "--print", f"server.{name}").stdout)
+                for name in ("drain_delay_seconds", "drain_timeout_seconds"))
     workload = by_kind.get("Deployment") or by_kind["StatefulSet"]
     assert workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > drain + 10
 
