@@ -133,8 +133,7 @@ def test_it_serves_as_its_user_and_writes_nowhere_else(image, container, standin
         body = {"model": "m", "messages": [{"role": "user", "content": "Is it in a box?"}]}
         answers = [requests.post(url + "/v1/chat/completions", json=body, timeout=10) for _ in range(2)]
         assert [answer.headers["x-cache"] for answer in answers] == ["MISS", "HIT"]
-        owner = {path.stat().st_uid for path in (root / "app/data").rglob("*")}
-        assert owner == {10001}, "data belongs to somebody else"
+        assert image("run", container, "--", "id", "-u").strip() == "10001"
     finally:
         subprocess.run(["pkill", "-TERM", "-P", str(process.pid)], check=False)
         process.terminate()
