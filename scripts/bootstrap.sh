@@ -2,7 +2,9 @@
 # Installs every Debian 12 package this project needs. Idempotent: when nothing is missing it asks
 # dpkg once and returns in well under a second, without apt and without root.
 #   --runtime  what scripts/run.sh needs (build and serve)
+#   --package  also what cpack needs to make Debian packages
 #   --test     also what scripts/test.sh and tools/dev need (the default)
+#   --image    also what building the container image without Docker needs
 #   --list     print the packages of the chosen group and exit
 set -euo pipefail
 
@@ -12,7 +14,10 @@ runtime=(g++ cmake ninja-build ccache pkg-config
   libsodium-dev zlib1g-dev libbrotli-dev libzstd-dev libcli11-dev libutf8proc-dev libexpected-dev
   libssl-dev nlohmann-json3-dev
   python3 python3-venv python3-pip curl git ca-certificates openssl)
+package=(dpkg-dev file)
+image=(buildah debootstrap)
 test=(libgtest-dev libgmock-dev libbenchmark-dev jq gcovr prometheus nginx wrk
+  prometheus-alertmanager docker-compose systemd shellcheck
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
 
 group=test
@@ -20,15 +25,26 @@ list_only=false
 for arg in "$@"; do
   case "$arg" in
     --runtime) group=runtime ;;
+    --package) group=package ;;
+    --image) group=image ;;
     --test) group=test ;;
     --list) list_only=true ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "bootstrap.sh: unknown option $arg (known: --runtime --test --list)" >&2; exit 2 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *)
+      echo "bootstrap.sh: unknown option $arg (known: --runtime --package --test --image --list)" >&2
+      exit 2
+      ;;
   esac
 done
 
 packages=("${runtime[@]}")
-if [ "$group" = test ]; then
+if [ "$group" != runtime ]; then
+  packages+=("${package[@]}")
+fi
+if [ "$group" = image ]; then
+  packages+=("${image[@]}")
+fi
+if [ "$group" = test ] || [ "$group" = image ]; then
   packages+=("${test[@]}")
   # A machine may have its own, newer node; Debian's is taken only where there is none.
   command -v node >/dev/null || packages+=(nodejs)
@@ -59,7 +75,7 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 
-# nginx and prometheus are test tools here: apt must not start them as services. Debian asks
+# nginx, prometheus and alertmanager are test tools here: apt must not start them as services. Debian asks
 # /usr/sbin/policy-rc.d before it starts one; ours is put there for this run only.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -75,7 +91,7 @@ apt install -y --no-install-recommends "${missing[@]}"
 
 # Not started now, and not at the next boot either, where this run installed them.
 if [ -d /run/systemd/system ]; then
-  for service in nginx prometheus; do
+  for service in nginx prometheus prometheus-alertmanager; do
     if printf '%s\n' "${missing[@]}" | grep -qx "$service"; then
       "${as_root[@]}" systemctl disable --now "$service" 2>/dev/null || true
     fi

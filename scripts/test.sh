@@ -7,16 +7,20 @@
 #   ./scripts/test.sh --coverage  the coverage gate only
 #   ./scripts/test.sh --asan      unit and wire tests under AddressSanitizer and UBSan
 #   ./scripts/test.sh --tsan      unit and wire tests under ThreadSanitizer
-#   ./scripts/test.sh --all       the default, then --asan, then --tsan
+#   ./scripts/test.sh --image     builds the container image and uses it (needs root, buildah, debootstrap)
+#   ./scripts/test.sh --all       the default, then --image, --asan and --tsan
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 mode=default
 for arg in "$@"; do
   case "$arg" in
-    --quick | --coverage | --asan | --tsan | --all) mode=${arg#--} ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "test.sh: unknown option $arg (known: --quick --coverage --asan --tsan --all)" >&2; exit 2 ;;
+    --quick | --coverage | --asan | --tsan | --image | --all) mode=${arg#--} ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *)
+      echo "test.sh: unknown option $arg (known: --quick --coverage --asan --tsan --image --all)" >&2
+      exit 2
+      ;;
   esac
 done
 
@@ -79,6 +83,33 @@ wire_tests() { # PRESET [pytest options]
     .venv/bin/python -m pytest -q -p no:cacheprovider --durations=8 "$@" tests/wire
 }
 
+# Three at a time: alerts and rollbacks mostly wait.
+deploy_tests() { # [pytest options]
+  local folder status=0 group number=0 groups=(
+    "tests/deploy/test_monitoring.py"
+    "tests/deploy/test_rollback.py tests/docs"
+    "tests/deploy/test_files.py tests/deploy/test_validate_deployment.py tests/deploy/test_vocabulary.py")
+  folder=$(mktemp -d)
+  for group in "${groups[@]}"; do
+    number=$((number + 1))
+    # shellcheck disable=SC2086
+    {
+      .venv/bin/python -m pytest -q -p no:cacheprovider -rs --durations=4 "$@" $group ||
+        touch "$folder/failed"
+    } >"$folder/$number" 2>&1 &
+  done
+  wait
+  cat "$folder"/[0-9]*
+  [ ! -e "$folder/failed" ] || status=1
+  rm -rf "$folder"
+  return "$status"
+}
+
+image_test() {
+  ./scripts/bootstrap.sh --image
+  .venv/bin/python -m pytest -q -p no:cacheprovider -rs tests/deploy/test_image.py
+}
+
 node_tests() {
   .venv/bin/python tests/node/launch.py
 }
@@ -88,7 +119,8 @@ coverage_gate() {
   .venv/bin/python tools/coverage_gate.py build/coverage --minimum 90 match cache proxy
 }
 
-export -f build python_environment node_environment unit_tests wire_tests node_tests coverage_gate
+export -f build python_environment node_environment unit_tests wire_tests deploy_tests image_test node_tests
+export -f coverage_gate
 export jobs
 run() { # NAME LIMIT FUNCTION ARGS...: a phase that is one of the functions above
   phase "$1" "$2" bash -euo pipefail -c '"$@"' run "${@:3}"
@@ -103,6 +135,7 @@ default_run() { # pytest options
   phase "model" 300 ./scripts/fetch_model.sh
   run "unit tests" 900 unit_tests release
   run "wire tests" 900 wire_tests release "$@"
+  run "deployment and document tests" 600 deploy_tests "$@"
   run "node packages" 300 node_environment
   run "node tests" 180 node_tests
 }
@@ -123,6 +156,13 @@ case "$mode" in
   coverage)
     phase "model" 300 ./scripts/fetch_model.sh
     run "coverage" 1200 coverage_gate
+    ;;
+esac
+case "$mode" in
+  image | all)
+    run "build release" 1500 build release
+    phase "model" 300 ./scripts/fetch_model.sh
+    run "container image" 3000 image_test
     ;;
 esac
 case "$mode" in asan | all) sanitizer_run asan-ubsan ;; esac

@@ -92,6 +92,7 @@ struct AdminApi::State {
   void health(const ExchangePtr& exchange) const {
     later(exchange, [this] {
       HealthReport report = check_health(hooks.health, base::system_clock().wall_ms());
+      if (hooks.on_health) hooks.on_health(report.overall);
       return reply(report.http_status(), std::move(report.json));
     });
   }

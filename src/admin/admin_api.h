@@ -16,8 +16,9 @@ namespace enhanced_gptcache::admin {
 struct AdminHooks {
   HealthInputs health;
   std::function<bool()> ready;
-  std::function<std::string()> summary_json;  ///< the JSON form of /metrics
-  std::function<std::string()> stats_json;    ///< /admin/stats
+  std::function<void(HealthStatus)> on_health;  ///< told every answer of /health; may be empty
+  std::function<std::string()> summary_json;    ///< the JSON form of /metrics
+  std::function<std::string()> stats_json;      ///< /admin/stats
   /// Runs work off the connection's thread; false: too much waits already.
   std::function<bool(std::function<void()>)> offload;
 };

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "admin/admin_api.h"
+#include "admin/openapi.h"
 #include "app/access_guard.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
@@ -195,6 +196,7 @@ void Application::Impl::open_routes() {
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
   hooks.ready = [this] { return ready.load(); };
+  hooks.on_health = [this](admin::HealthStatus status) { metrics.on_health(admin::to_string(status)); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] {
     return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache));
@@ -204,6 +206,7 @@ void Application::Impl::open_routes() {
   admin->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
+  admin::register_openapi(*server);
   metrics.watch_server(*server);
   server->open_routes();
 }

@@ -21,7 +21,8 @@ DecisionPolicy decision_of(const std::string& setting) {
   return setting == "adaptive" ? DecisionPolicy::kAdaptive : DecisionPolicy::kVerified;
 }
 
-/// The folder of the program itself, for trees that are run where they were built.
+/// The folder of the program itself, for trees that are run where they were built and for releases, which
+/// carry bin/ and share/ side by side.
 std::string program_folder() {
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -42,6 +43,7 @@ std::optional<std::string> first_folder(const std::vector<std::string>& folders)
 std::string verifier_folder(const config::Settings& settings) {
   if (settings.cache.verifier == "off") return {};
   std::vector<std::string> parents{"./verifier", "/app/verifier", program_folder() + "/../../verifier",
+                                   program_folder() + "/../share/enhanced-gptcache/verifier",
                                    "/usr/share/enhanced-gptcache/verifier"};
   if (!settings.cache.verifier_dir.empty()) parents = {settings.cache.verifier_dir};
   for (std::string& parent : parents) parent += "/" + settings.cache.verifier;

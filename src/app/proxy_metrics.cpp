@@ -45,7 +45,11 @@ ProxyMetrics::ProxyMetrics(ServerMetrics& server)
       joined_(server.registry().counter("single_flight_joined_total",
                                         "Requests that shared another caller's upstream call.")),
       tokens_saved_(server.registry().counter("tokens_saved_total", "Tokens that hits did not buy again.")),
-      tokens_spent_(server.registry().counter("tokens_spent_total", "Tokens that misses bought upstream.")) {}
+      tokens_spent_(server.registry().counter("tokens_spent_total", "Tokens that misses bought upstream.")) {
+  // Alerts look at it before the first failure.
+  for (const proxy::Stage stage : {proxy::Stage::kLookup, proxy::Stage::kStore})
+    fail_open_.with({proxy::to_string(stage)}).add(0);
+}
 
 void ProxyMetrics::configure(bool detailed_logging, bool performance_tracking) {
   detailed_logging_ = detailed_logging;

@@ -32,6 +32,10 @@ ServerMetrics::ServerMetrics()
       cache_requests_(registry_.counters(family(
           "cache_requests_total", "Requests the cache was asked for, one outcome each.", {"outcome"}))),
       errors_(registry_.counters(family("errors_total", "Failures, by kind.", {"kind"}))),
+      feedback_(registry_.counters(family(
+          "cache_feedback_total", "Feedback on answers: hits right, hits wrong, hits lost.", {"verdict"}))),
+      health_checks_(registry_.counters(
+          family("health_checks_total", "Answers of /health, by overall status.", {"status"}))),
       response_time_(
           registry_.histograms(family("response_time",
                                       "Time to the answer of cache requests in milliseconds (on a miss the "
@@ -41,7 +45,10 @@ ServerMetrics::ServerMetrics()
       decisions_(registry_) {
   // Series that alerts and dashboards divide by exist from the first scrape on.
   for (const char* outcome : {"hit", "miss", "bypass", "refresh"}) cache_requests_.with({outcome}).add(0);
-  for (const char* kind : {"upstream", "overloaded", "internal"}) errors_.with({kind}).add(0);
+  for (const char* kind : {"upstream", "overloaded", "internal", "io", "corrupt"})
+    errors_.with({kind}).add(0);
+  for (const char* verdict : {"confirmed", "false_hit", "lost_hit"}) feedback_.with({verdict}).add(0);
+  for (const char* status : {"healthy", "warning", "unhealthy"}) health_checks_.with({status}).add(0);
   registry_.gauges(family("deployment_info", "Always 1; the labels say what runs.", {"version"}))
       .with({EGPTC_VERSION})
       .set(1);
@@ -76,6 +83,13 @@ void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
 }
 
 void ServerMetrics::on_error(ErrorCode code) { errors_.with({base::error_row(code).label}).add(); }
+
+void ServerMetrics::on_feedback(std::string_view action) {
+  // "none" (a judgement of a miss, or the second one of a hit) changes nothing and is not counted.
+  if (action == "confirmed") feedback_.with({"confirmed"}).add();
+  if (action == "removed") feedback_.with({"false_hit"}).add();
+  if (action == "recorded_lost_hit") feedback_.with({"lost_hit"}).add();
+}
 
 void ServerMetrics::watch_cache(const EnhancedCache& cache) {
   const auto by_layer = [this, &cache](const char* name, const char* help, auto exact, auto semantic) {
@@ -163,6 +177,10 @@ void ServerMetrics::watch_reloads(const config::SettingsSource& source) {
                         return std::vector<Sample>{{{"applied"}, as_double(status.applied)},
                                                    {{"unchanged"}, as_double(status.unchanged)},
                                                    {{"rejected"}, as_double(status.rejected)}};
+                      });
+  registry_.collector(family("cache_target_error_rate", "Share of wrong hits that the settings aim at."),
+                      Kind::kGauge, [&source] {
+                        return std::vector<Sample>{{{}, source.current()->cache.target_error_rate}};
                       });
 }
 

@@ -38,6 +38,9 @@ class ServerMetrics final : public native::NativeObserver {
   // native::NativeObserver
   void on_lookup(const Lookup& lookup, double latency_ms) override;
   void on_error(ErrorCode code) override;
+  void on_feedback(std::string_view action) override;
+  /// One answer of /health: what probes and people were told.
+  void on_health(std::string_view overall_status) { health_checks_.with({overall_status}).add(); }
 
   /// monitoring.detailed_logging: one log line per decision of the native API, too.
   void set_detailed_logging(bool on) { detailed_logging_ = on; }
@@ -61,6 +64,8 @@ class ServerMetrics final : public native::NativeObserver {
   metrics::Family<metrics::Counter>& requests_;
   metrics::Family<metrics::Counter>& cache_requests_;
   metrics::Family<metrics::Counter>& errors_;
+  metrics::Family<metrics::Counter>& feedback_;
+  metrics::Family<metrics::Counter>& health_checks_;
   metrics::Family<metrics::Histogram>& response_time_;
   DecisionMetrics decisions_;
 };

@@ -38,6 +38,7 @@ struct CommandLine {
   QueryArguments query;
   StoreArguments store;
   ValidateArguments validate;
+  DeploymentArguments deployment;
   EvalCommands evaluation;
   bool doctor_json = false;
   int exit_code = 0;
@@ -87,6 +88,23 @@ void add_validate_config(CLI::App& app, CommandLine& line) {
                     "print all effective values and where each came from, as JSON");
   command->add_flag("--table", wanted.table, "print the table of all settings, as JSON");
   command->callback([&line] { line.exit_code = validate_config(line.common, line.validate); });
+}
+
+void add_validate_deployment(CLI::App& app, CommandLine& line) {
+  CLI::App* command = app.add_subcommand(
+      "validate-deployment", "Check a running deployment from all sides (exit code 1 when a check fails).");
+  DeploymentArguments& wanted = line.deployment;
+  command->add_option("--env", wanted.environment, "what it is meant to be (default: ENV, else production)")
+      ->check(CLI::IsMember({"production", "staging", "development"}));
+  command->add_option("--api-key-env", wanted.key_variable, "environment variable with a key to call with");
+  command->add_option("--backups", wanted.backups, "folder of the backups")->capture_default_str();
+  command->add_option("--backup-hours", wanted.backup_hours_max, "the newest one is at most so old")
+      ->check(CLI::Range(0.0, 87600.0))
+      ->capture_default_str();
+  command->add_flag("--remote", wanted.remote,
+                    "the server runs on another machine: leave out files and folders");
+  command->add_flag("--json", wanted.as_json, "print the findings as JSON");
+  command->callback([&line] { line.exit_code = validate_deployment(line.common, line.deployment); });
 }
 
 void add_others(CLI::App& app, CommandLine& line) {
@@ -143,6 +161,7 @@ int run(std::vector<std::string> arguments) {
   add_query(app, line);
   add_store(app, line);
   add_validate_config(app, line);
+  add_validate_deployment(app, line);
   add_eval_commands(app, line.common, line.evaluation, line.exit_code);
   if (const std::string unknown = unknown_command(app, arguments); !unknown.empty()) {
     fmt::print(stderr, "error: unknown command {}; there are {}\n", unknown,

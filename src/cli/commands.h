@@ -35,11 +35,21 @@ struct ValidateArguments {
   bool effective = false;
 };
 
+struct DeploymentArguments {
+  std::string environment;  ///< empty: ENV, else production
+  std::string key_variable;
+  std::string backups = "/opt/backups/enhanced-gptcache";
+  double backup_hours_max = 26;  ///< a daily backup that ran late
+  bool as_json = false;
+  bool remote = false;
+};
+
 int serve(const Common& common);
 int query(const Common& common, const QueryArguments& wanted);
 int store(const Common& common, const StoreArguments& wanted);
 int validate_config(const Common& common, const ValidateArguments& wanted);
 int doctor(const Common& common, bool as_json);
+int validate_deployment(const Common& common, DeploymentArguments wanted);
 
 /// Parses the command line and runs the subcommand it names.
 int run(std::vector<std::string> arguments);

@@ -31,10 +31,23 @@ asio::awaitable<Result<HttpAnswer>> exchange(std::shared_ptr<http::UpstreamClien
   co_return answer;
 }
 
+/// One after the other, on one connection where the server keeps it.
+asio::awaitable<Result<std::vector<HttpAnswer>>> exchanges(std::shared_ptr<http::UpstreamClient> client,
+                                                           http::UpstreamRequest request, size_t count) {
+  std::vector<HttpAnswer> answers;
+  for (size_t i = 0; i < count; ++i) {
+    auto answer = co_await exchange(client, request);
+    if (!answer) co_return fail(answer.error());
+    answers.push_back(std::move(*answer));
+  }
+  co_return answers;
+}
+
 }  // namespace
 
-Result<HttpAnswer> http_call(const std::string& base_url, const std::string& method, const std::string& path,
-                             std::string body, http::Headers headers) {
+Result<std::vector<HttpAnswer>> http_calls(const std::string& base_url, const std::string& method,
+                                           const std::string& path, std::string body, http::Headers headers,
+                                           size_t count) {
   http::UpstreamOptions options;
   options.default_target = {"server", base_url, ""};
   options.retries_max = 0;
@@ -49,12 +62,19 @@ Result<HttpAnswer> http_call(const std::string& base_url, const std::string& met
   request.body = std::move(body);
   request.retry_allowed = false;
   asio::io_context io;
-  Result<HttpAnswer> outcome = fail(ErrorCode::kInternal, "the call did not finish");
-  asio::co_spawn(
-      io, exchange(client, std::move(request)),
-      [&outcome](const std::exception_ptr&, Result<HttpAnswer> answer) { outcome = std::move(answer); });
+  Result<std::vector<HttpAnswer>> outcome = fail(ErrorCode::kInternal, "the call did not finish");
+  asio::co_spawn(io, exchanges(client, std::move(request), count),
+                 [&outcome](const std::exception_ptr&, Result<std::vector<HttpAnswer>> answers) {
+                   outcome = std::move(answers);
+                 });
   io.run();
   return outcome;
+}
+
+Result<HttpAnswer> http_call(const std::string& base_url, const std::string& method, const std::string& path,
+                             std::string body, http::Headers headers) {
+  EGPTC_TRY(auto answers, http_calls(base_url, method, path, std::move(body), std::move(headers), 1));
+  return std::move(answers.front());
 }
 
 std::string error_text(const HttpAnswer& answer) {

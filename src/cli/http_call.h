@@ -18,6 +18,11 @@ struct HttpAnswer {
 Result<HttpAnswer> http_call(const std::string& base_url, const std::string& method, const std::string& path,
                              std::string body, http::Headers headers = {});
 
+/// The same call `count` times, one after the other, with the cost of setting up a client paid once.
+Result<std::vector<HttpAnswer>> http_calls(const std::string& base_url, const std::string& method,
+                                           const std::string& path, std::string body, http::Headers headers,
+                                           size_t count);
+
 /// The `message` of an error body, or the body itself.
 std::string error_text(const HttpAnswer& answer);
 /// "Authorization: Bearer <value of the environment variable>"; empty without a name. kInvalidArgument: it is

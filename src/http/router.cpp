@@ -35,6 +35,12 @@ void Router::add(std::string method, std::string path, Handler handler, RouteOpt
   routes_.insert(std::upper_bound(routes_.begin(), routes_.end(), route, comes_before), std::move(route));
 }
 
+std::vector<RouteName> Router::names() const {
+  std::vector<RouteName> names;
+  for (const Route& route : routes_) names.push_back({route.method, route.path + (route.prefix ? "*" : "")});
+  return names;
+}
+
 void Router::set_fallback(Handler handler, RouteOptions options) {
   fallback_ = Route{"*", "/", true, std::move(handler), options};
   has_fallback_ = true;

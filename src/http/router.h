@@ -21,6 +21,8 @@ struct Route {
 class Router {
  public:
   void add(std::string method, std::string path, Handler handler, RouteOptions options);
+  /// Every route as it was added.
+  std::vector<RouteName> names() const;
   void set_fallback(Handler handler, RouteOptions options);
 
   struct Match {

@@ -193,6 +193,8 @@ void Server::route(std::string method, std::string path, Handler handler, RouteO
   impl_->rules->router.add(std::move(method), std::move(path), std::move(handler), options);
 }
 
+std::vector<RouteName> Server::routes() const { return impl_->rules->router.names(); }
+
 void Server::fallback(Handler handler, RouteOptions options) {
   impl_->rules->router.set_fallback(std::move(handler), options);
 }

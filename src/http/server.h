@@ -28,6 +28,11 @@ struct RouteOptions {
   bool buffer_body = true;
 };
 
+/// A route as it was registered: "/*" at the end of a prefix, "*" for any method.
+struct RouteName {
+  std::string method, path;
+};
+
 struct ServerStats {
   uint64_t connections = 0, connections_total = 0, connections_refused = 0, requests = 0, bad_requests = 0,
            timeouts = 0, in_flight = 0;
@@ -48,6 +53,8 @@ class Server {
   /// Exact path, or a prefix when it ends in "/*". The longest match wins. method "*": any.
   /// A known path with another method gives 405 with Allow.
   void route(std::string method, std::string path, Handler handler, RouteOptions options = {});
+  /// Every route registered so far.
+  std::vector<RouteName> routes() const;
   /// For everything no route matches; default: 404 JSON.
   void fallback(Handler handler, RouteOptions options = {});
   void on_access(AccessHook hook);

@@ -204,6 +204,7 @@ void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
   auto result = cache_.feedback(wanted);
   if (!result) return refuse(exchange, result.error());
+  if (observer_ != nullptr) observer_->on_feedback(result->action);
   exchange->send(json_response(
       200, fmt::format("{{\"tau\":{:.6g},\"action\":{}}}", result->tau, base::json_string(result->action))));
 }

@@ -32,6 +32,8 @@ class NativeObserver {
   virtual ~NativeObserver() = default;
   virtual void on_lookup(const Lookup& lookup, double latency_ms) = 0;
   virtual void on_error(ErrorCode code) = 0;
+  /// One accepted piece of feedback; `action` is FeedbackResult::action.
+  virtual void on_feedback(std::string_view action) = 0;
 };
 
 /// Runs work that may take long off the connection's thread; false: too much is waiting already.

@@ -180,6 +180,12 @@ class Server:
         body = {"model": "stand-in-1", "messages": [{"role": "user", "content": question}], **body}
         return self.post("/v1/chat/completions", body, key, headers)
 
+    def fill_memory(self, megabytes: int) -> None:
+        """Stores so many answers of about one megabyte each."""
+        for number in range(megabytes):
+            body = {"query": f"Page {number} of the long book?", "response": "word " * 200_000}
+            assert self.post("/cache/entries", body, "sk-fill").status_code == 201
+
     def metrics(self) -> dict[str, float]:
         """Prometheus samples by their full name with labels."""
         text = self.get("/metrics", params={"format": "prometheus"}).text

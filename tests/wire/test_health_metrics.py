@@ -165,3 +165,36 @@ def test_metrics_can_be_off(start_server):
         server = start_server(environment)
         assert server.get("/metrics").status_code == 404
         assert server.get("/health").status_code == 200
+
+
+def test_feedback_is_counted_once_by_verdict(server, key):
+    question = "How do I count verdicts?"
+    server.post("/cache/entries", {"query": question, "response": "By hand."}, key)
+    hits = [server.post("/cache/lookup", {"query": question}, key).json()["request_id"] for _ in range(2)]
+
+    def judge():
+        for request_id, correct in ((hits[0], True), (hits[0], True), (hits[1], False)):
+            server.post("/cache/feedback", {"request_id": request_id, "correct": correct}, key)
+
+    counted = delta(server, judge)
+    changed = {name: by for name, by in counted.items() if name.startswith("cache_feedback_total")}
+    assert changed == {'cache_feedback_total{verdict="confirmed"}': 1,
+                       'cache_feedback_total{verdict="false_hit"}': 1}
+    server.post("/cache/entries", {"query": "How do I count votes in a hall?", "response": "Twice."}, key)
+    lost = server.post("/cache/lookup", {"query": "Counting verdicts?"}, key).json()
+    stored = server.post("/cache/entries", {"query": "Verdict counting", "response": "So."}, key).json()
+    changed = delta(server, lambda: server.post(
+        "/cache/feedback", {"request_id": lost["request_id"], "missed_entry_id": stored["ids"][0]}, key))
+    assert changed['cache_feedback_total{verdict="lost_hit"}'] == 1
+
+
+def test_health_answers_and_the_error_target_are_exported(start_server):
+    server = start_server(config=harness.REQUIRED_SECTIONS + "resources: {max_memory_mb: 64}\n")
+    server.fill_memory(30)
+    assert server.get("/health").status_code == 503
+    assert server.metrics()['health_checks_total{status="unhealthy"}'] == 1
+    assert server.metrics()["cache_target_error_rate"] == 0.1
+    server.config_path.write_text("cache: {target_error_rate: 0.02}\ncontext: {}\npca: {}\nfederated: {}\n")
+    harness.wait_until(lambda: server.metrics()["cache_target_error_rate"] == 0.02, 10, "the new target")
+    server.get("/health")
+    assert server.metrics()['health_checks_total{status="healthy"}'] == 1
