@@ -40,6 +40,7 @@ THIRD_PARTY = {
     "fmt/": "fmt::fmt",
     "nlohmann/": "nlohmann_json::nlohmann_json",
     "openssl/": "OpenSSL::Crypto",
+    "rocksdb/": "PkgConfig::ROCKSDB",
     "simdjson.h": "simdjson::simdjson",
     "sodium.h": "PkgConfig::SODIUM",
     "spdlog/": "spdlog::spdlog",
