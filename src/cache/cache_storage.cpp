@@ -63,7 +63,7 @@ struct CacheImpl::Loading {
 };
 
 Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
-  base::SecretKey secret;
+  base::SecretKey secret{};
   std::memcpy(secret.data(), options.key_bytes.data(), secret.size());
   store::RocksTableOptions table;
   table.folder = options.storage.path + "/entries";
@@ -107,6 +107,8 @@ void CacheImpl::trim_loaded(Loading& loading, size_t bytes_max) const {
 void CacheImpl::file_loaded(Loading& loading) {
   std::sort(loading.records.begin(), loading.records.end(), is_older);
   const size_t dimensions = embedder_ == nullptr ? 0 : embedder_->dimensions();
+  // A microsecond apart: when they were really used last is not known any more.
+  int64_t used_us = clock_.mono_us() - static_cast<int64_t>(loading.records.size());
   for (RecordPtr& record : loading.records) {
     const store::EntryView& view = record->view();
     std::vector<float> vector;
@@ -115,7 +117,7 @@ void CacheImpl::file_loaded(Loading& loading) {
       vector = store::unit_vector(view.vector(EntryText::kEmbedding));
     if (vector.size() != dimensions) vector.clear();
     if (view.semantic() && vector.empty()) ++found_at_start_.exact_only;
-    entries_.insert(record, vector);
+    entries_.insert(record, vector, used_us++);
     record.reset();
   }
 }

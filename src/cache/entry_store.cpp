@@ -29,11 +29,11 @@ EntryStore::~EntryStore() {
   }
 }
 
-void EntryStore::insert(const RecordPtr& record, std::span<const float> vector) {
+void EntryStore::insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
   std::vector<RecordPtr> replaced;
   {
     const std::lock_guard lock(stripe_of(record->exact_key()));
-    file(record, vector);
+    file(record, vector, used_us);
     // The old entry is found until this exchange, the new one from then on.
     Record* old = exact_.exchange(record->exact_key(), record.get());
     if (old != nullptr) {
@@ -58,16 +58,15 @@ void EntryStore::refill_log() {
 }
 
 /// Under the stripe of the record's key.
-void EntryStore::file(const RecordPtr& record, std::span<const float> vector) {
-  const int64_t now_us = clock_.mono_us();
+void EntryStore::file(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
   record->owner = record;
   record->sequence = sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
-  record->used_us.store(now_us, std::memory_order_relaxed);
+  record->used_us.store(used_us, std::memory_order_relaxed);
   record->is_indexed = !vector.empty();
   record->live.store(true, std::memory_order_release);
   if (!vector.empty()) {
     // A partition may be given up between finding and filling it; then there is a new one.
-    while (!partitions_.get_or_create(record->view().partition(), now_us)->add(*record, vector)) {
+    while (!partitions_.get_or_create(record->view().partition(), used_us)->add(*record, vector)) {
     }
     semantic_size_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -43,7 +43,11 @@ class EntryStore {
 
   /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the
   /// entry of the same exact key, with no moment in which neither is found.
-  void insert(const RecordPtr& record, std::span<const float> vector);
+  void insert(const RecordPtr& record, std::span<const float> vector) {
+    insert(record, vector, clock_.mono_us());
+  }
+  /// The same; it was last used then (monotonic clock).
+  void insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
   /// Removes those still stored; how many that were. `cause` is counted once for each.
   size_t remove(std::span<const RecordPtr> records, Count cause);
 
@@ -81,7 +85,7 @@ class EntryStore {
   static constexpr size_t kStripes = 256;
 
   std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
-  void file(const RecordPtr& record, std::span<const float> vector);
+  void file(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
   bool unfile(Record& record);
   void log_stored(const RecordPtr& record);
   void leave_partitions(std::vector<RecordPtr>& removed);

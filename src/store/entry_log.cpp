@@ -115,7 +115,7 @@ void EntryLog::run() {
       keep_house(lock);
   }
   // The last chance: what waits is written even if the disk failed a moment ago.
-  if (write_batch(lock) && is_unsynced_) {
+  if (write_batch(lock) && is_unsettled_) {
     lock.unlock();
     auto done = table_->sync();
     if (done) done = table_->settle();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "store/rocks_salvage.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -32,6 +33,7 @@ rocksdb::DBOptions database_options(uint64_t bytes_max) {
   options.max_open_files = 256;
   options.bytes_per_sync = 1 << 20;
   options.atomic_flush = true;
+  options.max_manifest_file_size = uint64_t{4} << 20U;
   options.keep_log_file_num = 3;
   options.max_log_file_size = 1 << 20;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
@@ -117,9 +119,10 @@ rocksdb::Status open_database(const std::string& folder, uint64_t bytes_max, Roc
       open_with(rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords, folder, bytes_max, into);
   if (status.ok() || !status.IsCorruption()) return status;
   const std::string first = status.ToString();
+  std::string log = read_logs(folder);
   status = open_with(rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords, folder, bytes_max, into);
   if (!status.ok()) return status;
-  into.log_was_damaged = true;
+  into.damaged_log = std::move(log);
   base::log_error("storage: the write-ahead log is damaged, what its damaged records held is lost: {}",
                   first);
   return status;

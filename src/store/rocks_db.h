@@ -18,7 +18,8 @@ struct RocksDb {
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* entries = nullptr;
   rocksdb::ColumnFamilyHandle* directory = nullptr;
-  bool log_was_damaged = false;
+  /// What the write-ahead log held when records of it had to be skipped; empty: it was whole.
+  std::string damaged_log;
 
   RocksDb() = default;
   ~RocksDb();

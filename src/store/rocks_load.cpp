@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "store/rocks_salvage.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -31,7 +32,8 @@ rocksdb::ReadOptions read_options(const std::string& end, const rocksdb::Slice& 
 
 class Loader {
  public:
-  Loader(RocksDb& from, const EntryTable::Take& take) : from_(from), take_(take) {}
+  Loader(RocksDb& from, const EntryTable::Take& take, KeySet doubtful, bool is_blind)
+      : from_(from), take_(take), doubtful_(std::move(doubtful)), is_blind_(is_blind) {}
 
   LoadReport load(size_t threads) {
     std::vector<std::thread> others;
@@ -107,6 +109,8 @@ class Loader {
     const base::Hash128 id_hash = key_of(id.ToStringView());
     if (view->exact_key() != key_hash || view->text(EntryText::kId) != id_hash.hex())
       return damaged(key, id, "its bytes are of another entry");
+    if (is_blind_ || doubtful_.contains(key_hash))
+      return damaged(key, id, "the write-ahead log lost records that may have changed it");
     EntryBytes copy{std::make_unique<char[]>(bytes.size()), bytes.size()};
     std::memcpy(copy.data.get(), bytes.data(), bytes.size());
     entries_.fetch_add(1, std::memory_order_relaxed);
@@ -154,6 +158,8 @@ class Loader {
 
   RocksDb& from_;
   const EntryTable::Take& take_;
+  const KeySet doubtful_;
+  const bool is_blind_;
   std::atomic<int> next_{0};
   std::atomic<uint64_t> entries_{0}, bytes_{0};
   std::mutex mutex_;
@@ -163,8 +169,16 @@ class Loader {
 
 }  // namespace
 
-LoadReport load_entries(RocksDb& from, size_t threads, const EntryTable::Take& take) {
-  return Loader(from, take).load(std::max<size_t>(1, threads));
+Result<LoadReport> load_entries(RocksDb& from, size_t threads, const EntryTable::Take& take) {
+  KeySet doubtful;
+  bool is_blind = false;
+  if (!from.damaged_log.empty()) {
+    auto found = doubtful_keys(from, from.damaged_log);
+    // A damaged log and a damaged directory at once leave nothing to go by.
+    is_blind = !found;
+    if (found) doubtful = std::move(*found);
+  }
+  return Loader(from, take, std::move(doubtful), is_blind).load(std::max<size_t>(1, threads));
 }
 
 }  // namespace enhanced_gptcache::store

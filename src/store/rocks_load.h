@@ -7,6 +7,6 @@
 namespace enhanced_gptcache::store {
 
 /// EntryTable::load.
-LoadReport load_entries(RocksDb& from, size_t threads, const EntryTable::Take& take);
+Result<LoadReport> load_entries(RocksDb& from, size_t threads, const EntryTable::Take& take);
 
 }  // namespace enhanced_gptcache::store

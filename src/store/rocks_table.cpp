@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "store/rocks_db.h"
 #include "store/rocks_load.h"
+#include "store/rocks_mark.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -38,6 +39,9 @@ Result<void> make_folder(const std::string& path) {
 class RocksTable final : public EntryTable {
  public:
   explicit RocksTable(RocksTableOptions options) : options_(std::move(options)) {}
+  ~RocksTable() override {
+    if (is_open()) (void)sync();  // what could not be synced is reported by whoever wrote it
+  }
 
   Result<void> open();
 
@@ -46,14 +50,14 @@ class RocksTable final : public EntryTable {
   Result<void> settle() override;
   Result<void> recover() override;
   Result<void> replace() override;
-  Result<LoadReport> load(size_t threads, const Take& take) override {
-    return load_entries(*db_, threads, take);
-  }
+  Result<LoadReport> load(size_t threads, const Take& take) override;
   Result<void> checkpoint(const std::string& folder) override;
   void clear_quarantine() override;
   TableStats stats() const override;
 
  private:
+  std::string mark_path() const { return options_.folder + ".mark"; }
+  rocksdb::Status open_whole(RocksDb& into) const;
   bool is_open() const { return db_ != nullptr && db_->db != nullptr; }
   Result<void> check_open() const;
   Result<void> open_or_begin();
@@ -65,22 +69,26 @@ class RocksTable final : public EntryTable {
   const RocksTableOptions options_;
   mutable std::shared_mutex mutex_;  // shared by those who use db_ beside the writing thread
   std::unique_ptr<RocksDb> db_;      // replaced by the writing thread under mutex_
+  Mark mark_;                        // the writing thread's own: the newest one written
   bool was_replaced_ = false;
+  bool log_was_damaged_ = false;
 };
 
 Result<void> RocksTable::open() {
   EGPTC_TRY_VOID(open_or_begin());
-  return check_meta();
+  EGPTC_TRY_VOID(check_meta());
+  return sync();  // opening started another manifest
 }
 
 Result<void> RocksTable::open_or_begin() {
   EGPTC_TRY_VOID(make_folder(options_.folder));
   auto fresh = std::make_unique<RocksDb>();
-  rocksdb::Status status = open_database(options_.folder, options_.bytes_max, *fresh);
+  rocksdb::Status status = open_whole(*fresh);
   if (!status.ok() && is_damage(status)) {
     base::log_error("storage: {} cannot be opened, it is put aside and an empty one begins: {}",
                     options_.folder, status.ToString());
     was_replaced_ = true;
+    fresh = std::make_unique<RocksDb>();
     EGPTC_TRY_VOID(put_aside());
     status = open_database(options_.folder, options_.bytes_max, *fresh);
   }
@@ -90,9 +98,22 @@ Result<void> RocksTable::open_or_begin() {
   return {};
 }
 
+/// Not an older state than was last synced. A log with damaged records is judged entry by entry when it is
+/// loaded.
+rocksdb::Status RocksTable::open_whole(RocksDb& into) const {
+  const Mark mark = read_mark(mark_path());
+  if (!is_manifest_whole(options_.folder, mark))
+    return rocksdb::Status::Corruption("its manifest has changed since it was last synced");
+  const rocksdb::Status status = open_database(options_.folder, options_.bytes_max, into);
+  if (!status.ok() || !into.damaged_log.empty() || into.db->GetLatestSequenceNumber() >= mark.sequence)
+    return status;
+  return rocksdb::Status::Corruption("it opens as an older state than was last synced");
+}
+
 /// The newest one only: it is for people to look at, not for us.
 Result<void> RocksTable::put_aside() {
   clear_quarantine();
+  remove_mark(mark_path());
   EGPTC_TRY_VOID(make_folder(options_.quarantine));
   const std::string to = fmt::format("{}/entries-{}", options_.quarantine, base::system_clock().wall_ms());
   std::error_code error;
@@ -171,6 +192,14 @@ Result<void> RocksTable::check_open() const {
   return fail(ErrorCode::kUnavailable, options_.folder + " is not open");
 }
 
+Result<LoadReport> RocksTable::load(size_t threads, const Take& take) {
+  EGPTC_TRY_VOID(check_open());
+  log_was_damaged_ = !db_->damaged_log.empty();
+  auto report = load_entries(*db_, threads, take);
+  db_->damaged_log = {};
+  return report;
+}
+
 Result<void> RocksTable::write(std::span<const EntryChange> changes, bool is_synced) {
   EGPTC_TRY_VOID(check_open());
   rocksdb::WriteBatch batch;
@@ -191,11 +220,15 @@ Result<void> RocksTable::write(std::span<const EntryChange> changes, bool is_syn
 
 Result<void> RocksTable::sync() {
   EGPTC_TRY_VOID(check_open());
-  return result_of(db_->db->SyncWAL());
+  const uint64_t sequence = db_->db->GetLatestSequenceNumber();
+  EGPTC_TRY_VOID(result_of(db_->db->SyncWAL()));
+  mark_ = make_mark(options_.folder, sequence, mark_);
+  write_mark(mark_path(), mark_);
+  return {};
 }
 
 Result<void> RocksTable::settle() {
-  EGPTC_TRY_VOID(check_open());
+  EGPTC_TRY_VOID(sync());
   rocksdb::FlushOptions options;
   options.wait = false;
   options.allow_write_stall = false;
@@ -263,7 +296,7 @@ TableStats RocksTable::stats() const {
   }
   const std::shared_lock lock(mutex_);
   if (!is_open()) return stats;
-  stats.log_was_damaged = db_->log_was_damaged;
+  stats.log_was_damaged = log_was_damaged_;
   for (rocksdb::ColumnFamilyHandle* family : {db_->entries, db_->directory}) {
     uint64_t value = 0;
     if (db_->db->GetIntProperty(family, rocksdb::DB::Properties::kSizeAllMemTables, &value))
