@@ -33,6 +33,8 @@ EXCEPTIONS = {
 }
 # Header prefix -> the CMake target that brings it.
 THIRD_PARTY = {
+    "archive.h": "PkgConfig::ARCHIVE",
+    "archive_entry.h": "PkgConfig::ARCHIVE",
     "boost/": "Boost::headers",
     "brotli/": "PkgConfig::BROTLI",
     "CLI/": "CLI11::CLI11",

@@ -8,6 +8,7 @@
 
 #include "admin/admin_api.h"
 #include "app/access_guard.h"
+#include "app/checkpoints.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
@@ -102,6 +103,7 @@ class Application::Impl {
   base::SecretKey instance_key{};
   std::shared_ptr<const Embedder> embedder;
   std::unique_ptr<EnhancedCache> cache;
+  std::unique_ptr<Checkpoints> checkpoints;
   std::shared_ptr<http::UpstreamClient> upstream;
   std::unique_ptr<OffloadPool> admin_pool;
   std::unique_ptr<OffloadPool> health_pool;
@@ -132,6 +134,7 @@ Result<void> Application::Impl::open_cache() {
   }
   EGPTC_TRY(cache, EnhancedCache::open(stored_cache_options(*settings), embedder));
   metrics.watch_cache(*cache);
+  checkpoints = std::make_unique<Checkpoints>(*cache, storage->path());
   if (settings->storage.enabled) watch_storage(metrics.registry(), *cache);
   return {};
 }
@@ -209,7 +212,10 @@ void Application::Impl::open_routes() {
   hooks.ready = [this] { return ready.load(); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] { return stats_json(cache->stats(), server->stats()); };
+  hooks.make_checkpoint = [this] { return checkpoints->make(); };
+  hooks.drop_checkpoint = [this](const std::string& name) { return checkpoints->drop(name); };
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  hooks.offload_long = [this](std::function<void()> work) { return admin_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);
   native->register_routes(*server);

@@ -4,7 +4,8 @@
 #include <rocksdb/table.h>
 
 #include <algorithm>
-#include <bit>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -18,6 +19,19 @@ constexpr uint64_t kWriteBufferBytesMin = uint64_t{1} << 20U;
 constexpr uint64_t kWriteBufferBytesMax = uint64_t{32} << 20U;
 constexpr size_t kBlockCacheBytes = size_t{8} << 20U;  // entries are read at start only
 constexpr size_t kBlockBytes = size_t{16} << 10U;
+
+/// RocksDB's own log goes to ours. Not to a file of its own: on a full disk that logger, as Debian builds it,
+/// ends the process at the second message.
+class EngineLog final : public rocksdb::Logger {
+ public:
+  EngineLog() : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    char line[512];
+    std::vsnprintf(line, sizeof line, format, arguments);
+    base::log_warning("storage engine: {}", line);
+  }
+};
 
 /// A small part of what the files may come to, for each of them.
 uint64_t write_buffer_bytes(uint64_t bytes_max) {
@@ -34,9 +48,7 @@ rocksdb::DBOptions database_options(uint64_t bytes_max) {
   options.bytes_per_sync = 1 << 20;
   options.atomic_flush = true;
   options.max_manifest_file_size = uint64_t{4} << 20U;
-  options.keep_log_file_num = 3;
-  options.max_log_file_size = 1 << 20;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.info_log = std::make_shared<EngineLog>();
   options.stats_dump_period_sec = 0;
   options.persist_stats_to_disk = false;
   return options;

@@ -40,7 +40,7 @@ class RocksTable final : public EntryTable {
  public:
   explicit RocksTable(RocksTableOptions options) : options_(std::move(options)) {}
   ~RocksTable() override {
-    if (is_open()) (void)sync();  // what could not be synced is reported by whoever wrote it
+    if (is_open()) close();
   }
 
   Result<void> open();
@@ -64,6 +64,7 @@ class RocksTable final : public EntryTable {
   Result<void> reopen();
   Result<void> put_aside();
   Result<void> check_meta();
+  void close();
   Result<void> migrate(uint32_t from);
 
   const RocksTableOptions options_;
@@ -117,6 +118,7 @@ Result<void> RocksTable::put_aside() {
   EGPTC_TRY_VOID(make_folder(options_.quarantine));
   const std::string to = fmt::format("{}/entries-{}", options_.quarantine, base::system_clock().wall_ms());
   std::error_code error;
+  if (!fs::exists(options_.folder, error)) return make_folder(options_.folder);
   fs::rename(options_.folder, to, error);
   if (error)
     return fail(ErrorCode::kIo,
@@ -233,6 +235,16 @@ Result<void> RocksTable::settle() {
   options.wait = false;
   options.allow_write_stall = false;
   return result_of(db_->db->Flush(options, {db_->meta, db_->entries, db_->directory}));
+}
+
+/// Leaves no log behind, so that the next start reads files only.
+void RocksTable::close() {
+  rocksdb::FlushOptions options;
+  options.allow_write_stall = true;
+  Result<void> done = sync();
+  if (done) done = result_of(db_->db->Flush(options, {db_->meta, db_->entries, db_->directory}));
+  if (done) done = sync();
+  if (!done) base::log_warning("storage: closing: {}", done.error().message);
 }
 
 Result<void> RocksTable::recover() {

@@ -164,7 +164,8 @@ TEST(RocksTable, AnEntryUnderAForeignKeyIsDamaged) {
 struct Damaged {
   static constexpr uint64_t kEntries = 300;
 
-  explicit Damaged(const TestFolder& folder) {
+  explicit Damaged(const TestFolder& folder) { fill(folder); }
+  void fill(const TestFolder& folder) {
     for (uint64_t n = 0; n < kEntries; ++n) expected[sample_key(n)] = sample_answer(n, 1);
     {
       auto table = open(folder);
@@ -174,8 +175,16 @@ struct Damaged {
       auto table = open(folder);
       for (uint64_t n = 0; n < 60; ++n) change(*table, n);
     }
-    auto table = open(folder);
-    for (uint64_t n = 60; n < 120; ++n) change(*table, n);
+    // As if killed: the newest changes are in the log alone.
+    const TestFolder killed;
+    {
+      auto table = open(folder);
+      for (uint64_t n = 60; n < 120; ++n) change(*table, n);
+      ASSERT_TRUE(table->sync());
+      fs::copy(folder.path, killed.path, fs::copy_options::recursive);
+    }
+    fs::remove_all(folder.path);
+    fs::copy(killed.path, folder.path, fs::copy_options::recursive);
   }
 
   void change(EntryTable& table, uint64_t n) {

@@ -279,7 +279,8 @@ def test_sync_interval(start_server, key):
 
 @changes("storage.size_mb")
 def test_size_on_disk(start_server, key):
-    server = start_server({**NO_MODEL, "EGPTC_STORAGE__SIZE_MB": "64", "EGPTC_CACHE__SIZE_MB": "500"})
+    server = start_server({**NO_MODEL, "EGPTC_CACHE__SIZE_MB": "500"},
+                          config=harness.REQUIRED_SECTIONS + "storage: {size_mb: 64}\n")
     for number in range(60):
         store(server, key, f"Question {number}?", os.urandom(250_000).hex())
     assert server.metrics()["cache_entries"] == 60
@@ -287,5 +288,6 @@ def test_size_on_disk(start_server, key):
         entries = server.metrics()["cache_entries"]
         assert 0 < entries < 30, "the oldest have gone from memory and disk"
         assert lookup(server, key, "Question 59?")["hit"] and not lookup(server, key, "Question 0?")["hit"]
+    assert server.metrics()["cache_entries"] == entries
     crash_and_restart(server)
     assert server.metrics()["cache_entries"] == entries
