@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Restore (guide 5.2): verifies the backup, stops the service, puts settings, models, data and logs in place
-# (what was there is kept in before_restore_<timestamp>; releases are not touched), starts it and asks /health.
+# Restore (guide 5.2): verifies the backup, stops the service, puts settings, models, data and logs in
+# place (what was there is kept in before_restore_<timestamp>; releases are not touched), starts it and
+# asks /health.
 # START_COMMAND and STOP_COMMAND replace systemctl where there is none.
 set -euo pipefail
 

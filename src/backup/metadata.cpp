@@ -4,9 +4,16 @@
 #include <yaml-cpp/yaml.h>
 
 #include "base/canonical_json.h"
+#include "base/sha256.h"
 
 namespace enhanced_gptcache::backup {
 namespace {
+
+/// The last line: the checksum of all text before it.
+constexpr std::string_view kOwnSum = "metadata_sha256: ";
+std::string own_sum_line(std::string_view before) {
+  return fmt::format("{}{}\n", kOwnSum, base::to_hex(base::sha256(before)));
+}
 
 /// A JSON string is a YAML string, whatever is in it.
 std::string quoted(const std::string& text) { return base::json_string(base::repair_utf8(text)); }
@@ -30,10 +37,13 @@ std::string metadata_yaml(const Metadata& metadata) {
   for (const ArchivedFile& file : metadata.files)
     out +=
         fmt::format("  - {{path: {}, bytes: {}, sha256: {}}}\n", quoted(file.name), file.bytes, file.sha256);
-  return out;
+  return out + own_sum_line(out);
 }
 
 Result<Metadata> read_metadata(std::string_view yaml) {
+  const size_t own_sum = yaml.rfind(kOwnSum);
+  if (own_sum == yaml.npos || yaml.substr(own_sum) != own_sum_line(yaml.substr(0, own_sum)))
+    return fail(ErrorCode::kCorrupt, fmt::format("{} has changed", kMetadataName));
   try {
     const YAML::Node root = YAML::Load(std::string(yaml));
     Metadata metadata;

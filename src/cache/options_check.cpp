@@ -54,7 +54,7 @@ Result<void> check_options(const Options& options) {
   }
   if (!options.storage.path.empty() && options.key_bytes.empty()) {
     return fail(ErrorCode::kInvalidArgument,
-                "storage.path is set and key_bytes is not: what is stored could not be found after a restart");
+                "storage.path is set and key_bytes is not: what is stored could not be found again");
   }
   if (auto mask = match::guard_mask(options.guards_off); !mask) {
     return fail(ErrorCode::kInvalidArgument, "guards_off: " + mask.error().message);

@@ -104,7 +104,8 @@ def test_contents_and_metadata(live, tmp_path, key):
         top = archive.name.removesuffix(".tar.gz")
         assert all(name.startswith(top + "/") for name in names)
         metadata = yaml.safe_load(tar.extractfile(f"{top}/backup_metadata.yaml").read())
-    for field in ("backup_timestamp", "backup_type", "enhanced_gptcache_version", "system_info", "backup_size"):
+    for field in ("backup_timestamp", "backup_type", "enhanced_gptcache_version", "system_info",
+                  "backup_size"):
         assert metadata[field], field
     assert metadata["backup_type"] == "production" and top.endswith(metadata["backup_timestamp"])
     inside = {name.removeprefix(top + "/") for name in names} - {"backup_metadata.yaml"}
@@ -176,9 +177,10 @@ def test_the_scripts_of_the_guide(live, tmp_path, key):
     environment.update(STOP_COMMAND=f"sh {stop}", START_COMMAND=f"sh {start}", OWNER="",
                        HEALTH_URL=server.url + "/health")
     script = harness.ROOT / "deploy/recovery/restore_script.sh"
-    done = subprocess.run([script, str(only_backup(output))], env=environment, capture_output=True, text=True,
-                          timeout=120)
-    assert done.returncode == 0 and "Recovery completed successfully" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run([script, str(only_backup(output))], env=environment, capture_output=True,
+                          text=True, timeout=120)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "Recovery completed successfully" in said, said
     server.process.wait(10)
     server.process = None
     assert lookup(server, key, QUESTION)["hit"], "as it was when it was backed up"

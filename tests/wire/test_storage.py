@@ -52,7 +52,7 @@ def test_a_killed_server_starts_warm(start_server, key):
     server = start_server()
     entry = store(server, key, QUESTION, {"steps": ["a", "b"]}, tags=["help"], ttl_seconds=3600)
     server.chat("What does the gold plan cost?", key=key)
-    harness.wait_until(lambda: server.metrics()["storage_stored_total"] == 2, 10, "the learned answer on disk")
+    harness.wait_until(lambda: server.metrics()["storage_stored_total"] == 2, 10, "both on disk")
     crash_and_restart(server)
     exact = lookup(server, key, QUESTION)
     assert exact["hit"] and exact["entry_id"] == entry and exact["response"] == {"steps": ["a", "b"]}
@@ -206,7 +206,7 @@ def small_disk(tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)],
                              capture_output=True)
     if mounted.returncode != 0:
-        pytest.skip("mounting a small file system needs root; store.EntryLog and cache.Storage tests cover it")
+        pytest.skip("mounting needs root; unit tests of EntryLog and the cache cover a full disk too")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
