@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "admin/admin_api.h"
 #include "app/access_guard.h"
@@ -316,7 +318,10 @@ void Application::reload() {
 
 void Application::stop() {
   if (impl_->stopped) return;
-  impl_->shut_down(static_cast<int64_t>(impl_->source.current()->server.drain_timeout_seconds * 1000));
+  impl_->ready = false;
+  const auto server = impl_->source.current()->server;
+  std::this_thread::sleep_for(std::chrono::duration<double>(server.drain_delay_seconds));
+  impl_->shut_down(static_cast<int64_t>(server.drain_timeout_seconds * 1000));
   base::log_info("stopped");
 }
 

@@ -23,7 +23,8 @@ class Application {
   uint16_t port() const;  ///< 0 once stopped
   /// SIGHUP: reads the settings again; an invalid file changes nothing and is logged.
   void reload();
-  /// Answers /ready with 503, lets running requests finish (server.drain_timeout_seconds), then stops.
+  /// Answers /ready with 503 (server.drain_delay_seconds), lets running requests finish
+  /// (server.drain_timeout_seconds), then stops.
   void stop();
 
  private:

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -27,24 +28,24 @@ std::string program_folder() {
   return error ? std::string() : program.parent_path().string();
 }
 
+/// The first folder that exists.
+std::optional<std::string> first_folder(const std::vector<std::string>& folders) {
+  std::error_code ignored;
+  for (const std::string& folder : folders) {
+    if (std::filesystem::is_directory(folder, ignored)) return folder;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::vector<std::string> verifier_folders(const config::Settings& settings) {
+std::string verifier_folder(const config::Settings& settings) {
   if (settings.cache.verifier == "off") return {};
   std::vector<std::string> parents{"./verifier", "/app/verifier", program_folder() + "/../../verifier",
                                    "/usr/share/enhanced-gptcache/verifier"};
   if (!settings.cache.verifier_dir.empty()) parents = {settings.cache.verifier_dir};
   for (std::string& parent : parents) parent += "/" + settings.cache.verifier;
-  return parents;
-}
-
-std::string verifier_folder(const config::Settings& settings) {
-  const std::vector<std::string> folders = verifier_folders(settings);
-  std::error_code ignored;
-  for (const std::string& folder : folders) {
-    if (std::filesystem::is_directory(folder, ignored)) return folder;
-  }
-  return folders.empty() ? std::string() : folders.front();
+  return first_folder(parents).value_or(parents.front());
 }
 
 ThreadBudget split_threads(const config::Settings& settings, size_t cores) {
@@ -190,10 +191,7 @@ std::vector<std::string> model_folders(const config::Settings& settings) {
 
 Result<std::string> find_model(const config::Settings& settings) {
   const std::vector<std::string> folders = model_folders(settings);
-  std::error_code error;
-  for (const std::string& folder : folders) {
-    if (std::filesystem::is_directory(folder, error)) return folder;
-  }
+  if (std::optional<std::string> found = first_folder(folders)) return std::move(*found);
   return fail(
       ErrorCode::kNotFound,
       fmt::format("the embedding model was not found in {}; fetch it with scripts/fetch_model.sh, name a "

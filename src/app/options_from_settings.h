@@ -36,9 +36,8 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings);
 EmbedderOptions embedder_options(const config::Settings& settings, const ThreadBudget& budget,
                                  const std::string& model_dir);
 
-/// The folders searched for the verifier's artifacts, in order; empty: cache.verifier is off.
-std::vector<std::string> verifier_folders(const config::Settings& settings);
-/// The first of them that exists, else the first, so that errors name it; empty: cache.verifier is off.
+/// The first folder with the verifier's artifacts, else the first that was searched, so that errors name it;
+/// empty: cache.verifier is off.
 std::string verifier_folder(const config::Settings& settings);
 
 /// The folders searched for the model, in order (design: embedder.model_dir, then ./models, /app/models,

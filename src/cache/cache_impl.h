@@ -25,6 +25,10 @@
 namespace enhanced_gptcache::cache {
 
 /// Thread rule: any thread. The destructor waits for calls of the asynchronous twins.
+/// When the first candidates are refused for their context or by guards, so many times more are looked at
+/// once: conversations repeat the same short questions in different contexts.
+constexpr size_t kWideningFactor = 8;
+
 class CacheImpl final : public EnhancedCache {
  public:
   /// `options` passed check_options. `clock` outlives the cache.

@@ -11,9 +11,6 @@
 namespace enhanced_gptcache::cache {
 namespace {
 
-/// When the first candidates are refused for their context or by guards, so many times more are looked at
-/// once: conversations repeat the same short questions in different contexts.
-constexpr size_t kWideningFactor = 8;
 /// serve_percent in hundredths of a percent.
 constexpr uint64_t kShares = 10'000;
 

@@ -12,6 +12,8 @@
 namespace enhanced_gptcache::cache {
 namespace {
 
+constexpr double kNoOdds = -std::numeric_limits<double>::infinity();
+
 match::Policy policy_of(const Settings& settings, const TauView& tau, std::optional<double> threshold) {
   const Options& options = settings.options;
   match::Policy policy;
@@ -23,16 +25,6 @@ match::Policy policy_of(const Settings& settings, const TauView& tau, std::optio
   policy.target_error_rate = options.tau.target_error_rate;
   policy.raise = threshold;
   return policy;
-}
-
-/// The first that refuses. One that is off has no veto, though the verifier still hears it.
-std::string_view guard_in(const match::PairFeatures& features, match::GuardMask off) {
-  const auto first = static_cast<size_t>(match::PairFeature::kGuardNumbers);
-  const auto guards = match::guards();
-  for (size_t i = 0; i < guards.size(); ++i) {
-    if (features[first + i] > 0 && !match::is_guard_off(i, off)) return guards[i].name;
-  }
-  return {};
 }
 
 ContextFingerprint fingerprint_of(store::EntryContext context) {
@@ -96,26 +88,39 @@ const match::Words& Judge::prompt_words() {
   return *words_;
 }
 
+void Judge::weigh(Examined& examined) {
+  const match::Words words(examined.candidate.record->query());
+  const double similarity = examined.candidate.similarity;
+  examined.features = match::pair_features(prompt_words(), words, similarity, settings_.guards_off);
+  examined.facts.refusing_guard = match::refusing_guard(examined.features);
+  examined.facts.logit = settings_.verifier->cheap_logit(examined.features);
+  examined.is_grey = settings_.verifier->is_grey(examined.facts.logit);
+  examined.is_weighed = true;
+}
+
 Examined Judge::examine(const Candidate& candidate) {
   Examined examined;
   examined.candidate = candidate;
-  const match::Words words(candidate.record->query());
-  examined.features = match::pair_features(prompt_words(), words, candidate.similarity, settings_.guards_off);
-  examined.logit = settings_.verifier->cheap_logit(examined.features);
-  examined.is_grey = settings_.verifier->is_grey(examined.logit);
-  const ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
-  const std::string_view guard = guard_in(examined.features, settings_.guards_off);
-  Verdict& verdict = examined.verdict;
-  if (!context.equivalent) {
-    verdict = {false, MissReason::kContext, context.reason};
-  } else if (!guard.empty()) {
-    verdict = {false, MissReason::kGuard, std::string(guard)};
-  } else if (!(candidate.similarity >= threshold_)) {
-    verdict = {false, MissReason::kBelowThreshold, {}};
-  } else {
-    verdict.passes = true;
-  }
+  examined.facts.similarity = candidate.similarity;
+  ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
+  examined.facts.context_equivalent = context.equivalent;
+  examined.context_reason = std::move(context.reason);
+  if (context.equivalent) weigh(examined);
   return examined;
+}
+
+bool Judge::may_pass(const Examined& examined) const {
+  match::Candidate at_best = examined.facts;
+  at_best.logit = -kNoOdds;
+  return match::decide(at_best, policy_).serve;
+}
+
+Verdict Judge::verdict(const Examined& examined) const {
+  const match::Verdict verdict = match::decide(examined.facts, policy_);
+  std::string detail;
+  if (verdict.reason == MissReason::kContext) detail = examined.context_reason;
+  if (verdict.reason == MissReason::kGuard) detail = *examined.facts.refusing_guard;
+  return {verdict.serve, verdict.reason, std::move(detail)};
 }
 
 /// Both texts as a whole, else it would judge what it does not see.
@@ -125,46 +130,48 @@ bool Judge::fits_pair_encoder(std::string_view candidate) {
   return *prompt_fits_ && embedder_->inspect(candidate).tokens <= most;
 }
 
-void Judge::ask_pair_encoder(std::span<Examined> examined, size_t pairs_max) {
-  std::vector<Examined*> grey;
-  for (Examined& one : examined) {
-    if (one.is_grey && one.verdict.passes) grey.push_back(&one);
-  }
-  const auto likelier = [](const Examined* a, const Examined* b) { return a->logit > b->logit; };
-  std::stable_sort(grey.begin(), grey.end(), likelier);
-  std::vector<Examined*> asked;
-  std::vector<std::string_view> texts;
-  for (Examined* one : grey) {
-    const std::string_view text = one->candidate.record->query();
-    if (asked.size() < pairs_max && fits_pair_encoder(text)) {
-      asked.push_back(one);
-      texts.push_back(text);
-    }
-    one->logit = -std::numeric_limits<double>::infinity();
-  }
-  if (asked.empty()) return;
-  const auto scores = embedder_->pair_scores(prompt_.query, texts);
+bool Judge::ask_pair_encoder(Examined& examined) {
+  examined.facts.logit = kNoOdds;
+  const std::string_view text = examined.candidate.record->query();
+  if (!fits_pair_encoder(text)) return false;
+  const auto scores = embedder_->pair_scores(prompt_.query, {&text, 1});
   if (!scores) {
-    base::log_warning("the pair encoder failed, its candidates are refused: {}", scores.error().message);
-    return;
+    base::log_warning("the pair encoder failed, its candidate is refused: {}", scores.error().message);
+    return true;
   }
-  for (size_t i = 0; i < asked.size(); ++i) {
-    asked[i]->features[static_cast<size_t>(match::PairFeature::kPairLogit)] = (*scores)[i];
-    asked[i]->logit = settings_.verifier->full_logit(asked[i]->features);
-  }
+  examined.features[static_cast<size_t>(match::PairFeature::kPairLogit)] = scores->front();
+  examined.facts.logit = settings_.verifier->full_logit(examined.features);
+  return true;
 }
 
-bool Judge::is_likely_enough(const Examined& examined) const {
-  return examined.verdict.passes && examined.logit >= match::required_logit(policy_);
+Examined* Judge::likeliest(std::span<Examined> examined, size_t pairs_max) {
+  std::vector<Examined*> passing;
+  for (Examined& one : examined) {
+    if (may_pass(one)) passing.push_back(&one);
+  }
+  if (passing.empty()) return nullptr;
+  const auto likelier = [](const Examined* a, const Examined* b) { return a->facts.logit > b->facts.logit; };
+  std::stable_sort(passing.begin(), passing.end(), likelier);
+  for (Examined* one : passing) {
+    if (one->is_grey && pairs_max > 0) {
+      if (ask_pair_encoder(*one)) --pairs_max;
+    } else if (one->is_grey) {
+      one->facts.logit = kNoOdds;
+    }
+    if (match::decide(one->facts, policy_).serve) return one;
+  }
+  return *std::min_element(passing.begin(), passing.end(), likelier);
 }
 
 void Judge::report_verified(const Candidate& candidate, CandidateReport& report) {
-  Examined examined = examine(candidate);
-  if (examined.is_grey) ask_pair_encoder({&examined, 1}, 1);
-  report.probability = match::probability_of_logit(examined.logit);
+  Examined examined;
+  examined.candidate = candidate;
+  weigh(examined);
+  if (examined.is_grey) ask_pair_encoder(examined);
   const double required = match::required_logit(policy_);
+  report.probability = match::probability_of_logit(examined.facts.logit);
   report.checks.emplace_back("verifier",
-                             examined.logit >= required
+                             examined.facts.logit >= required
                                  ? "pass"
                                  : fmt::format("probability {:.4f} below {:.4f}", report.probability,
                                                match::probability_of_logit(required)));
@@ -198,8 +205,9 @@ Nearest Judge::nearest(const Candidate& candidate) {
   return {candidate.similarity, probability(candidate.similarity), std::string(candidate.record->id())};
 }
 
-Nearest Judge::nearest(const Examined& examined) {
-  return {examined.candidate.similarity, match::probability_of_logit(examined.logit),
+Nearest Judge::nearest(Examined& examined) {
+  if (!examined.is_weighed) weigh(examined);
+  return {examined.candidate.similarity, match::probability_of_logit(examined.facts.logit),
           std::string(examined.candidate.record->id())};
 }
 

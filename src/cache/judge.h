@@ -25,11 +25,12 @@ struct Verdict {
   std::string detail;                            ///< guard name, or what differs in the contexts
 };
 
-/// A candidate as kVerified sees it before and after the pair encoder.
+/// A candidate as kVerified sees it. One refused for its context is not weighed: the other fields stay empty.
 struct Examined {
   Candidate candidate;
-  Verdict verdict;  ///< of context and guards; judge() adds the rest
-  double logit = 0;
+  match::Candidate facts;
+  std::string context_reason;  ///< of a refusal
+  bool is_weighed = false;
   bool is_grey = false;  ///< the pair encoder may change the decision
   match::PairFeatures features{};
 };
@@ -44,19 +45,20 @@ class Judge {
   /// What a similarity must reach.
   double threshold() const { return threshold_; }
   Verdict judge(const Candidate& candidate);
-  /// kVerified: context, guards and what is known without the pair encoder.
+  /// kVerified: context and, when that agrees, guards and what is known without the pair encoder.
   Examined examine(const Candidate& candidate);
-  /// kVerified: asks the pair encoder about the likeliest grey ones, at most `pairs_max`. A grey candidate it
-  /// was not asked about, or could not judge, has no odds at all afterwards.
-  void ask_pair_encoder(std::span<Examined> examined, size_t pairs_max);
+  /// kVerified: the likeliest that context, guards and threshold let pass; nullptr: none. The pair encoder
+  /// reads the likeliest grey ones one after the other until one is likely enough, at most `pairs_max`. A
+  /// grey candidate it did not read, or could not judge, has no odds at all.
+  Examined* likeliest(std::span<Examined> examined, size_t pairs_max);
   /// kVerified: the last step.
-  bool is_likely_enough(const Examined& examined) const;
+  Verdict verdict(const Examined& examined) const;
   /// Every check's outcome.
   CandidateReport report(const Candidate& candidate);
   /// Estimate that the candidate's answer would be right.
   static double probability(double similarity);
   static Nearest nearest(const Candidate& candidate);
-  static Nearest nearest(const Examined& examined);
+  Nearest nearest(Examined& examined);
 
  private:
   /// `may_embed` false leaves open what only the model can tell.
@@ -64,7 +66,14 @@ class Judge {
   ContextVerdict compare_conversations(const Record& record, bool may_embed);
 
   const match::Words& prompt_words();
+  /// Guards and the odds without the pair encoder.
+  void weigh(Examined& examined);
+  /// Everything but the verifier's opinion lets it pass.
+  bool may_pass(const Examined& examined) const;
   bool fits_pair_encoder(std::string_view candidate);
+  /// The odds of a grey candidate with it; no odds when it cannot tell. False: it was not asked, the texts
+  /// are too long for it.
+  bool ask_pair_encoder(Examined& examined);
   void report_verified(const Candidate& candidate, CandidateReport& report);
 
   const Settings& settings_;

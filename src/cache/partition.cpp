@@ -11,8 +11,13 @@ namespace {
 /// as scanning about this many labels. So many removals at once are done by copying what stays.
 constexpr size_t kLabelsPerCopy = 2000;
 
+/// In a graph a removal costs about as much as a tenth of an addition, however large it is.
+constexpr size_t kGraphRemovalsPerCopy = 10;
+
 bool is_bulk(size_t removed, size_t members) {
-  return removed * members > (members - removed) * kLabelsPerCopy;
+  const size_t left = members - removed;
+  if (members > index::kGraphFrom) return removed > left * kGraphRemovalsPerCopy;
+  return removed * members > left * kLabelsPerCopy;
 }
 
 uint64_t label_of(const Record& record) { return reinterpret_cast<uint64_t>(&record); }

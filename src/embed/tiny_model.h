@@ -28,26 +28,36 @@ inline ModelConfig tiny_config() {
   return config;
 }
 
+/// The tensors of `layers` encoder layers, in the order in which their numbers are drawn.
+template <typename Linear, typename Norm>
+void add_tiny_layers(const ModelConfig& config, size_t layers, const Linear& linear, const Norm& norm) {
+  const size_t hidden = config.hidden_size, wide = config.intermediate_size;
+  for (size_t i = 0; i < layers; ++i) {
+    const std::string name = "encoder.layer." + std::to_string(i) + ".";
+    for (const char* part : {"query", "key", "value"}) {
+      linear(name + "attention.self." + part, hidden, hidden);
+    }
+    linear(name + "attention.output.dense", hidden, hidden);
+    norm(name + "attention.output.LayerNorm", hidden);
+    linear(name + "intermediate.dense", wide, hidden);
+    linear(name + "output.dense", hidden, wide);
+    norm(name + "output.LayerNorm", hidden);
+  }
+}
+
 /// A safetensors file with random tensors of a BERT of this shape.
 class TinyTensors {
  public:
   explicit TinyTensors(const ModelConfig& config, std::string prefix = "") : prefix_(std::move(prefix)) {
-    const size_t hidden = config.hidden_size, wide = config.intermediate_size;
+    const size_t hidden = config.hidden_size;
     add("embeddings.word_embeddings.weight", {config.vocab_size, hidden}, 0, 0.5);
     add("embeddings.position_embeddings.weight", {config.max_positions, hidden}, 0, 0.25);
     add("embeddings.token_type_embeddings.weight", {config.type_vocab_size, hidden}, 0, 0.25);
     norm("embeddings.LayerNorm", hidden);
-    for (size_t i = 0; i < config.layers; ++i) {
-      const std::string name = "encoder.layer." + std::to_string(i) + ".";
-      for (const char* part : {"query", "key", "value"}) {
-        linear(name + "attention.self." + part, hidden, hidden);
-      }
-      linear(name + "attention.output.dense", hidden, hidden);
-      norm(name + "attention.output.LayerNorm", hidden);
-      linear(name + "intermediate.dense", wide, hidden);
-      linear(name + "output.dense", hidden, wide);
-      norm(name + "output.LayerNorm", hidden);
-    }
+    add_tiny_layers(
+        config, config.layers,
+        [&](const std::string& name, size_t rows, size_t columns) { linear(name, rows, columns); },
+        [&](const std::string& name, size_t length) { norm(name, length); });
   }
 
   void erase(const std::string& name) { header_.erase(prefix_ + name); }

@@ -24,24 +24,17 @@ class TinyPairFile {
 
   explicit TinyPairFile(const ModelConfig& config, std::string_view base_weights, bool pooler = false,
                         size_t layers = kTinyPairLayers) {
-    const size_t hidden = config.hidden_size, wide = config.intermediate_size;
+    const size_t hidden = config.hidden_size;
     header["__metadata__"] = {{"format", "enhanced-gptcache-pair-encoder"},
                               {"version", "1"},
                               {"name", "tiny"},
                               {"layers", std::to_string(layers)},
                               {"tokens_per_text", std::to_string(kTinyPairTokens)},
                               {"base_model_sha256", base::to_hex(base::sha256(base_weights))}};
-    for (size_t i = 0; i < layers; ++i) {
-      const std::string name = "encoder.layer." + std::to_string(i) + ".";
-      for (const char* part : {"query", "key", "value"}) {
-        linear(name + "attention.self." + part, hidden, hidden);
-      }
-      linear(name + "attention.output.dense", hidden, hidden);
-      norm(name + "attention.output.LayerNorm", hidden);
-      linear(name + "intermediate.dense", wide, hidden);
-      linear(name + "output.dense", hidden, wide);
-      norm(name + "output.LayerNorm", hidden);
-    }
+    add_tiny_layers(
+        config, layers,
+        [&](const std::string& name, size_t rows, size_t columns) { linear(name, rows, columns); },
+        [&](const std::string& name, size_t length) { norm(name, length); });
     add("classifier.weight", {1, hidden}, 0, 0.25);
     add("classifier.bias", {1}, 0, 0.125);
     if (!pooler) return;

@@ -1,315 +1,162 @@
 #include "index/vector_index.h"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <cmath>
 
 #include "base/check.h"
 #include "base/epoch.h"
-#include "index/chunk.h"
-#include "index/dot.h"
+#include "index/flat_index.h"
+#include "index/graph_index.h"
 
 namespace enhanced_gptcache::index {
 namespace {
 
-constexpr size_t kChunkRowsMax = 1024;
-/// A chunk is this share of what is there already: little over-allocation, few chunks.
-constexpr size_t kGrowthDivisor = 4;
-/// Rows scored between two looks at the best so far.
-constexpr size_t kBlockRows = 64;
-/// Fewer live rows than a quarter of the places: the index is rewritten compactly.
-constexpr size_t kSparseDivisor = 4;
-constexpr size_t kSparseRowsMin = 16;
+/// Rows that move from one tier to another with each one that is added or removed: no single call pays for
+/// the change.
+constexpr size_t kMovedPerCall = 8;
 
-bool is_better(const Neighbour& a, const Neighbour& b) {
-  return a.similarity != b.similarity ? a.similarity > b.similarity : a.label < b.label;
-}
-
-/// A query in both precisions. Padded like the rows.
-struct PreparedQuery {
-  std::vector<float> exact;
-  std::vector<int16_t> coarse;
-  float coarse_scale = 0;  ///< exact ~ coarse * coarse_scale
-  float error = 0;         ///< Euclidean length of exact - coarse * coarse_scale
-  float length = 0;        ///< Euclidean length of the query itself
-};
-
-PreparedQuery prepare(std::span<const float> query) {
-  PreparedQuery prepared;
-  const size_t length = padded_length(query.size());
-  prepared.exact.assign(length, 0.0F);
-  prepared.coarse.assign(length, 0);
-  float largest = 0;
-  for (const float value : query) {
-    if (!std::isfinite(value)) return prepared;
-    largest = std::max(largest, std::fabs(value));
-  }
-  if (largest <= 0) return prepared;
-  prepared.coarse_scale = largest / static_cast<float>(kQueryMax);
-  double squares = 0;
-  double left_out = 0;
-  for (size_t i = 0; i < query.size(); ++i) {
-    prepared.exact[i] = query[i];
-    const auto coarse = static_cast<int16_t>(std::lrint(query[i] / prepared.coarse_scale));
-    prepared.coarse[i] = coarse;
-    const double rest = static_cast<double>(query[i]) - static_cast<double>(coarse) * prepared.coarse_scale;
-    squares += static_cast<double>(query[i]) * query[i];
-    left_out += rest * rest;
-  }
-  prepared.length = static_cast<float>(std::sqrt(squares));
-  prepared.error = static_cast<float>(std::sqrt(left_out));
-  return prepared;
-}
-
-/// The k best so far, as a heap whose front is the worst of them.
-class Best {
- public:
-  Best(size_t k, float similarity_min) : k_(k), floor_(similarity_min) {}
-
-  /// Nothing below can enter.
-  float floor() const { return floor_; }
-  void offer(Neighbour neighbour, float similarity_min) {
-    if (neighbour.similarity < similarity_min) return;
-    if (heap_.size() == k_) {
-      if (!is_better(neighbour, heap_.front())) return;
-      std::pop_heap(heap_.begin(), heap_.end(), is_better);
-      heap_.back() = neighbour;
-    } else {
-      heap_.push_back(neighbour);
-    }
-    std::push_heap(heap_.begin(), heap_.end(), is_better);
-    if (heap_.size() == k_) floor_ = std::max(floor_, heap_.front().similarity);
-  }
-  std::vector<Neighbour> sorted() && {
-    std::sort_heap(heap_.begin(), heap_.end(), is_better);
-    return std::move(heap_);
-  }
-
- private:
-  size_t k_;
-  float floor_;
-  std::vector<Neighbour> heap_;
-};
-
-/// Scores `labels.size()` neighbouring live rows from `first` on. A row's coarse score differs from
-/// the true one by at most residual * |query| + error of the query (Cauchy-Schwarz, the row has
-/// length 1), so a row that cannot reach the floor even so is skipped without loss: the search stays
-/// exact.
-void score_rows(const Chunk& chunk, size_t first, std::span<const uint64_t> labels,
-                const PreparedQuery& query, float similarity_min, Best& best) {
-  std::array<int32_t, kBlockRows> sums;
-  const DotKernels& kernels = dot_kernels();
-  kernels.scan(query.coarse.data(), chunk.high(first), chunk.row_bytes(), labels.size(), sums.data());
-  constexpr float kRounding = 1e-5F;      // of the float arithmetic in this function
-  constexpr float kRowLengthMax = 1.05F;  // of the high plane of a unit vector, with room
-  const float unit = 256.0F * query.coarse_scale;
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const size_t row = first + i;
-    const float coarse = static_cast<float>(sums[i]) * unit * chunk.scale(row);
-    const float most = coarse + chunk.residual(row) * query.length + kRowLengthMax * query.error + kRounding;
-    if (most < best.floor()) continue;
-    const float sum = kernels.rescore(query.exact.data(), chunk.high(row), chunk.low(row), chunk.row_bytes());
-    // Fixed point may round a cosine of 1 up a little; callers are promised [-1, 1].
-    best.offer({labels[i], std::clamp(sum * chunk.scale(row), -1.0F, 1.0F)}, similarity_min);
-  }
-}
-
-/// Rows [first, first + count) of a chunk. Labels are read first, because the bytes of a dead row may
-/// be written to at any moment; the live rows between the dead ones are then scored together.
-void search_block(const Chunk& chunk, size_t first, size_t count, const PreparedQuery& query,
-                  float similarity_min, Best& best) {
-  std::array<uint64_t, kBlockRows> labels;
-  for (size_t i = 0; i < count; ++i) labels[i] = chunk.label(first + i);
-  size_t begin = 0;
-  while (begin < count) {
-    size_t end = begin;
-    while (end < count && labels[end] != kDeadLabel) ++end;
-    if (end > begin)
-      score_rows(chunk, first + begin, std::span(labels).subspan(begin, end - begin), query, similarity_min,
-                 best);
-    begin = end + 1;
+/// Adds to `found` what it does not hold: a row on its way stands in two tiers.
+void merge(std::vector<Neighbour>& found, Best&& best) {
+  for (const Neighbour& one : std::move(best).sorted()) {
+    const bool is_there = std::any_of(found.begin(), found.end(),
+                                      [&](const Neighbour& other) { return other.label == one.label; });
+    if (!is_there) found.push_back(one);
   }
 }
 
 }  // namespace
 
+/// Rows only ever move from `leaving_` to `flat_` or `graph_` and from `flat_` to `graph_`, and stand in both
+/// until they are removed from the first: a search that looks at the tiers in this order misses none.
 class VectorIndex::Impl {
  public:
-  explicit Impl(size_t dimensions) : dimensions_(dimensions) {
-    EGPTC_CHECK(dimensions > 0 && dimensions <= kDimensionsMax);
+  Impl(size_t dimensions, size_t graph_from)
+      : dimensions_(dimensions), graph_from_(graph_from), flat_(dimensions) {}
+  ~Impl() {
+    delete graph_.load(std::memory_order_acquire);
+    delete leaving_.load(std::memory_order_acquire);
   }
-  ~Impl() { free_chain(head_.load(std::memory_order_acquire)); }
 
-  void add(uint64_t label, std::span<const float> vector);
-  bool remove(uint64_t label);
+  void add(uint64_t label, std::span<const float> vector) {
+    if (graph_.load(std::memory_order_relaxed) == nullptr && flat_.size() >= graph_from_)
+      graph_.store(new GraphIndex(dimensions_), std::memory_order_release);
+    add_to_target(label, vector);
+    settle();
+  }
+
+  bool remove(uint64_t label) {
+    GraphIndex* graph = graph_.load(std::memory_order_relaxed);
+    GraphIndex* leaving = leaving_.load(std::memory_order_relaxed);
+    const bool was_there = flat_.remove(label) || (graph != nullptr && graph->remove(label)) ||
+                           (leaving != nullptr && leaving->remove(label));
+    if (!was_there) return false;
+    if (graph != nullptr && leaving == nullptr && graph->is_sparse()) leave(graph);
+    settle();
+    return true;
+  }
+
   std::vector<Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
 
   size_t dimensions() const { return dimensions_; }
-  size_t size() const { return size_.load(std::memory_order_relaxed); }
-  size_t bytes() const { return sizeof(VectorIndex) + sizeof(Impl) + bytes_.load(std::memory_order_relaxed); }
+  size_t size() const {
+    const base::EpochGuard pin;
+    return flat_.size() + of(graph_, &GraphIndex::size) + of(leaving_, &GraphIndex::size);
+  }
+  size_t bytes() const {
+    const base::EpochGuard pin;
+    return sizeof(VectorIndex) + sizeof(Impl) + flat_.bytes() + of(graph_, &GraphIndex::bytes) +
+           of(leaving_, &GraphIndex::bytes);
+  }
 
  private:
-  /// A row that was removed. Usable again once the readers of its time are gone.
-  struct DeadRow {
-    Chunk* chunk;
-    size_t row;
-    uint64_t stamp;
-  };
-
-  static void free_chain(Chunk* chunk);
-  bool reuse_dead_row(uint64_t label, std::span<const float> vector);
-  Chunk* grow(size_t rows_there);
-  bool find(uint64_t label, Chunk*& chunk, size_t& row) const;
-  void rewrite();
-  void recount();
+  static size_t of(const std::atomic<GraphIndex*>& tier, size_t (GraphIndex::*what)() const) {
+    const GraphIndex* graph = tier.load(std::memory_order_acquire);
+    return graph == nullptr ? 0 : (graph->*what)();
+  }
+  void add_to_target(uint64_t label, std::span<const float> vector) {
+    GraphIndex* graph = graph_.load(std::memory_order_relaxed);
+    if (graph == nullptr || !graph->add(label, vector)) flat_.add(label, vector);
+  }
+  /// Most of its places are empty: its rows move out, then it goes.
+  void leave(GraphIndex* graph) {
+    leaving_.store(graph, std::memory_order_release);
+    const bool is_large = graph->size() >= graph_from_;
+    graph_.store(is_large ? new GraphIndex(dimensions_) : nullptr, std::memory_order_release);
+  }
+  void settle();
+  std::vector<Neighbour> search_tiers(const PreparedQuery& query, const GraphIndex* graph, size_t k,
+                                      float similarity_min) const;
 
   const size_t dimensions_;
-  std::atomic<Chunk*> head_{nullptr};  // first of the chain
-  std::atomic<size_t> size_{0};
-  std::atomic<size_t> bytes_{0};  // of chunks and dead_
-  // The writer's own.
-  Chunk* tail_ = nullptr;
-  size_t places_ = 0;  // rows of all chunks
-  std::vector<DeadRow> dead_;
-  size_t dead_first_ = 0;  // dead_[dead_first_..] are waiting, oldest first
+  const size_t graph_from_;
+  FlatIndex flat_;
+  std::atomic<GraphIndex*> graph_{nullptr};    // these two are replaced by the writer, read when pinned
+  std::atomic<GraphIndex*> leaving_{nullptr};  // set before graph_ lets go of it
+  std::vector<float> moving_;                  // the writer's own
 };
 
-void VectorIndex::Impl::free_chain(Chunk* chunk) {
-  while (chunk != nullptr) {
-    Chunk::Ptr owned(chunk);
-    chunk = chunk->next();
-  }
-}
-
-bool VectorIndex::Impl::reuse_dead_row(uint64_t label, std::span<const float> vector) {
-  if (dead_first_ == dead_.size() || !base::epoch_passed(dead_[dead_first_].stamp)) return false;
-  const DeadRow& place = dead_[dead_first_];
-  place.chunk->publish(place.row, label, vector);
-  ++dead_first_;
-  if (dead_first_ == dead_.size() || dead_first_ >= 256) {
-    dead_.erase(dead_.begin(), dead_.begin() + static_cast<std::ptrdiff_t>(dead_first_));
-    dead_first_ = 0;
-  }
-  return true;
-}
-
-Chunk* VectorIndex::Impl::grow(size_t rows_there) {
-  const size_t capacity = std::clamp<size_t>(rows_there / kGrowthDivisor, 1, kChunkRowsMax);
-  Chunk* fresh = Chunk::create(capacity, padded_length(dimensions_)).release();
-  places_ += capacity;
-  bytes_.fetch_add(fresh->bytes(), std::memory_order_relaxed);
-  if (tail_ == nullptr)
-    head_.store(fresh, std::memory_order_release);
-  else
-    tail_->set_next(fresh);
-  tail_ = fresh;
-  return fresh;
-}
-
-void VectorIndex::Impl::add(uint64_t label, std::span<const float> vector) {
-  EGPTC_CHECK(vector.size() == dimensions_ && label != kDeadLabel);
-  if (!reuse_dead_row(label, vector)) {
-    Chunk* chunk = tail_;
-    if (chunk == nullptr || chunk->used() == chunk->capacity()) chunk = grow(places_);
-    const size_t row = chunk->used();
-    chunk->publish(row, label, vector);
-    chunk->set_used(row + 1);
-  }
-  size_.fetch_add(1, std::memory_order_relaxed);
-}
-
-bool VectorIndex::Impl::find(uint64_t label, Chunk*& chunk, size_t& row) const {
-  for (chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next()) {
-    const size_t used = chunk->used();
-    for (row = 0; row < used; ++row) {
-      if (chunk->label(row) == label) return true;
+void VectorIndex::Impl::settle() {
+  uint64_t label = 0;
+  for (size_t i = 0; i < kMovedPerCall; ++i) {
+    GraphIndex* leaving = leaving_.load(std::memory_order_relaxed);
+    GraphIndex* graph = graph_.load(std::memory_order_relaxed);
+    if (leaving != nullptr && leaving->first(label, moving_)) {
+      add_to_target(label, moving_);
+      leaving->remove(label);
+    } else if (leaving != nullptr) {
+      leaving_.store(nullptr, std::memory_order_release);
+      base::epoch_retire(leaving, leaving->bytes());
+    } else if (graph != nullptr && flat_.first(label, moving_) && graph->add(label, moving_)) {
+      flat_.remove(label);
+    } else {
+      return;
     }
   }
-  return false;
 }
 
-bool VectorIndex::Impl::remove(uint64_t label) {
-  Chunk* chunk = nullptr;
-  size_t row = 0;
-  if (label == kDeadLabel || !find(label, chunk, row)) return false;
-  chunk->kill(row);
-  const size_t left = size_.fetch_sub(1, std::memory_order_relaxed) - 1;
-  const bool sparse = left == 0 || (places_ >= kSparseRowsMin && left < places_ / kSparseDivisor);
-  if (sparse) {
-    rewrite();
-  } else {
-    dead_.push_back({chunk, row, base::epoch_stamp()});
+std::vector<Neighbour> VectorIndex::Impl::search_tiers(const PreparedQuery& query, const GraphIndex* graph,
+                                                       size_t k, float similarity_min) const {
+  std::vector<Neighbour> found;
+  if (const GraphIndex* leaving = leaving_.load(std::memory_order_acquire)) {
+    Best best(k, similarity_min);
+    leaving->search(query, k, similarity_min, best);
+    merge(found, std::move(best));
   }
-  recount();
-  return true;
-}
-
-/// Copies the live rows into one chain of just the right size and retires the old one: after a
-/// flush or a mass expiry the memory goes back.
-void VectorIndex::Impl::rewrite() {
-  Chunk* const old = head_.load(std::memory_order_acquire);
-  Chunk* fresh_head = nullptr;
-  Chunk* fresh_tail = nullptr;
-  size_t left = size();
-  places_ = 0;
-  for (const Chunk* from = old; from != nullptr; from = from->next()) {
-    for (size_t row = 0; row < from->used(); ++row) {
-      if (from->label(row) == kDeadLabel) continue;
-      if (fresh_tail == nullptr || fresh_tail->used() == fresh_tail->capacity()) {
-        const size_t capacity = std::min(left, kChunkRowsMax);
-        Chunk* fresh = Chunk::create(capacity, padded_length(dimensions_)).release();
-        if (fresh_tail == nullptr)
-          fresh_head = fresh;
-        else
-          fresh_tail->set_next(fresh);
-        fresh_tail = fresh;
-        places_ += capacity;
-      }
-      fresh_tail->publish_copy(fresh_tail->used(), *from, row);
-      fresh_tail->set_used(fresh_tail->used() + 1);
-      --left;
-    }
+  Best best(k, similarity_min);
+  flat_.search(query, similarity_min, best);
+  merge(found, std::move(best));
+  if (graph != nullptr) {
+    Best nearest(k, similarity_min);
+    graph->search(query, k, similarity_min, nearest);
+    merge(found, std::move(nearest));
   }
-  head_.store(fresh_head, std::memory_order_release);
-  tail_ = fresh_tail;
-  std::vector<DeadRow>().swap(dead_);
-  dead_first_ = 0;
-  for (Chunk* chunk = old; chunk != nullptr;) {
-    Chunk* const next = chunk->next();
-    base::epoch_retire(
-        chunk, [](void* memory) { Chunk::Free()(static_cast<Chunk*>(memory)); }, chunk->bytes());
-    chunk = next;
-  }
-}
-
-void VectorIndex::Impl::recount() {
-  size_t bytes = dead_.capacity() * sizeof(DeadRow);
-  for (const Chunk* chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next())
-    bytes += chunk->bytes();
-  bytes_.store(bytes, std::memory_order_relaxed);
+  std::sort(found.begin(), found.end(), is_better);
+  if (found.size() > k) found.resize(k);
+  return found;
 }
 
 std::vector<Neighbour> VectorIndex::Impl::search(std::span<const float> query, size_t k,
                                                  float similarity_min) const {
   EGPTC_CHECK(query.size() == dimensions_);
-  const base::EpochGuard guard;
-  const Chunk* chunk = head_.load(std::memory_order_acquire);
-  if (chunk == nullptr || k == 0) return {};
+  const base::EpochGuard pin;
+  if (k == 0 || size() == 0) return {};
   const PreparedQuery prepared = prepare(query);
   if (prepared.length <= 0) return {};
-  Best best(k, similarity_min);
-  for (; chunk != nullptr; chunk = chunk->next()) {
-    const size_t used = chunk->used();
-    for (size_t first = 0; first < used; first += kBlockRows)
-      search_block(*chunk, first, std::min(kBlockRows, used - first), prepared, similarity_min, best);
+  while (true) {
+    const GraphIndex* graph = graph_.load(std::memory_order_acquire);
+    std::vector<Neighbour> found = search_tiers(prepared, graph, k, similarity_min);
+    // A graph that came or went meanwhile may hold what was looked for elsewhere. Happens once in thousands
+    // of writes.
+    if (graph_.load(std::memory_order_acquire) == graph) return found;
   }
-  return std::move(best).sorted();
 }
 
-VectorIndex::VectorIndex(size_t dimensions) : impl_(std::make_unique<Impl>(dimensions)) {}
+VectorIndex::VectorIndex(size_t dimensions, size_t graph_from)
+    : impl_(std::make_unique<Impl>(dimensions, graph_from)) {}
 VectorIndex::~VectorIndex() = default;
-void VectorIndex::add(uint64_t label, std::span<const float> vector) { impl_->add(label, vector); }
+void VectorIndex::add(uint64_t label, std::span<const float> vector) {
+  EGPTC_CHECK(vector.size() == impl_->dimensions() && label != kDeadLabel);
+  impl_->add(label, vector);
+}
 bool VectorIndex::remove(uint64_t label) { return impl_->remove(label); }
 std::vector<Neighbour> VectorIndex::search(std::span<const float> query, size_t k,
                                            float similarity_min) const {

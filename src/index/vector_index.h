@@ -1,5 +1,6 @@
 #pragma once
-// Nearest neighbours of one partition by cosine: exact search over unit vectors.
+// Nearest neighbours of one partition by cosine over unit vectors: exact while the partition is small, a
+// graph (graph_index.h) when it is large.
 
 #include <cstddef>
 #include <cstdint>
@@ -7,19 +8,20 @@
 #include <span>
 #include <vector>
 
+#include "index/neighbour.h"
+
 namespace enhanced_gptcache::index {
 
-struct Neighbour {
-  uint64_t label = 0;
-  float similarity = 0;  ///< cosine in [-1, 1] (dot product of unit vectors)
-};
+/// Rows from which on a partition gets a graph: below, looking at every row is as fast.
+inline constexpr size_t kGraphFrom = 16'384;
 
 /// Thread rule: search() from any thread, never waits for add() or remove(); add() and remove() are
 /// serialised by the caller (one writer at a time). A vector is visible to searches that start after add()
 /// returned.
 class VectorIndex {
  public:
-  explicit VectorIndex(size_t dimensions);
+  /// `graph_from` as kGraphFrom; other values are for tests and benchmarks.
+  explicit VectorIndex(size_t dimensions, size_t graph_from = kGraphFrom);
   ~VectorIndex();
   VectorIndex(const VectorIndex&) = delete;
   VectorIndex& operator=(const VectorIndex&) = delete;

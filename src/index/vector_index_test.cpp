@@ -48,7 +48,7 @@ double cosine(const Vector& a, const Vector& b) {
 
 /// The index, a plain map with the same content, and the comparison of the two.
 struct Differential {
-  explicit Differential(size_t dimensions) : index(dimensions) {}
+  explicit Differential(size_t dimensions, size_t graph_from = kGraphFrom) : index(dimensions, graph_from) {}
   void add(uint64_t label, const Vector& vector) {
     index.add(label, vector);
     truth[label] = vector;

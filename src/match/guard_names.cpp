@@ -45,12 +45,6 @@ constexpr auto kEndings =
 constexpr size_t kEndedNameBytesMin = 4;
 constexpr size_t kMisspeltBytesMin = 5;
 
-/// Written like a name: capitalised inside a sentence, or in capitals.
-bool is_name(const Word& word) {
-  if (word.numeric || word.text.size() < 2) return false;
-  return word.all_upper || (word.capitalised && !word.sentence_start);
-}
-
 bool holds_word(std::string_view list, std::string_view word) {
   while (!list.empty()) {
     const size_t space = list.find(' ');
@@ -100,6 +94,11 @@ std::string_view name_only_in(const Words& a, const Words& b) {
 }
 
 }  // namespace
+
+bool is_name(const Word& word) {
+  if (word.numeric || word.text.size() < 2) return false;
+  return word.all_upper || (word.capitalised && !word.sentence_start);
+}
 
 void append_name_anchors(const Words& words, std::vector<std::string>& anchors) {
   for (const Word& word : words.words()) {

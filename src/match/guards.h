@@ -61,6 +61,9 @@ std::string identifiers_refusal(const Words& query, const Words& candidate);
 std::string quantifiers_refusal(const Words& query, const Words& candidate);
 std::string long_text_refusal(const Words& query, const Words& candidate);
 
+/// Written like a name: capitalised inside a sentence, or in capitals.
+bool is_name(const Word& word);
+
 /// Asks about a time that moves with the clock ("today", "latest", "right now"): its answer goes stale.
 bool is_time_bound(const Words& words);
 

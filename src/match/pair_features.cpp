@@ -13,7 +13,8 @@ namespace {
 
 /// Longer texts are compared by their first words only: the sums below grow with the square.
 constexpr size_t kWordsMax = 96;
-constexpr size_t kNameBytesMin = 2;
+constexpr auto kFirstGuard = static_cast<size_t>(PairFeature::kGuardNumbers);
+static_assert(kFirstGuard < kPairFeatureCount);
 
 using Stems = std::vector<std::string_view>;
 
@@ -47,8 +48,7 @@ Side side_of(const Words& words) {
     side.stems.push_back(word.stem);
     if (is_common_word(word.stem)) continue;
     side.content.push_back(word.stem);
-    const bool is_name = word.all_upper || (word.capitalised && !word.sentence_start && !words.is_title());
-    if (is_name && !word.numeric && word.text.size() >= kNameBytesMin) side.names.push_back(word.stem);
+    if (is_name(word) && (word.all_upper || !words.is_title())) side.names.push_back(word.stem);
   }
   for (const Number& number : words.numbers()) {
     if (!number.soft) side.numbers.push_back(number.value);
@@ -120,35 +120,27 @@ float trigram_dice(const Stems& a, const Stems& b) {
   return 2.0F * static_cast<float>(shared) / static_cast<float>(in_a.size() + in_b.size());
 }
 
-/// Length of the longest common subsequence.
-size_t longest_common(std::string_view const* a, size_t a_size, std::string_view const* b, size_t b_size) {
+/// Length of the longest common subsequence of words, or of letters. `b` has kWordsMax at most.
+template <typename Sequence>
+size_t longest_common(const Sequence& a, const Sequence& b) {
   std::array<size_t, kWordsMax + 1> row{};
-  for (size_t i = 0; i < a_size; ++i) {
+  for (const auto& one : a) {
     size_t diagonal = 0;
-    for (size_t j = 0; j < b_size; ++j) {
+    for (size_t j = 0; j < b.size(); ++j) {
       const size_t above = row[j + 1];
-      row[j + 1] = a[i] == b[j] ? diagonal + 1 : std::max(above, row[j]);
+      row[j + 1] = one == b[j] ? diagonal + 1 : std::max(above, row[j]);
       diagonal = above;
     }
   }
-  return row[b_size];
+  return row[b.size()];
 }
 
 /// Likeness of two stems by their letters: twice the common subsequence over both lengths.
 float spelling(std::string_view a, std::string_view b) {
   constexpr size_t kLetters = 24;
-  std::array<size_t, kLetters + 1> row{};
   a = a.substr(0, kLetters);
   b = b.substr(0, kLetters);
-  for (const char letter : a) {
-    size_t diagonal = 0;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t above = row[j + 1];
-      row[j + 1] = letter == b[j] ? diagonal + 1 : std::max(above, row[j]);
-      diagonal = above;
-    }
-  }
-  return 2.0F * static_cast<float>(row[b.size()]) / static_cast<float>(a.size() + b.size());
+  return 2.0F * static_cast<float>(longest_common(a, b)) / static_cast<float>(a.size() + b.size());
 }
 
 float nearest_spelling(const Overlap& content) {
@@ -194,8 +186,7 @@ void fill_order(const Side& a, const Side& b, PairFeatures& features) {
   const auto suffix = std::mismatch(x.rbegin(), x.rend(), y.rbegin()).first - x.rbegin();
   at(features, PairFeature::kCommonPrefix) = static_cast<float>(prefix) / shorter;
   at(features, PairFeature::kCommonSuffix) = static_cast<float>(suffix) / shorter;
-  at(features, PairFeature::kLongestCommon) =
-      static_cast<float>(longest_common(x.data(), x.size(), y.data(), y.size())) / longer;
+  at(features, PairFeature::kLongestCommon) = static_cast<float>(longest_common(x, y)) / longer;
   at(features, PairFeature::kInversions) =
       std::max(inversions(a.content, b.content), inversions(b.content, a.content));
   if (x.empty()) return;
@@ -237,11 +228,10 @@ void fill_names(const Side& a, const Side& b, PairFeatures& features) {
 }
 
 void fill_guards(const Words& a, const Words& b, GuardMask off, PairFeatures& features) {
-  auto feature = static_cast<size_t>(PairFeature::kGuardNumbers);
-  for (const Guard& guard : guards()) {
-    const bool is_off = (off & 1U) != 0;
-    features[feature++] = is_off || guard.refusal(a, b).empty() ? 0.0F : 1.0F;
-    off >>= 1U;
+  const auto all = guards();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const bool refuses = !is_guard_off(i, off) && !all[i].refusal(a, b).empty();
+    features[kFirstGuard + i] = refuses ? 1.0F : 0.0F;
   }
   const auto negations_a = static_cast<float>(count_negations(a));
   const auto negations_b = static_cast<float>(count_negations(b));
@@ -249,6 +239,14 @@ void fill_guards(const Words& a, const Words& b, GuardMask off, PairFeatures& fe
 }
 
 }  // namespace
+
+std::optional<std::string_view> refusing_guard(const PairFeatures& features) {
+  const auto all = guards();
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (features[kFirstGuard + i] > 0) return all[i].name;
+  }
+  return std::nullopt;
+}
 
 std::string_view pair_feature_name(size_t feature) { return kNames.at(feature); }
 

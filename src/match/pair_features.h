@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "match/guards.h"
@@ -63,5 +64,8 @@ std::string_view pair_feature_name(size_t feature);
 /// Any thread; about ten microseconds. Fills everything but kPairLogit, which is left 0. A guard that is off
 /// refuses nothing.
 PairFeatures pair_features(const Words& a, const Words& b, double cosine, GuardMask off = 0);
+
+/// The first guard that refuses, as the features tell.
+std::optional<std::string_view> refusing_guard(const PairFeatures& features);
 
 }  // namespace enhanced_gptcache::match

@@ -18,27 +18,38 @@ def test_drain_finishes_running_answers(start_server, standin, key):
     server = start_server()
     standin.rule("while it stops", gate="drain", gate_events=2)
 
-    async def program():
-        stream = await Stream.open(server, "Say it while it stops", key)
-        await stream.first_event()
-        server.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.3)
-        ready = server.url + "/ready"
-        refused = harness.requests.get(ready, timeout=5).status_code if accepts(server) else 503
-        await asyncio.get_running_loop().run_in_executor(None, standin.open, "drain")
-        return refused, await stream.rest()
-
-    def accepts(server):
+    def is_open() -> bool:
         try:
             rawhttp.Connection(server).close()
             return True
         except OSError:
             return False
 
-    refused, events = run(program())
-    assert refused == 503
+    async def program():
+        stream = await Stream.open(server, "Say it while it stops", key)
+        await stream.first_event()
+        server.process.send_signal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(
+            None, lambda: harness.wait_until(lambda: not is_open(), 5, "a closed port"))
+        await loop.run_in_executor(None, standin.open, "drain")
+        return await stream.rest()
+
+    events = run(program())
     assert events[-1] == "[DONE]"
     assert sse.reassemble(events)["choices"][0]["finish_reason"] == "stop"
+    assert server.stop(signalled=True) == 0
+
+
+def test_not_ready_before_it_drains(start_server, key):
+    server = start_server({"EGPTC_SERVER__DRAIN_DELAY_SECONDS": 3 * harness.SLOWNESS})
+    assert server.get("/ready").status_code == 200
+    server.process.send_signal(signal.SIGTERM)
+    harness.wait_until(lambda: server.get("/ready").status_code == 503, 2, "not ready")
+    # Callers that were not yet sent elsewhere are served as before.
+    assert server.get("/live").status_code == 200
+    stored = server.post("/cache/entries", {"query": "Who comes late?", "response": "You"}, key)
+    assert stored.status_code == 201
     assert server.stop(signalled=True) == 0
 
 

@@ -21,6 +21,7 @@ ELSEWHERE = {
     "server.idle_timeout_seconds": "test_protocol.test_slow_clients_are_let_go",
     "server.write_timeout_seconds": "test_protocol.test_client_that_does_not_read_is_let_go",
     "server.drain_timeout_seconds": "test_lifecycle.test_drain_is_bounded",
+    "server.drain_delay_seconds": "test_lifecycle.test_not_ready_before_it_drains",
     "server.allowed_hosts": "test_access.test_listed_hosts_and_origins",
     "server.allowed_origins": "test_access.test_listed_hosts_and_origins",
     "security.insecure_listen": "test_lifecycle.test_listening_beyond_loopback_needs_a_decision",

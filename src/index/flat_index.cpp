@@ -1,0 +1,208 @@
+#include "index/flat_index.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "base/epoch.h"
+#include "index/dot.h"
+#include "index/prepared_query.h"
+
+namespace enhanced_gptcache::index {
+namespace {
+
+constexpr size_t kChunkRowsMax = 1024;
+/// A chunk is this share of what is there already: little over-allocation, few chunks.
+constexpr size_t kGrowthDivisor = 4;
+/// Rows scored between two looks at the best so far.
+constexpr size_t kBlockRows = 64;
+/// Fewer live rows than a quarter of the places: the index is rewritten compactly.
+constexpr size_t kSparseDivisor = 4;
+constexpr size_t kSparseRowsMin = 16;
+
+/// Scores `labels.size()` neighbouring live rows from `first` on. A row's coarse score differs from
+/// the true one by at most residual * |query| + error of the query (Cauchy-Schwarz, the row has
+/// length 1), so a row that cannot reach the floor even so is skipped without loss: the search stays
+/// exact.
+void score_rows(const Chunk& chunk, size_t first, std::span<const uint64_t> labels,
+                const PreparedQuery& query, float similarity_min, Best& best) {
+  std::array<int32_t, kBlockRows> sums;
+  const DotKernels& kernels = dot_kernels();
+  kernels.scan(query.coarse.data(), chunk.high(first), chunk.row_bytes(), labels.size(), sums.data());
+  constexpr float kRounding = 1e-5F;      // of the float arithmetic in this function
+  constexpr float kRowLengthMax = 1.05F;  // of the high plane of a unit vector, with room
+  const float unit = 256.0F * query.coarse_scale;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const size_t row = first + i;
+    const float coarse = static_cast<float>(sums[i]) * unit * chunk.scale(row);
+    const float most = coarse + chunk.residual(row) * query.length + kRowLengthMax * query.error + kRounding;
+    if (most < best.floor()) continue;
+    const float sum = kernels.rescore(query.exact.data(), chunk.high(row), chunk.low(row), chunk.row_bytes());
+    // Fixed point may round a cosine of 1 up a little; callers are promised [-1, 1].
+    best.offer({labels[i], std::clamp(sum * chunk.scale(row), -1.0F, 1.0F)}, similarity_min);
+  }
+}
+
+/// Rows [first, first + count) of a chunk. Labels are read first, because the bytes of a dead row may
+/// be written to at any moment; the live rows between the dead ones are then scored together.
+void search_block(const Chunk& chunk, size_t first, size_t count, const PreparedQuery& query,
+                  float similarity_min, Best& best) {
+  std::array<uint64_t, kBlockRows> labels;
+  for (size_t i = 0; i < count; ++i) labels[i] = chunk.label(first + i);
+  size_t begin = 0;
+  while (begin < count) {
+    size_t end = begin;
+    while (end < count && labels[end] != kDeadLabel) ++end;
+    if (end > begin)
+      score_rows(chunk, first + begin, std::span(labels).subspan(begin, end - begin), query, similarity_min,
+                 best);
+    begin = end + 1;
+  }
+}
+
+}  // namespace
+
+FlatIndex::FlatIndex(size_t dimensions) : dimensions_(dimensions) {
+  EGPTC_CHECK(dimensions > 0 && dimensions <= kDimensionsMax);
+}
+
+FlatIndex::~FlatIndex() { free_chain(head_.load(std::memory_order_acquire)); }
+
+void FlatIndex::free_chain(Chunk* chunk) {
+  while (chunk != nullptr) {
+    Chunk::Ptr owned(chunk);
+    chunk = chunk->next();
+  }
+}
+
+bool FlatIndex::reuse_dead_row(uint64_t label, std::span<const float> vector) {
+  if (dead_first_ == dead_.size() || !base::epoch_passed(dead_[dead_first_].stamp)) return false;
+  const DeadRow& place = dead_[dead_first_];
+  place.chunk->publish(place.row, label, vector);
+  ++dead_first_;
+  if (dead_first_ == dead_.size() || dead_first_ >= 256) {
+    dead_.erase(dead_.begin(), dead_.begin() + static_cast<std::ptrdiff_t>(dead_first_));
+    dead_first_ = 0;
+  }
+  return true;
+}
+
+Chunk* FlatIndex::grow(size_t rows_there) {
+  const size_t capacity = std::clamp<size_t>(rows_there / kGrowthDivisor, 1, kChunkRowsMax);
+  Chunk* fresh = Chunk::create(capacity, padded_length(dimensions_)).release();
+  places_ += capacity;
+  bytes_.fetch_add(fresh->bytes(), std::memory_order_relaxed);
+  if (tail_ == nullptr)
+    head_.store(fresh, std::memory_order_release);
+  else
+    tail_->set_next(fresh);
+  tail_ = fresh;
+  return fresh;
+}
+
+void FlatIndex::add(uint64_t label, std::span<const float> vector) {
+  EGPTC_CHECK(vector.size() == dimensions_ && label != kDeadLabel);
+  if (!reuse_dead_row(label, vector)) {
+    Chunk* chunk = tail_;
+    if (chunk == nullptr || chunk->used() == chunk->capacity()) chunk = grow(places_);
+    const size_t row = chunk->used();
+    chunk->publish(row, label, vector);
+    chunk->set_used(row + 1);
+  }
+  size_.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool FlatIndex::find(uint64_t label, Chunk*& chunk, size_t& row) const {
+  for (chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next()) {
+    const size_t used = chunk->used();
+    for (row = 0; row < used; ++row) {
+      if (chunk->label(row) == label) return true;
+    }
+  }
+  return false;
+}
+
+bool FlatIndex::remove(uint64_t label) {
+  Chunk* chunk = nullptr;
+  size_t row = 0;
+  if (label == kDeadLabel || !find(label, chunk, row)) return false;
+  chunk->kill(row);
+  const size_t left = size_.fetch_sub(1, std::memory_order_relaxed) - 1;
+  const bool sparse = left == 0 || (places_ >= kSparseRowsMin && left < places_ / kSparseDivisor);
+  if (sparse) {
+    rewrite();
+  } else {
+    dead_.push_back({chunk, row, base::epoch_stamp()});
+  }
+  recount();
+  return true;
+}
+
+/// Copies the live rows into one chain of just the right size and retires the old one: after a
+/// flush or a mass expiry the memory goes back.
+void FlatIndex::rewrite() {
+  Chunk* const old = head_.load(std::memory_order_acquire);
+  Chunk* fresh_head = nullptr;
+  Chunk* fresh_tail = nullptr;
+  size_t left = size();
+  places_ = 0;
+  for (const Chunk* from = old; from != nullptr; from = from->next()) {
+    for (size_t row = 0; row < from->used(); ++row) {
+      if (from->label(row) == kDeadLabel) continue;
+      if (fresh_tail == nullptr || fresh_tail->used() == fresh_tail->capacity()) {
+        const size_t capacity = std::min(left, kChunkRowsMax);
+        Chunk* fresh = Chunk::create(capacity, padded_length(dimensions_)).release();
+        if (fresh_tail == nullptr)
+          fresh_head = fresh;
+        else
+          fresh_tail->set_next(fresh);
+        fresh_tail = fresh;
+        places_ += capacity;
+      }
+      fresh_tail->publish_copy(fresh_tail->used(), *from, row);
+      fresh_tail->set_used(fresh_tail->used() + 1);
+      --left;
+    }
+  }
+  head_.store(fresh_head, std::memory_order_release);
+  tail_ = fresh_tail;
+  std::vector<DeadRow>().swap(dead_);
+  dead_first_ = 0;
+  for (Chunk* chunk = old; chunk != nullptr;) {
+    Chunk* const next = chunk->next();
+    base::epoch_retire(
+        chunk, [](void* memory) { Chunk::Free()(static_cast<Chunk*>(memory)); }, chunk->bytes());
+    chunk = next;
+  }
+}
+
+void FlatIndex::recount() {
+  size_t bytes = dead_.capacity() * sizeof(DeadRow);
+  for (const Chunk* chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next())
+    bytes += chunk->bytes();
+  bytes_.store(bytes, std::memory_order_relaxed);
+}
+
+void FlatIndex::search(const PreparedQuery& query, float similarity_min, Best& best) const {
+  for (const Chunk* chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next()) {
+    const size_t used = chunk->used();
+    for (size_t first = 0; first < used; first += kBlockRows)
+      search_block(*chunk, first, std::min(kBlockRows, used - first), query, similarity_min, best);
+  }
+}
+
+bool FlatIndex::first(uint64_t& label, std::vector<float>& vector) const {
+  for (const Chunk* chunk = head_.load(std::memory_order_relaxed); chunk != nullptr; chunk = chunk->next()) {
+    for (size_t row = 0; row < chunk->used(); ++row) {
+      label = chunk->label(row);
+      if (label == kDeadLabel) continue;
+      vector.resize(dimensions_);
+      for (size_t i = 0; i < dimensions_; ++i)
+        vector[i] = static_cast<float>(256 * chunk->high(row)[i] + chunk->low(row)[i]) * chunk->scale(row);
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace enhanced_gptcache::index

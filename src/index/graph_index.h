@@ -1,0 +1,85 @@
+#pragma once
+// Approximate search in a large partition: a navigable graph of neighbours over int8 vectors. Best-first
+// walk and the choice of diverse links are those of HNSW (Malkov and Yashunin, 2018, algorithms 2 and 4);
+// there are no upper layers, which bring nothing in many dimensions (Munyampirwa et al., 2024): a walk
+// starts at the best of a sample of rows. A removed row is unlinked, its neighbours are joined to each other
+// and its place is used again.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "index/graph_rows.h"
+#include "index/prepared_query.h"
+#include "index/row_table.h"
+
+namespace enhanced_gptcache::index {
+
+/// Thread rule: that of VectorIndex; search() and size() by pinned threads.
+class GraphIndex {
+ public:
+  explicit GraphIndex(size_t dimensions);
+  GraphIndex(const GraphIndex&) = delete;
+  GraphIndex& operator=(const GraphIndex&) = delete;
+
+  /// About 0.2 ms. False when it is full (33 million rows).
+  bool add(uint64_t label, std::span<const float> vector);
+  /// False when there is no such label.
+  bool remove(uint64_t label);
+  /// Offers the nearest rows; now and then it misses one (recall: bench/index_bench).
+  void search(const PreparedQuery& query, size_t k, float similarity_min, Best& best) const;
+
+  /// The writer's: a row, as it was given but for rounding; false when there is none.
+  bool first(uint64_t& label, std::vector<float>& vector);
+  /// Three of four places and more are empty.
+  bool is_sparse() const { return size() * 4 < rows_.used(); }
+
+  size_t size() const { return size_.load(std::memory_order_relaxed); }
+  size_t bytes() const { return rows_.bytes() + bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Scored {
+    float similarity;
+    uint32_t row;
+  };
+  struct DeadRow {
+    uint32_t row;
+    uint64_t stamp;
+  };
+  struct Walk;
+  class RowQuery;
+
+  static bool is_nearer(const Scored& a, const Scored& b) { return a.similarity > b.similarity; }
+
+  float similarity(const PreparedQuery& query, uint32_t row) const;
+  /// The `breadth` nearest that a walk finds, best first.
+  std::span<const Scored> walk(const PreparedQuery& query, size_t breadth, Walk& walk) const;
+  void start(const PreparedQuery& query, size_t breadth, Walk& walk) const;
+  void expand(const PreparedQuery& query, uint32_t row, size_t breadth, Walk& walk) const;
+
+  uint32_t take_row();
+  /// Alive rows `row` is linked to.
+  std::vector<uint32_t> links_of(uint32_t row) const;
+  bool leads_to(uint32_t from, uint32_t to) const;
+  /// Of candidates sorted best first, those to link to: none hides behind a nearer one; then the nearest of
+  /// the rest.
+  std::vector<uint32_t> choose(std::span<const Scored> candidates, size_t wanted) const;
+  /// Chooses the links of `row` anew among these.
+  void relink(uint32_t row, std::span<const uint32_t> candidates, size_t wanted);
+  void link_back(uint32_t from, uint32_t to);
+  void account();
+
+  const size_t dimensions_;
+  GraphRows rows_;
+  std::atomic<size_t> size_{0};
+  std::atomic<size_t> bytes_{0};  // of what follows
+  // The writer's own.
+  RowTable table_;
+  std::vector<DeadRow> dead_;  // dead_[dead_first_..] wait for their readers, oldest first
+  size_t dead_first_ = 0;
+  uint32_t first_ = 0;  // where first() goes on; rows before it are dead, as long as none is added
+};
+
+}  // namespace enhanced_gptcache::index
