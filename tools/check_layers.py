@@ -33,6 +33,8 @@ EXCEPTIONS = {
 }
 # Header prefix -> the CMake target that brings it.
 THIRD_PARTY = {
+    "archive.h": "PkgConfig::ARCHIVE",
+    "archive_entry.h": "PkgConfig::ARCHIVE",
     "boost/": "Boost::headers",
     "brotli/": "PkgConfig::BROTLI",
     "CLI/": "CLI11::CLI11",
@@ -40,6 +42,7 @@ THIRD_PARTY = {
     "fmt/": "fmt::fmt",
     "nlohmann/": "nlohmann_json::nlohmann_json",
     "openssl/": "OpenSSL::Crypto",
+    "rocksdb/": "PkgConfig::ROCKSDB",
     "simdjson.h": "simdjson::simdjson",
     "sodium.h": "PkgConfig::SODIUM",
     "spdlog/": "spdlog::spdlog",

@@ -134,6 +134,9 @@ struct StoreRequest {
   /// of has been flushed, invalidated, removed or judged wrong since. Unset: stored in any case.
   std::optional<uint64_t> generation;
   std::string request_id;  ///< with generation: of the miss it answers, on which feedback may have come
+  /// True: store() returns before the entry is on disk (it is written within a tenth of a second). False:
+  /// it is durable when store() returns, as Options::storage.sync says. Nothing to wait for without a path.
+  bool write_behind = false;
 };
 struct Stored {
   std::string id;
@@ -218,6 +221,19 @@ struct TauSummary {
   uint64_t below = 0, initial = 0, above = 0;
   double mean_below = 0, mean_above = 0;
 };
+/// The mirror on disk; all zero without one.
+struct StorageStats {
+  bool is_enabled = false;
+  bool is_failing = false;  ///< the disk refuses; entries are served and none is stored
+  std::string problem;      ///< why; or what was found at start and put aside; else empty
+  uint64_t loaded = 0, damaged = 0, outdated = 0, exact_only = 0;  ///< entries, at start
+  uint64_t load_ms = 0;
+  uint64_t stored = 0, removed = 0, written_bytes = 0, batches = 0, syncs = 0, errors = 0, rebuilds = 0;
+  uint64_t refused = 0;                     ///< entries not stored because of the disk
+  uint64_t waiting = 0, waiting_bytes = 0;  ///< changes not yet written
+  uint64_t disk_bytes = 0, log_bytes = 0, engine_memory_bytes = 0, files = 0;
+  uint64_t compactions_running = 0, compaction_pending_bytes = 0;
+};
 
 struct CacheStats {
   uint64_t entries = 0, semantic_entries = 0, partitions = 0, bytes = 0;
@@ -242,6 +258,7 @@ class EnhancedCache {
  public:
   using LookupCallback = std::function<void(Result<Lookup>)>;
   using StoreCallback = std::function<void(Result<Stored>)>;
+  using CommitCallback = std::function<void(Result<void>)>;
 
   /// `embedder` null: the exact layer only. It is shared, and must not be asked for other models meanwhile.
   static Result<std::unique_ptr<EnhancedCache>> open(const Options& options,
@@ -259,7 +276,7 @@ class EnhancedCache {
   /// The same; `done` runs at once on an exact hit, else on an embedder thread.
   virtual void lookup_async(Prompt prompt, LookupOptions options, LookupCallback done) = 0;
   /// Stores or replaces (same exact key). Findable when it returns. kInvalidArgument: too large, or out of
-  /// date (StoreRequest::generation).
+  /// date (StoreRequest::generation); kUnavailable, kOverloaded: the disk refuses or is behind.
   virtual Result<Stored> store(const StoreRequest& request) = 0;
   virtual void store_async(StoreRequest request, StoreCallback done) = 0;
   /// How many times something was taken out on purpose so far; for StoreRequest::generation.
@@ -283,10 +300,21 @@ class EnhancedCache {
   /// Removes one namespace of a tenant, or all of the tenant (nullopt). Cost in proportion to what goes.
   virtual size_t flush(std::string_view tenant, std::optional<std::string_view> name_space) = 0;
 
+  /// Waits until everything stored and removed so far is durable, as Options::storage.sync says; at once
+  /// without a path. Removals (remove, invalidate, flush, feedback) hold in memory when they return and on
+  /// disk when this does. kUnavailable: the disk refuses; what was removed may come back after a restart.
+  virtual Result<void> commit() = 0;
+  /// The same; `done` runs at once or on a thread of the cache, and must be quick.
+  virtual void commit_async(CommitCallback done) = 0;
+  /// Commits, then copies all entries as of then into `folder`, which must not exist. Serving goes on.
+  virtual Result<void> checkpoint(const std::string& folder) = 0;
+
   /// Takes effect for calls that start later; shrinking bytes_max evicts before it returns.
   virtual Result<void> set_options(const Options& options) = 0;
   virtual Options options() const = 0;
   virtual CacheStats stats() const = 0;
+  /// Apart from stats(), because it looks at the folder.
+  virtual StorageStats storage_stats() const = 0;
 };
 
 }  // namespace enhanced_gptcache

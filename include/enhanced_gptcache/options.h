@@ -50,6 +50,23 @@ struct TauOptions {
   double target_error_rate = 0.02;
 };
 
+/// When an entry is on disk for good.
+enum class StorageSync {
+  kAlways,    ///< a commit waits for fsync: survives a loss of power
+  kInterval,  ///< a commit survives the process at once, a loss of power after sync_interval_ms
+  kOs,        ///< a commit survives the process at once, a loss of power when the system has written it
+};
+
+/// The mirror of the cache on disk: what leaves memory leaves the disk, and a restart is warm.
+struct StorageOptions {
+  /// A folder that this cache alone uses, made when missing; empty: memory only. With a path,
+  /// Options::key_bytes must be the same every time. Not changed by set_options.
+  std::string path;
+  StorageSync sync = StorageSync::kInterval;
+  int64_t sync_interval_ms = 1000;         ///< kInterval, and answers that nobody waits for
+  size_t bytes_max = size_t{2048} << 20U;  ///< of its files; the least recently used entries go first
+};
+
 struct Options {
   double similarity_threshold = 0.65;         ///< below it nothing is a candidate, 0..1
   size_t bytes_max = size_t{100} << 20U;      ///< what the cache may hold, by real bytes
@@ -75,6 +92,7 @@ struct Options {
   ContextOptions context;
   PcaOptions pca;
   TauOptions tau;
+  StorageOptions storage;
   /// Names of guards that are not asked ("numbers", "names"...); to measure what each one is worth.
   std::vector<std::string> guards_off;
   /// 32 secret bytes that key every hash; empty: random, so nothing stored is found by another instance.

@@ -84,7 +84,12 @@ struct AdminApi::State {
   config::SettingsSource& source;
 
   void later(const ExchangePtr& exchange, std::function<http::Response()> work) const {
-    const bool taken = hooks.offload([exchange, work = std::move(work)] { exchange->send(work()); });
+    run(hooks.offload, exchange, std::move(work));
+  }
+
+  static void run(const std::function<bool(std::function<void()>)>& offload, const ExchangePtr& exchange,
+                  std::function<http::Response()> work) {
+    const bool taken = offload([exchange, work = std::move(work)] { exchange->send(work()); });
     if (!taken)
       exchange->send(refusal(503, "too many administrative calls are waiting; try again in a second"));
   }
@@ -169,6 +174,19 @@ void AdminApi::register_routes(http::Server& server) {
   });
   route("POST", "/admin/reload", [](const State& state, const ExchangePtr& exchange) {
     state.later(exchange, [&state] { return state.apply(state.source.reload(), "reloaded"); });
+  });
+  route("POST", "/admin/backup", [](const State& state, const ExchangePtr& exchange) {
+    State::run(state.hooks.offload_long, exchange, [&state] {
+      auto made = state.hooks.make_checkpoint();
+      return made ? reply(201, std::move(*made)) : refusal(made.error());
+    });
+  });
+  route("DELETE", "/admin/backup/*", [](const State& state, const ExchangePtr& exchange) {
+    const std::string path(exchange->request().path);
+    State::run(state.hooks.offload_long, exchange, [&state, name = path.substr(path.rfind('/') + 1)] {
+      const auto dropped = state.hooks.drop_checkpoint(name);
+      return dropped ? reply(200, "{\"dropped\":true}") : refusal(dropped.error());
+    });
   });
   route("GET", "/admin/stats", [](const State& state, const ExchangePtr& exchange) {
     state.later(exchange, [&state] { return reply(200, state.hooks.stats_json()); });

@@ -19,6 +19,11 @@ struct AdminHooks {
   std::function<void(HealthStatus)> on_health;  ///< told every answer of /health; may be empty
   std::function<std::string()> summary_json;    ///< the JSON form of /metrics
   std::function<std::string()> stats_json;      ///< /admin/stats
+  /// POST /admin/backup: a consistent copy of the entries, as JSON {"name", "path"}.
+  std::function<Result<std::string>()> make_checkpoint;
+  std::function<Result<void>(const std::string& name)> drop_checkpoint;  ///< DELETE /admin/backup/NAME
+  /// As `offload`, for what may take seconds.
+  std::function<bool(std::function<void()>)> offload_long;
   /// Runs work off the connection's thread; false: too much waits already.
   std::function<bool(std::function<void()>)> offload;
 };

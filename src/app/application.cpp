@@ -11,12 +11,14 @@
 #include "admin/admin_api.h"
 #include "admin/openapi.h"
 #include "app/access_guard.h"
+#include "app/checkpoints.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
 #include "app/proxy_metrics.h"
 #include "app/server_metrics.h"
 #include "app/storage_folder.h"
+#include "app/storage_metrics.h"
 #include "base/canonical_json.h"
 #include "base/cpu_budget.h"
 #include "base/log.h"
@@ -86,10 +88,12 @@ class Application::Impl {
   void watch_settings();
   void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
+  Options stored_cache_options(const config::Settings& from) const;
   void configure_monitoring(const config::Settings& now) {
     metrics.set_detailed_logging(now.monitoring.detailed_logging);
     proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
   }
+  static void commit_all(EnhancedCache& of);
   HealthInputsSource health_source();
   Result<native::Caller> caller_of(const http::Request& request) const;
 
@@ -102,6 +106,7 @@ class Application::Impl {
   base::SecretKey instance_key{};
   std::shared_ptr<const Embedder> embedder;
   std::unique_ptr<EnhancedCache> cache;
+  std::unique_ptr<Checkpoints> checkpoints;
   std::shared_ptr<http::UpstreamClient> upstream;
   std::unique_ptr<OffloadPool> admin_pool;
   std::unique_ptr<OffloadPool> health_pool;
@@ -130,11 +135,18 @@ Result<void> Application::Impl::open_cache() {
   } else {
     base::log_warning("embedder.enabled is false: only identical requests are answered from the cache");
   }
-  Options options = cache_options(*settings);
-  options.key_bytes.assign(instance_key.begin(), instance_key.end());
-  EGPTC_TRY(cache, EnhancedCache::open(options, embedder));
+  EGPTC_TRY(cache, EnhancedCache::open(stored_cache_options(*settings), embedder));
   metrics.watch_cache(*cache);
+  checkpoints = std::make_unique<Checkpoints>(*cache, storage->path());
+  if (settings->storage.enabled) watch_storage(metrics.registry(), *cache);
   return {};
+}
+
+Options Application::Impl::stored_cache_options(const config::Settings& from) const {
+  Options options = cache_options(from);
+  options.key_bytes.assign(instance_key.begin(), instance_key.end());
+  options.storage = storage_options(from, storage->path());
+  return options;
 }
 
 Result<void> Application::Impl::open_upstream() {
@@ -159,6 +171,11 @@ bool Application::Impl::refuse_access(const http::ExchangePtr& exchange) const {
   exchange->notes.route = "refused";
   exchange->send(proxy::openai_error(refused->status, refused->message));
   return true;
+}
+
+void Application::Impl::commit_all(EnhancedCache& of) {
+  if (auto done = of.commit(); !done)
+    base::log_error("storage: what was stored last may be lost: {}", done.error().message);
 }
 
 /// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
@@ -201,7 +218,10 @@ void Application::Impl::open_routes() {
   hooks.stats_json = [this] {
     return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache));
   };
+  hooks.make_checkpoint = [this] { return checkpoints->make(); };
+  hooks.drop_checkpoint = [this](const std::string& name) { return checkpoints->drop(name); };
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  hooks.offload_long = [this](std::function<void()> work) { return admin_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);
   native->register_routes(*server);
@@ -225,9 +245,7 @@ HealthInputsSource Application::Impl::health_source() {
 void Application::Impl::apply(const config::Change& change) {
   const config::Settings& now = *change.after;
   apply_log_settings(now);
-  Options options = cache_options(now);
-  options.key_bytes.assign(instance_key.begin(), instance_key.end());
-  if (auto done = cache->set_options(options); !done)
+  if (auto done = cache->set_options(stored_cache_options(now)); !done)
     base::log_error("settings: cache: {}", done.error().message);
   if (auto done = upstream->set_options(upstream_options(now)); !done) {
     base::log_error("settings: upstream: {}", done.error().message);
@@ -260,6 +278,7 @@ void Application::Impl::shut_down(int64_t drain_ms) {
   if (admin_pool) admin_pool->stop();    // flushes and listings that were accepted are done
   if (health_pool) health_pool->stop();  // probes are done
   if (embedder) embedder->stop();        // waiting texts get kUnavailable: cache calls end with that
+  if (cache) commit_all(*cache);         // who waits for the disk has been answered
   server.reset();                        // what was posted, and suspended coroutines
   cache.reset();                         // waits for its asynchronous calls; none is left
 }

@@ -33,7 +33,10 @@ Result<double> probe(EnhancedCache& cache, bool semantic) {
   return static_cast<double>(base::system_clock().mono_us() - started_us) / 1000.0;
 }
 
-ComponentState storage_state(const std::string& path) {
+ComponentState storage_state(const EnhancedCache& cache, const std::string& path) {
+  const StorageStats stats = cache.storage_stats();
+  if (stats.is_failing)
+    return {HealthStatus::kWarning, true, "entries are served but none is stored: " + stats.problem};
   if (::access(path.c_str(), W_OK | X_OK) != 0) {
     return {HealthStatus::kWarning, true, fmt::format("{} is not writable: {}", path, std::strerror(errno))};
   }
@@ -43,7 +46,11 @@ ComponentState storage_state(const std::string& path) {
     return {HealthStatus::kWarning, true,
             fmt::format("{} has only {} MB free", path, space.available >> 20U)};
   }
-  return {};
+  if (!stats.problem.empty()) return {HealthStatus::kWarning, true, stats.problem};
+  if (!stats.is_enabled) return {HealthStatus::kHealthy, false, "storage.enabled is false: memory only"};
+  return {HealthStatus::kHealthy, true,
+          fmt::format("{} MB on disk, {} entries loaded in {} ms", stats.disk_bytes >> 20U, stats.loaded,
+                      stats.load_ms)};
 }
 
 ComponentState embedder_state(const Embedder* embedder) {
@@ -96,7 +103,7 @@ admin::HealthInputs health_inputs(const HealthInputsSource& from) {
        }},
       {"verifier", [from] { return verifier_state(*from.cache, *from.source->current()); }},
       {"embedder", [from] { return embedder_state(from.embedder); }},
-      {"storage", [from] { return storage_state(from.storage_path); }}};
+      {"storage", [from] { return storage_state(*from.cache, from.storage_path); }}};
   inputs.budget_json = [from] {
     const metrics::ProcessUsage usage = from.metrics->process();
     return nlohmann::json{{"cores", from.budget.cores},

@@ -106,6 +106,16 @@ Options cache_options(const config::Settings& settings) {
   return options;
 }
 
+StorageOptions storage_options(const config::Settings& settings, const std::string& folder) {
+  StorageOptions options;
+  if (settings.storage.enabled) options.path = folder;
+  if (settings.storage.sync == "always") options.sync = StorageSync::kAlways;
+  if (settings.storage.sync == "os") options.sync = StorageSync::kOs;
+  options.sync_interval_ms = settings.storage.sync_interval_ms;
+  options.bytes_max = static_cast<size_t>(settings.storage.size_mb) << 20U;
+  return options;
+}
+
 http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget) {
   const auto& server = settings.server;
   http::ServerOptions options;

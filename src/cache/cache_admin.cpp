@@ -66,12 +66,14 @@ size_t CacheImpl::invalidate(const Filter& filter, bool dry_run) {
     generations_.advance(filter.name_space ? keys_.name_space(filter.tenant, *filter.name_space)
                                            : keys_.tenant(filter.tenant));
   const std::vector<RecordPtr> records = matching(filter, SIZE_MAX, nullptr);
+  if (!dry_run && log_ != nullptr) log_->clear_quarantine();
   return dry_run ? records.size() : entries_.remove(records, Count::kRemovals);
 }
 
 size_t CacheImpl::flush(std::string_view tenant, std::optional<std::string_view> name_space) {
   generations_.advance(name_space ? keys_.name_space(tenant, *name_space) : keys_.tenant(tenant));
   const uint64_t until_now = entries_.sequence();
+  if (log_ != nullptr) log_->clear_quarantine();
   return entries_.remove(entries_.scopes().oldest(tenant, name_space, until_now, SIZE_MAX), Count::kRemovals);
 }
 

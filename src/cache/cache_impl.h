@@ -22,6 +22,7 @@
 #include "cache/settings_cell.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "enhanced_gptcache/tau_manager.h"
+#include "store/entry_log.h"
 
 namespace enhanced_gptcache::cache {
 
@@ -54,10 +55,17 @@ class CacheImpl final : public EnhancedCache {
   size_t invalidate(const Filter& filter, bool dry_run) override;
   size_t flush(std::string_view tenant, std::optional<std::string_view> name_space) override;
 
+  Result<void> commit() override;
+  void commit_async(CommitCallback done) override;
+  Result<void> checkpoint(const std::string& folder) override;
+
   Result<void> set_options(const Options& options) override;
   Options options() const override;
   CacheStats stats() const override;
+  StorageStats storage_stats() const override;
 
+  /// Fills the empty cache from `table` and mirrors every change to it from now on. Before anything else.
+  Result<void> open_storage(std::unique_ptr<store::EntryTable> table);
   /// One step of the background work: sweep what has expired, train, free. Tests call it by hand.
   void maintain();
   /// Has a thread call maintain() from now on.
@@ -89,6 +97,7 @@ class CacheImpl final : public EnhancedCache {
     std::condition_variable none_left;
   };
   class Pending;
+  struct Loading;
 
   // cache_lookup.cpp
   RecordPtr find_exact_record(const base::Hash128& key, const Prompt& prompt,
@@ -112,6 +121,8 @@ class CacheImpl final : public EnhancedCache {
   store::EntryFields fields_of(const Draft& draft) const;
   void add_embedding(Draft& draft, Result<Embedding> embedding);
   Result<Stored> store_draft(Draft& draft);
+  Result<Stored> store_uncommitted(const StoreRequest& request);
+  bool must_commit(const StoreRequest& request) const { return log_ != nullptr && !request.write_behind; }
   bool file(const Draft& draft, const RecordPtr& record, std::span<const float> vector);
   int64_t expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const;
   Result<Stored> count_refusal(Error error);
@@ -128,6 +139,13 @@ class CacheImpl final : public EnhancedCache {
   // cache_verified.cpp
   Lookup decide_verified(const Query& query, Judge& judge, std::span<const float> vector);
   std::vector<Examined> examine(const Query& query, Judge& judge, std::span<const float> vector) const;
+
+  // cache_storage.cpp
+  void take_loaded(Loading& loading, store::EntryBytes bytes, const base::Hash128& key,
+                   const base::Hash128& id) const;
+  void trim_loaded(Loading& loading, size_t bytes_max) const;
+  void file_loaded(Loading& loading);
+  void evict(const Options& options);
 
   // cache_open.cpp
   void return_memory();
@@ -148,7 +166,9 @@ class CacheImpl final : public EnhancedCache {
   Generations generations_;
   Flights flights_;
   PcaFeed pca_;
-  size_t freed_bytes_ = 0;  // maintain()'s own
+  size_t freed_bytes_ = 0;                // maintain()'s own
+  StorageStats found_at_start_;           // set once by open_storage()
+  std::unique_ptr<store::EntryLog> log_;  // null: memory only; its thread uses entries_
 
   /// Walking all users for every figure of a scrape would be dear: kept until something was learned.
   struct Summaries {
@@ -165,8 +185,10 @@ class CacheImpl final : public EnhancedCache {
 };
 
 /// EnhancedCache::open with a clock of the caller's; `is_maintained` false: no thread, call maintain().
+/// `table` takes the place of the one in Options::storage.path; null: that one, or none.
 Result<std::unique_ptr<CacheImpl>> open_cache(const Options& options,
                                               std::shared_ptr<const Embedder> embedder,
-                                              const base::Clock& clock, bool is_maintained);
+                                              const base::Clock& clock, bool is_maintained,
+                                              std::unique_ptr<store::EntryTable> table = nullptr);
 
 }  // namespace enhanced_gptcache::cache

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/options_check.h"
+#include "cache/storage_table.h"
 
 namespace enhanced_gptcache {
 namespace cache {
@@ -122,7 +123,7 @@ Result<void> CacheImpl::set_options(const Options& options) {
     summaries_ = {};
   }
   pca_.set_options(options.pca);
-  entries_.evict_to(options.bytes_max, options.partitions_max);
+  evict(options);
   return {};
 }
 
@@ -175,9 +176,14 @@ CacheStats CacheImpl::stats() const {
 
 Result<std::unique_ptr<CacheImpl>> open_cache(const Options& options,
                                               std::shared_ptr<const Embedder> embedder,
-                                              const base::Clock& clock, bool is_maintained) {
+                                              const base::Clock& clock, bool is_maintained,
+                                              std::unique_ptr<store::EntryTable> table) {
   if (auto checked = check_options(options); !checked) return fail(std::move(checked).error());
+  if (table == nullptr && !options.storage.path.empty()) {
+    EGPTC_TRY(table, open_table(options));
+  }
   auto cache = std::make_unique<CacheImpl>(options, std::move(embedder), clock);
+  if (table != nullptr) EGPTC_TRY_VOID(cache->open_storage(std::move(table)));
   if (is_maintained) cache->start_maintenance(kMaintenanceInterval);
   return cache;
 }

@@ -166,6 +166,10 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
   fields.id = id_text;
   auto bytes = store::encode_entry(fields);
   if (!bytes) return fail(std::move(bytes).error());
+  if (log_ != nullptr && !log_->accepts()) {
+    counters_.add(Count::kStorageRefused);
+    return fail(log_->refusal());
+  }
   const size_t bytes_max = std::min(options.entry_bytes_max, options.bytes_max);
   if (bytes->size > bytes_max) return too_large(bytes->size, bytes_max);
 
@@ -176,12 +180,12 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
                 "entry is out of date: what it belongs to was flushed, invalidated or judged wrong after its "
                 "answer was asked for");
   counters_.add(Count::kStores);
-  entries_.evict_to(options.bytes_max, options.partitions_max);
+  evict(options);
   if (fields.semantic) pca_.offer(prompt.tenant, entries_.scopes().count(prompt.tenant), vector);
   return Stored{id_text, fields.semantic, std::move(draft.ineligible)};
 }
 
-Result<Stored> CacheImpl::store(const StoreRequest& request) {
+Result<Stored> CacheImpl::store_uncommitted(const StoreRequest& request) {
   auto draft = draft_of(request);
   if (!draft) return count_refusal(std::move(draft).error());
   if (draft->ineligible.empty() && draft->embedding == nullptr) {
@@ -191,6 +195,12 @@ Result<Stored> CacheImpl::store(const StoreRequest& request) {
   return stored ? std::move(stored) : count_refusal(std::move(stored).error());
 }
 
+Result<Stored> CacheImpl::store(const StoreRequest& request) {
+  auto stored = store_uncommitted(request);
+  if (stored && must_commit(request)) EGPTC_TRY_VOID(log_->commit());
+  return stored;
+}
+
 void CacheImpl::store_async(StoreRequest request, StoreCallback done) {
   struct Call {
     Call(CacheImpl& cache, StoreRequest its_request, StoreCallback its_done)
@@ -198,19 +208,28 @@ void CacheImpl::store_async(StoreRequest request, StoreCallback done) {
     const Pending pending;
     const StoreRequest request;
     const StoreCallback done;
+
+    /// Nothing here waits for the disk: the answer goes out from the log's thread.
+    static void finish(CacheImpl& cache, const std::shared_ptr<const Call>& call, Result<Stored> stored) {
+      if (!stored || !cache.must_commit(call->request)) return call->done(std::move(stored));
+      cache.log_->commit([call, stored = std::move(stored)](Result<void> committed) {
+        if (committed) return call->done(stored);
+        call->done(fail(std::move(committed).error()));
+      });
+    }
   };
   const auto call = std::make_shared<const Call>(*this, std::move(request), std::move(done));
   const Prompt& prompt = call->request.prompt;
   // Whatever needs the model runs on the embedder's threads: the question, or a conversation to embed.
   const bool needs_model = embedder_ != nullptr && ineligibility_before_embedding(prompt).empty() &&
                            (call->request.embedding == nullptr || !prompt.context.empty());
-  if (!needs_model) return call->done(store(call->request));
+  if (!needs_model) return Call::finish(*this, call, store_uncommitted(call->request));
   embedder_->embed_async(prompt.query, [this, call](Result<Embedding> embedding) {
     auto draft = draft_of(call->request);
     if (!draft) return call->done(count_refusal(std::move(draft).error()));
     if (draft->ineligible.empty() && draft->embedding == nullptr) add_embedding(*draft, std::move(embedding));
     auto stored = store_draft(*draft);
-    call->done(stored ? std::move(stored) : count_refusal(std::move(stored).error()));
+    Call::finish(*this, call, stored ? std::move(stored) : count_refusal(std::move(stored).error()));
   });
 }
 
@@ -236,6 +255,7 @@ Result<std::string> CacheImpl::get_or_compute(const Prompt& prompt,
     request.text = *answer;
     request.embedding = embedding;
     request.generation = generation;
+    request.write_behind = true;
     if (auto stored = store(request); !stored) base::log_debug("not stored: {}", stored.error().message);
     return answer;
   };

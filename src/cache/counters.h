@@ -16,6 +16,7 @@ enum class Count : uint8_t {
   kSemanticMisses,
   kStores,
   kStoreRefused,
+  kStorageRefused,
   kEvictionsSize,
   kEvictionsExpired,
   kRemovals,

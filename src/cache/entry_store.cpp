@@ -29,31 +29,44 @@ EntryStore::~EntryStore() {
   }
 }
 
-void EntryStore::insert(const RecordPtr& record, std::span<const float> vector) {
+void EntryStore::insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
   std::vector<RecordPtr> replaced;
   {
     const std::lock_guard lock(stripe_of(record->exact_key()));
-    file(record, vector);
+    file(record, vector, used_us);
     // The old entry is found until this exchange, the new one from then on.
     Record* old = exact_.exchange(record->exact_key(), record.get());
     if (old != nullptr) {
       replaced.push_back(old->shared_from_this());
       EGPTC_CHECK(unfile(*old));
     }
+    log_stored(record);
   }
   leave_partitions(replaced);
 }
 
+/// Under the stripe of the record's key, so that the log sees the changes of a key in their order.
+void EntryStore::log_stored(const RecordPtr& record) {
+  if (log_ != nullptr) log_->put({record->exact_key(), record->id_hash(), record, record->view().bytes()});
+}
+
+void EntryStore::refill_log() {
+  for (const RecordPtr& record : ledger_.all()) {
+    const std::lock_guard lock(stripe_of(record->exact_key()));
+    if (record->live.load(std::memory_order_relaxed)) log_stored(record);
+  }
+}
+
 /// Under the stripe of the record's key.
-void EntryStore::file(const RecordPtr& record, std::span<const float> vector) {
-  const int64_t now_us = clock_.mono_us();
+void EntryStore::file(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
   record->owner = record;
   record->sequence = sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
-  record->used_us.store(now_us, std::memory_order_relaxed);
+  record->used_us.store(used_us, std::memory_order_relaxed);
+  record->is_indexed = !vector.empty();
   record->live.store(true, std::memory_order_release);
   if (!vector.empty()) {
     // A partition may be given up between finding and filling it; then there is a new one.
-    while (!partitions_.get_or_create(record->view().partition(), now_us)->add(*record, vector)) {
+    while (!partitions_.get_or_create(record->view().partition(), used_us)->add(*record, vector)) {
     }
     semantic_size_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -77,6 +90,7 @@ size_t EntryStore::remove(std::span<const RecordPtr> records, Count cause) {
     const std::lock_guard lock(stripe_of(record->exact_key()));
     if (!unfile(*record)) continue;
     exact_.erase(record->exact_key(), record.get());
+    if (log_ != nullptr) log_->put({record->exact_key(), record->id_hash(), nullptr});
     removed.push_back(record);
   }
   counters_.add(cause, removed.size());
@@ -158,8 +172,8 @@ void EntryStore::touch(const Record& record) const {
   record.hit_count.fetch_add(1, std::memory_order_relaxed);
 }
 
-void EntryStore::evict_to(size_t bytes_max, size_t partitions_max) {
-  while (bytes() > bytes_max) {
+void EntryStore::evict_to(size_t bytes_max, size_t record_bytes_max, size_t partitions_max) {
+  while (bytes() > bytes_max || ledger_.record_bytes() > record_bytes_max) {
     const RecordPtr oldest = ledger_.oldest();
     if (oldest == nullptr) break;
     remove({&oldest, 1}, Count::kEvictionsSize);

@@ -18,6 +18,7 @@
 #include "cache/pointer_map.h"
 #include "cache/record.h"
 #include "cache/scopes.h"
+#include "store/entry_log.h"
 
 namespace enhanced_gptcache::cache {
 
@@ -34,9 +35,19 @@ class EntryStore {
   EntryStore(const EntryStore&) = delete;
   EntryStore& operator=(const EntryStore&) = delete;
 
+  /// From now on every change goes to `log` too, in the order it takes place here. Before any concurrent
+  /// use; null detaches. The log outlives its use.
+  void attach(store::EntryLog* log) { log_ = log; }
+  /// Gives every entry to the log.
+  void refill_log();
+
   /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the
   /// entry of the same exact key, with no moment in which neither is found.
-  void insert(const RecordPtr& record, std::span<const float> vector);
+  void insert(const RecordPtr& record, std::span<const float> vector) {
+    insert(record, vector, clock_.mono_us());
+  }
+  /// The same; it was last used then (monotonic clock).
+  void insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
   /// Removes those still stored; how many that were. `cause` is counted once for each.
   size_t remove(std::span<const RecordPtr> records, Count cause);
 
@@ -52,8 +63,9 @@ class EntryStore {
   /// This use counts for recency.
   void touch(const Record& record) const;
 
-  /// Evicts the least recently used until at most so many bytes and partitions are there.
-  void evict_to(size_t bytes_max, size_t partitions_max);
+  /// Evicts the least recently used until at most so many bytes, bytes of records alone (what is on disk),
+  /// and partitions are there.
+  void evict_to(size_t bytes_max, size_t record_bytes_max, size_t partitions_max);
   /// Removes what has expired; how many entries.
   size_t sweep();
   /// Insertions so far: a bound for what "everything stored until now" means.
@@ -73,12 +85,14 @@ class EntryStore {
   static constexpr size_t kStripes = 256;
 
   std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
-  void file(const RecordPtr& record, std::span<const float> vector);
+  void file(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
   bool unfile(Record& record);
+  void log_stored(const RecordPtr& record);
   void leave_partitions(std::vector<RecordPtr>& removed);
 
   const base::Clock& clock_;
   Counters& counters_;
+  store::EntryLog* log_ = nullptr;
   PointerMap<Record> exact_;
   PointerMap<Record> ids_;
   PartitionMap partitions_;

@@ -22,6 +22,11 @@ class IndexedHeap {
   T& top() const { return *items_.front().element; }
   int64_t top_key() const { return items_.front().key; }
 
+  /// Every element, parents before children.
+  template <typename Visit>
+  void for_each(const Visit& visit) const {
+    for (const Item& item : items_) visit(*item.element);
+  }
   void push(int64_t key, T& element) {
     items_.push_back({key, &element});
     element.*kPlace = static_cast<uint32_t>(items_.size() - 1);

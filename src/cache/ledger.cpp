@@ -32,6 +32,14 @@ RecordPtr Ledger::oldest() {
   return least_recently_used(recency_).shared_from_this();
 }
 
+std::vector<RecordPtr> Ledger::all() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<RecordPtr> records;
+  records.reserve(recency_.size());
+  recency_.for_each([&](Record& record) { records.push_back(record.shared_from_this()); });
+  return records;
+}
+
 std::vector<RecordPtr> Ledger::take_expired(int64_t now_ms, size_t count_max) {
   const std::lock_guard lock(mutex_);
   std::vector<RecordPtr> expired;

@@ -24,6 +24,10 @@ class Ledger {
   /// Up to `count_max` entries that expired by `now_ms`, each given out once: the caller removes them.
   std::vector<RecordPtr> take_expired(int64_t now_ms, size_t count_max);
 
+  /// Every record, in no particular order.
+  std::vector<RecordPtr> all() const;
+
+  size_t record_bytes() const { return record_bytes_.load(std::memory_order_relaxed); }
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   /// Of the records and of the heaps.
   size_t bytes() const {

@@ -38,6 +38,8 @@ Result<void> check_options(const Options& options) {
       {"tau.initial_tau", options.tau.initial_tau, 0, 1},
       {"tau.learning_rate", options.tau.learning_rate, 0, 1},
       {"tau.tau_max", options.tau.tau_max, 0, 1},
+      {"storage.sync_interval_ms", static_cast<double>(options.storage.sync_interval_ms), 1, 3'600'000},
+      {"storage.bytes_max", size(options.storage.bytes_max), 1, kSizeMax},
       {"tau.target_error_rate", options.tau.target_error_rate, 0, 0.99},
   };
   for (const Range& range : ranges) {
@@ -55,6 +57,10 @@ Result<void> check_options(const Options& options) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("key_bytes has {} bytes: allowed is 32, or none for a random key",
                             options.key_bytes.size()));
+  }
+  if (!options.storage.path.empty() && options.key_bytes.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "storage.path is set and key_bytes is not: what is stored could not be found again");
   }
   if (auto mask = match::guard_mask(options.guards_off); !mask) {
     return fail(ErrorCode::kInvalidArgument, "guards_off: " + mask.error().message);

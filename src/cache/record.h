@@ -37,7 +37,7 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   int64_t expires_ms() const override { return expires_ms_; }
   std::vector<std::string_view> tags() const override { return view_.list(store::EntryText::kTags); }
   std::string_view subject() const override { return view_.text(store::EntryText::kSubject); }
-  bool semantic() const override { return view_.semantic(); }
+  bool semantic() const override { return is_indexed; }
   uint64_t hits() const override { return hit_count.load(std::memory_order_relaxed); }
   uint64_t tokens_prompt() const override { return view_.tokens_prompt(); }
   uint64_t tokens_completion() const override { return view_.tokens_completion(); }
@@ -58,6 +58,7 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   mutable std::atomic<uint64_t> hit_count{0};
   std::shared_ptr<Record> owner;           ///< the cache's reference, from insertion to retire()
   uint64_t sequence = 0;                   ///< grows with every insertion; set once
+  bool is_indexed = false;                 ///< a partition holds its vector; set once, before it is found
   ListHook<Record> in_tenant;              ///< Scopes
   ListHook<Record> in_namespace;           ///< Scopes
   ListHook<Record> in_partition;           ///< Partition

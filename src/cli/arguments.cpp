@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "cli/backup_commands.h"
 #include "cli/commands.h"
 #include "cli/eval_commands.h"
 
@@ -40,6 +41,7 @@ struct CommandLine {
   ValidateArguments validate;
   DeploymentArguments deployment;
   EvalCommands evaluation;
+  BackupCommands backups;
   bool doctor_json = false;
   int exit_code = 0;
 };
@@ -163,6 +165,7 @@ int run(std::vector<std::string> arguments) {
   add_validate_config(app, line);
   add_validate_deployment(app, line);
   add_eval_commands(app, line.common, line.evaluation, line.exit_code);
+  add_backup_commands(app, line.common, line.backups, line.exit_code);
   if (const std::string unknown = unknown_command(app, arguments); !unknown.empty()) {
     fmt::print(stderr, "error: unknown command {}; there are {}\n", unknown,
                fmt::join(command_names(app), ", "));

@@ -48,6 +48,8 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   void refuse(const ExchangePtr& exchange, const Error& error, std::string_view param = {});
   /// Runs `work` elsewhere, or answers 503.
   void later(const ExchangePtr& exchange, std::function<void()> work);
+  /// Sends `answer` once everything done so far is on disk, or why it is not.
+  void when_durable(const ExchangePtr& exchange, http::Response answer);
   std::shared_ptr<const NativeOptions> options() const { return options_.load(); }
   void store_all(const ExchangePtr& exchange, std::vector<StoreRequest> requests);
 
@@ -103,6 +105,13 @@ void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> w
   }
 }
 
+void NativeApi::Impl::when_durable(const ExchangePtr& exchange, http::Response answer) {
+  cache_.commit_async([self = shared_from_this(), exchange, answer = std::move(answer)](Result<void> done) {
+    if (!done) return self->refuse(exchange, done.error());
+    exchange->send(answer);
+  });
+}
+
 void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
@@ -149,6 +158,7 @@ void NativeApi::Impl::store_all(const ExchangePtr& exchange, std::vector<StoreRe
   std::vector<Stored> stored;
   stored.reserve(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].write_behind = true;  // one commit for all of them
     auto one = cache_.store(requests[i]);
     if (!one) {
       Error error = one.error();
@@ -157,7 +167,7 @@ void NativeApi::Impl::store_all(const ExchangePtr& exchange, std::vector<StoreRe
     }
     stored.push_back(std::move(*one));
   }
-  exchange->send(json_response(201, stored_json(stored)));
+  when_durable(exchange, json_response(201, stored_json(stored)));
 }
 
 void NativeApi::Impl::list(const ExchangePtr& exchange) {
@@ -193,7 +203,7 @@ void NativeApi::Impl::delete_entry(const ExchangePtr& exchange) {
   if (!cache_.remove(call.caller.tenant, path_id(exchange->request()))) {
     return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
   }
-  exchange->send(json_response(200, "{\"removed\":1}"));
+  when_durable(exchange, json_response(200, "{\"removed\":1}"));
 }
 
 void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
@@ -205,8 +215,10 @@ void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
   auto result = cache_.feedback(wanted);
   if (!result) return refuse(exchange, result.error());
   if (observer_ != nullptr) observer_->on_feedback(result->action);
-  exchange->send(json_response(
-      200, fmt::format("{{\"tau\":{:.6g},\"action\":{}}}", result->tau, base::json_string(result->action))));
+  http::Response answer = json_response(
+      200, fmt::format("{{\"tau\":{:.6g},\"action\":{}}}", result->tau, base::json_string(result->action)));
+  if (result->action != "removed") return exchange->send(std::move(answer));
+  when_durable(exchange, std::move(answer));
 }
 
 void NativeApi::Impl::explain(const ExchangePtr& exchange) {
@@ -231,9 +243,11 @@ void NativeApi::Impl::invalidate(const ExchangePtr& exchange) {
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
   later(exchange, [self = shared_from_this(), exchange, wanted] {
     const size_t count = self->cache_.invalidate(wanted.filter, wanted.dry_run);
-    exchange->send(
+    http::Response answer =
         json_response(200, fmt::format("{{\"{}\":{},\"dry_run\":{}}}", wanted.dry_run ? "matched" : "removed",
-                                       count, wanted.dry_run)));
+                                       count, wanted.dry_run));
+    if (wanted.dry_run) return exchange->send(std::move(answer));
+    self->when_durable(exchange, std::move(answer));
   });
 }
 
@@ -247,7 +261,7 @@ void NativeApi::Impl::flush(const ExchangePtr& exchange) {
   later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, name_space] {
     const size_t removed =
         self->cache_.flush(tenant, name_space ? std::optional<std::string_view>(*name_space) : std::nullopt);
-    exchange->send(json_response(200, fmt::format("{{\"removed\":{}}}", removed)));
+    self->when_durable(exchange, json_response(200, fmt::format("{{\"removed\":{}}}", removed)));
   });
 }
 

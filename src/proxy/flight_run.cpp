@@ -268,6 +268,7 @@ class FlightRun {
     StoreRequest store = std::move(plan_.store);
     store.prompt = plan_.prompt;
     store.generation = generation_;
+    store.write_behind = true;  // nobody asked for it to be stored, so nobody waits for the disk
     // Arguments of a call fit the words of one question; another phrasing gets its own.
     if (answer->has_tool_calls && store.prompt.ineligible.empty()) store.prompt.ineligible = "tool_calls";
     store.text = std::move(answer->text);

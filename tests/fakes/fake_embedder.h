@@ -19,8 +19,8 @@ namespace enhanced_gptcache::fakes {
 /// Thread rule: any thread.
 class FakeEmbedder final : public Embedder {
  public:
-  explicit FakeEmbedder(size_t dimensions = 64, size_t window_tokens = 64)
-      : dimensions_(dimensions), window_tokens_(window_tokens) {}
+  explicit FakeEmbedder(size_t dimensions = 64, size_t window_tokens = 64, std::string epoch = "fake-1")
+      : dimensions_(dimensions), window_tokens_(window_tokens), epoch_(std::move(epoch)) {}
   ~FakeEmbedder() override {
     for (std::thread& thread : threads_) thread.join();
   }
@@ -31,7 +31,7 @@ class FakeEmbedder final : public Embedder {
 
   size_t dimensions() const override { return dimensions_; }
   size_t window_tokens() const override { return window_tokens_; }
-  std::string_view model_epoch() const override { return "fake-1"; }
+  std::string_view model_epoch() const override { return epoch_; }
   std::string_view kernel_name() const override { return "fake"; }
 
   /// A word with a 'q' that no 'u' follows is unknown.
@@ -103,6 +103,7 @@ class FakeEmbedder final : public Embedder {
 
   const size_t dimensions_;
   const size_t window_tokens_;
+  const std::string epoch_;
   std::atomic<bool> is_failing_{false};
   mutable std::atomic<size_t> calls_{0};
   mutable std::mutex mutex_;

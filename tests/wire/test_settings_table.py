@@ -9,6 +9,7 @@ import harness
 import test_settings_cache  # noqa: F401  the tests claim their keys when they are loaded
 import test_settings_server  # noqa: F401
 import test_settings_upstream  # noqa: F401
+import test_storage  # noqa: F401
 from settings_walk import CLAIMED
 
 TABLE = json.loads(harness.run_binary("validate-config", "--table").stdout or "[]") \

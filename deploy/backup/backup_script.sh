@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Nightly backup (guide 5.2): settings, models, entries, the last 7 days of logs, backup_metadata.yaml with
+# checksums; verified after writing; older than KEEP_DAYS removed. The server keeps serving meanwhile.
+set -euo pipefail
+
+ROOT="${ROOT:-/opt/enhanced-gptcache}"
+BACKUP_DIR="${BACKUP_DIR:-/opt/backups/enhanced-gptcache}"
+KEEP_DAYS="${KEEP_DAYS:-30}"
+CONFIG="${CONFIG:-$ROOT/config.prod.yaml}"
+BINARY="${BINARY:-$ROOT/current/enhanced-gptcache}"
+[ -x "$BINARY" ] || BINARY=enhanced-gptcache
+
+echo "Starting Enhanced GPTCache backup at $(date)"
+cd "$ROOT"
+# A relative storage.path or model folder in the settings counts from here, as it does for the service.
+"$BINARY" backup --config "$CONFIG" --output "$BACKUP_DIR" --keep-days "$KEEP_DAYS" "$@"
+echo "Backup completed successfully"

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Restore (guide 5.2): verifies the backup, stops the service, puts settings, models, data and logs in
+# place (what was there is kept in before_restore_<timestamp>; releases are not touched), starts it and
+# asks /health.
+# START_COMMAND and STOP_COMMAND replace systemctl where there is none.
+set -euo pipefail
+
+if [ $# -lt 1 ]; then
+  echo "Usage: $0 <backup_file.tar.gz> [options of enhanced-gptcache restore]" >&2
+  exit 1
+fi
+BACKUP_FILE="$(realpath "$1")"
+shift
+ROOT="${ROOT:-/opt/enhanced-gptcache}"
+OWNER="${OWNER-gptcache:gptcache}"
+HEALTH_URL="${HEALTH_URL:-http://localhost:8080/health}"
+HEALTH_SECONDS="${HEALTH_SECONDS:-60}"
+STOP_COMMAND="${STOP_COMMAND:-systemctl stop enhanced-gptcache}"
+START_COMMAND="${START_COMMAND:-systemctl start enhanced-gptcache}"
+BINARY="${BINARY:-$ROOT/current/enhanced-gptcache}"
+[ -x "$BINARY" ] || BINARY=enhanced-gptcache
+
+echo "Starting Enhanced GPTCache recovery from $BACKUP_FILE"
+"$BINARY" backup --verify "$BACKUP_FILE"
+$STOP_COMMAND
+restored=0
+"$BINARY" restore "$BACKUP_FILE" --root "$ROOT" "$@" || restored=$?
+if [ "$restored" -ne 0 ]; then
+  echo "Nothing was replaced; starting the service as it was" >&2
+  $START_COMMAND
+  exit "$restored"
+fi
+if [ "$(id -u)" -eq 0 ] && [ -n "$OWNER" ]; then
+  for path in "$ROOT"/config*.yaml "$ROOT/configs" "$ROOT/models" "$ROOT/data" "$ROOT/logs"; do
+    if [ -e "$path" ]; then chown -R "$OWNER" "$path"; fi
+  done
+fi
+$START_COMMAND
+for ((second = 0; second < HEALTH_SECONDS; second++)); do
+  if curl -fs "$HEALTH_URL" >/dev/null; then
+    echo "Recovery completed successfully"
+    exit 0
+  fi
+  sleep 1
+done
+echo "Health check failed after recovery: $HEALTH_URL" >&2
+exit 1

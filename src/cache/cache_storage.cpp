@@ -1,0 +1,202 @@
+// The mirror on disk: filling the cache from it at start, waiting for it, reporting on it.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "cache/cache_impl.h"
+#include "cache/keys.h"
+#include "cache/storage_table.h"
+#include "store/rocks_table.h"
+
+namespace enhanced_gptcache::cache {
+namespace {
+
+using store::EntryText;
+
+/// The engine's files are larger than the entries in them by its log and by what compaction has not dropped
+/// yet; what is left is for that.
+constexpr double kEntryShare = 0.8;
+/// Loading may hold so many times the cache's limit before the oldest entries are given up.
+constexpr size_t kLoadOvershoot = 2;
+constexpr size_t kLoadThreadsMax = 8;
+
+size_t record_bytes_max(const Options& options) {
+  if (options.storage.path.empty()) return SIZE_MAX;
+  return static_cast<size_t>(static_cast<double>(options.storage.bytes_max) * kEntryShare);
+}
+
+size_t load_threads() { return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kLoadThreadsMax); }
+
+bool is_older(const RecordPtr& a, const RecordPtr& b) { return a->created_ms() < b->created_ms(); }
+
+store::EntryLogOptions log_options(const StorageOptions& from) {
+  store::EntryLogOptions options;
+  switch (from.sync) {
+    case StorageSync::kAlways:
+      options.sync = store::SyncMode::kAlways;
+      break;
+    case StorageSync::kInterval:
+      options.sync = store::SyncMode::kInterval;
+      break;
+    case StorageSync::kOs:
+      options.sync = store::SyncMode::kOs;
+      break;
+  }
+  options.sync_interval_ms = from.sync_interval_ms;
+  return options;
+}
+
+}  // namespace
+
+/// What the loading threads share.
+struct CacheImpl::Loading {
+  std::mutex mutex;
+  std::vector<RecordPtr> records;       // guarded by mutex
+  std::vector<base::Hash128> unwanted;  // guarded by mutex: keys to remove from disk
+  size_t bytes = 0;                     // guarded by mutex
+  size_t bytes_max = 0;
+  uint64_t outdated = 0;  // guarded by mutex
+};
+
+Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
+  base::SecretKey secret{};
+  std::memcpy(secret.data(), options.key_bytes.data(), secret.size());
+  store::RocksTableOptions table;
+  table.folder = options.storage.path + "/entries";
+  table.quarantine = options.storage.path + "/quarantine";
+  table.owner = base::keyed_hash(secret, "storage owner", {}).hex();
+  table.bytes_max = options.storage.bytes_max;
+  return store::open_rocks_table(table);
+}
+
+/// On several threads at once.
+void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const base::Hash128& key,
+                            const base::Hash128& id) const {
+  RecordPtr record = Record::make(std::move(bytes), id);
+  // Entries of other rules are not served, whatever they are.
+  const bool is_outdated =
+      record->is_expired(clock_.wall_ms()) || record->view().text(EntryText::kPolicyEpoch) != kPolicyEpoch;
+  const std::lock_guard lock(loading.mutex);
+  if (is_outdated) {
+    ++loading.outdated;
+    loading.unwanted.push_back(key);
+    return;
+  }
+  loading.bytes += record->bytes();
+  loading.records.push_back(std::move(record));
+  if (loading.bytes > loading.bytes_max * kLoadOvershoot) trim_loaded(loading, loading.bytes_max);
+}
+
+/// Under the lock: gives up the oldest entries beyond `bytes_max`.
+void CacheImpl::trim_loaded(Loading& loading, size_t bytes_max) const {
+  auto& records = loading.records;
+  std::sort(records.begin(), records.end(), is_older);
+  auto first_kept = records.begin();
+  for (; first_kept != records.end() && loading.bytes > bytes_max; ++first_kept) {
+    loading.bytes -= (*first_kept)->bytes();
+    loading.unwanted.push_back((*first_kept)->exact_key());
+  }
+  records.erase(records.begin(), first_kept);
+}
+
+/// In the order they were created, so that listing and eviction go on as before the restart.
+void CacheImpl::file_loaded(Loading& loading) {
+  std::sort(loading.records.begin(), loading.records.end(), is_older);
+  const size_t dimensions = embedder_ == nullptr ? 0 : embedder_->dimensions();
+  // A microsecond apart: when they were really used last is not known any more.
+  int64_t used_us = clock_.mono_us() - static_cast<int64_t>(loading.records.size());
+  for (RecordPtr& record : loading.records) {
+    const store::EntryView& view = record->view();
+    std::vector<float> vector;
+    // Vectors of another model mean nothing to this one; the exact layer still finds such an entry.
+    if (view.semantic() && view.text(EntryText::kModelEpoch) == keys_.model_epoch())
+      vector = store::unit_vector(view.vector(EntryText::kEmbedding));
+    if (vector.size() != dimensions) vector.clear();
+    if (view.semantic() && vector.empty()) ++found_at_start_.exact_only;
+    entries_.insert(record, vector, used_us++);
+    record.reset();
+  }
+}
+
+Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
+  const Options options = this->options();
+  const int64_t started_us = base::system_clock().mono_us();
+  auto log = std::make_unique<store::EntryLog>(std::move(table), log_options(options.storage));
+  Loading loading;
+  loading.bytes_max = options.bytes_max;
+  EGPTC_TRY(const store::LoadReport report,
+            log->load(load_threads(),
+                      [&](store::EntryBytes bytes, const base::Hash128& key, const base::Hash128& id) {
+                        take_loaded(loading, std::move(bytes), key, id);
+                      }));
+  const size_t count = loading.records.size();
+  file_loaded(loading);
+  log_ = std::move(log);
+  entries_.attach(log_.get());
+  for (const base::Hash128& key : loading.unwanted) log_->put({key, {}, nullptr});
+  evict(options);
+  const store::TableStats found = log_->stats().table;
+  found_at_start_.loaded = count;
+  found_at_start_.damaged = report.damaged;
+  found_at_start_.outdated = loading.outdated;
+  found_at_start_.load_ms = static_cast<uint64_t>((base::system_clock().mono_us() - started_us) / 1000);
+  if (found.was_replaced)
+    found_at_start_.problem = "the stored entries could not be opened at start and were put aside";
+  else if (found.log_was_damaged)
+    found_at_start_.problem = "the write-ahead log was damaged at start";
+  else if (report.damaged > 0)
+    found_at_start_.problem = fmt::format("{} damaged entries were left out at start", report.damaged);
+  log_->start([this] { entries_.refill_log(); }, report.needs_replacing);
+  base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
+                 count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,
+                 found_at_start_.exact_only);
+  return {};
+}
+
+void CacheImpl::evict(const Options& options) {
+  entries_.evict_to(options.bytes_max, record_bytes_max(options), options.partitions_max);
+}
+
+Result<void> CacheImpl::commit() { return log_ == nullptr ? Result<void>() : log_->commit(); }
+
+void CacheImpl::commit_async(CommitCallback done) {
+  if (log_ == nullptr) return done({});
+  log_->commit(std::move(done));
+}
+
+Result<void> CacheImpl::checkpoint(const std::string& folder) {
+  if (log_ == nullptr) return fail(ErrorCode::kUnsupported, "this cache has no storage");
+  return log_->checkpoint(folder);
+}
+
+StorageStats CacheImpl::storage_stats() const {
+  StorageStats stats = found_at_start_;
+  if (log_ == nullptr) return stats;
+  const store::LogStats log = log_->stats();
+  stats.is_enabled = true;
+  stats.is_failing = log.is_failing;
+  if (!log.problem.empty()) stats.problem = log.problem;
+  stats.stored = log.stored;
+  stats.removed = log.removed;
+  stats.written_bytes = log.written_bytes;
+  stats.batches = log.batches;
+  stats.syncs = log.syncs;
+  stats.errors = log.errors;
+  stats.rebuilds = log.replacements;
+  stats.refused = counters_.sum(Count::kStorageRefused);
+  stats.waiting = log.waiting;
+  stats.waiting_bytes = log.waiting_bytes;
+  stats.disk_bytes = log.table.disk_bytes;
+  stats.log_bytes = log.table.log_bytes;
+  stats.engine_memory_bytes = log.table.memory_bytes;
+  stats.files = log.table.files;
+  stats.compactions_running = log.table.compactions_running;
+  stats.compaction_pending_bytes = log.table.compaction_pending_bytes;
+  return stats;
+}
+
+}  // namespace enhanced_gptcache::cache

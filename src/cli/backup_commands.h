@@ -1,0 +1,40 @@
+#pragma once
+// The subcommands backup and restore. They take what a running server may not be asked to take (settings
+// file, models, logs) from disk, and the entries from the server's checkpoint or, when none runs, from the
+// folder.
+
+#include <string>
+
+#include "cli/commands.h"
+
+namespace CLI {
+class App;
+}
+
+namespace enhanced_gptcache::cli {
+
+struct BackupArguments {
+  std::string output = "/opt/backups/enhanced-gptcache";
+  std::string verify;  ///< a backup to verify instead of making one
+  std::string key_variable;
+  int keep_days = 30;  ///< 0: keep all
+  bool without_models = false;
+};
+struct RestoreArguments {
+  std::string file;
+  std::string root = "/opt/enhanced-gptcache";
+  std::string config, models, data, logs;  ///< places; empty: below root
+  bool dry_run = false;
+};
+
+int backup(const Common& common, const BackupArguments& wanted);
+int restore(const Common& common, const RestoreArguments& wanted);
+
+struct BackupCommands {
+  BackupArguments backup;
+  RestoreArguments restore;
+};
+/// As add_eval_commands.
+void add_backup_commands(CLI::App& app, const Common& common, BackupCommands& commands, int& exit_code);
+
+}  // namespace enhanced_gptcache::cli

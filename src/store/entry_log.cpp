@@ -1,0 +1,264 @@
+#include "store/entry_log.h"
+
+#include <future>
+#include <iterator>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace enhanced_gptcache::store {
+namespace {
+
+int64_t now_us() { return base::system_clock().mono_us(); }
+
+uint64_t bytes_of(const std::vector<EntryChange>& changes) {
+  uint64_t bytes = 0;
+  for (const EntryChange& change : changes) bytes += change.bytes.size();
+  return bytes;
+}
+
+void answer(std::vector<EntryLog::Done> waiters, const Result<void>& outcome) {
+  for (const EntryLog::Done& done : waiters) done(outcome);
+}
+
+}  // namespace
+
+EntryLog::EntryLog(std::unique_ptr<EntryTable> table, const EntryLogOptions& options)
+    : table_(std::move(table)), options_(options) {}
+
+void EntryLog::start(Refill refill, bool needs_replacing) {
+  refill_ = std::move(refill);
+  needs_refill_ = needs_replacing;
+  synced_us_ = settled_us_ = now_us();
+  thread_ = std::thread([this] { run(); });
+}
+
+EntryLog::~EntryLog() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+bool EntryLog::accepts() const {
+  return !is_failing_.load(std::memory_order_relaxed) &&
+         waiting_.load(std::memory_order_relaxed) < options_.queue_changes_max &&
+         waiting_bytes_.load(std::memory_order_relaxed) < options_.queue_bytes_max;
+}
+
+Error EntryLog::refusal() const {
+  const std::lock_guard lock(mutex_);
+  if (!problem_.empty())
+    return {ErrorCode::kUnavailable, "storage cannot be written, nothing is stored for now: " + problem_};
+  return {ErrorCode::kOverloaded, "storage is behind: too many entries wait to be written; try again later"};
+}
+
+void EntryLog::put(EntryChange change) {
+  bool is_first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_first = queue_.empty();
+    waiting_bytes_.fetch_add(change.bytes.size(), std::memory_order_relaxed);
+    queue_.push_back(std::move(change));
+    waiting_.store(queue_.size(), std::memory_order_relaxed);
+  }
+  if (is_first) wake_.notify_one();
+}
+
+void EntryLog::commit(Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiters_.push_back(std::move(done));
+  }
+  wake_.notify_one();
+}
+
+Result<void> EntryLog::commit() {
+  std::promise<Result<void>> outcome;
+  commit([&outcome](Result<void> result) { outcome.set_value(std::move(result)); });
+  return outcome.get_future().get();
+}
+
+Result<void> EntryLog::checkpoint(const std::string& folder) {
+  EGPTC_TRY_VOID(commit());
+  return table_->checkpoint(folder);
+}
+
+/// Until somebody waits for a commit, or changes have had time to gather, or it is time to keep house.
+void EntryLog::wait(std::unique_lock<std::mutex>& lock) {
+  const auto is_urgent = [this] { return is_stopping_ || !waiters_.empty(); };
+  const auto ms = [](int64_t count) { return std::chrono::milliseconds(count); };
+  if (is_failing_) {
+    wake_.wait_for(lock, ms(options_.retry_interval_ms), is_urgent);
+    return;
+  }
+  if (needs_refill_) return;
+  const auto has_work = [&] { return is_urgent() || !queue_.empty(); };
+  wake_.wait_for(lock, ms(std::min<int64_t>(options_.sync_interval_ms, 500)), has_work);
+  if (!queue_.empty()) wake_.wait_for(lock, ms(options_.linger_ms), is_urgent);
+}
+
+void EntryLog::run() {
+  std::unique_lock lock(mutex_);
+  while (!is_stopping_) {
+    wait(lock);
+    if (needs_refill_ && !is_failing_) {
+      if (auto done = replace_table(lock); !done) failed({}, done.error());
+    }
+    if (is_failing_)
+      try_again(lock);
+    else if (write_batch(lock))
+      keep_house(lock);
+  }
+  // The last chance: what waits is written even if the disk failed a moment ago.
+  if (write_batch(lock) && is_unsettled_) {
+    lock.unlock();
+    auto done = table_->sync();
+    if (done) done = table_->settle();
+    if (!done) base::log_error("storage: at the end: {}", done.error().message);
+    lock.lock();
+  }
+  answer(std::exchange(waiters_, {}), fail(ErrorCode::kUnavailable, "storage is closing"));
+}
+
+void EntryLog::count(const std::vector<EntryChange>& batch) {
+  uint64_t removed = 0;
+  for (const EntryChange& change : batch) removed += change.is_removal() ? 1 : 0;
+  stored_.fetch_add(batch.size() - removed, std::memory_order_relaxed);
+  removed_.fetch_add(removed, std::memory_order_relaxed);
+  written_bytes_.fetch_add(bytes_of(batch), std::memory_order_relaxed);
+  if (!batch.empty()) batches_.fetch_add(1, std::memory_order_relaxed);
+}
+
+/// True unless the disk refused. Waiters are taken before the batch, so that whoever asks
+/// during the write gets a sync of its own.
+bool EntryLog::write_batch(std::unique_lock<std::mutex>& lock) {
+  std::vector<EntryChange> batch = std::exchange(queue_, {});
+  std::vector<Done> waiters = std::exchange(waiters_, {});
+  if (batch.empty() && waiters.empty()) return true;
+  waiting_.store(0, std::memory_order_relaxed);
+  lock.unlock();
+  const bool is_synced = options_.sync == SyncMode::kAlways && !waiters.empty();
+  Result<void> done;
+  if (!batch.empty())
+    done = table_->write(batch, is_synced);
+  else if (is_synced && is_unsynced_)
+    done = table_->sync();
+  if (done) {
+    count(batch);
+    if (is_synced) syncs_.fetch_add(1, std::memory_order_relaxed);
+    is_unsynced_ = !is_synced && (is_unsynced_ || !batch.empty());
+    is_unsettled_ = is_unsettled_ || !batch.empty();
+    waiting_bytes_.fetch_sub(bytes_of(batch), std::memory_order_relaxed);
+    batch.clear();
+    answer(std::move(waiters), {});
+    lock.lock();
+    return true;
+  }
+  answer(std::move(waiters),
+         fail(ErrorCode::kUnavailable, "storage cannot be written: " + done.error().message));
+  lock.lock();
+  failed(std::move(batch), done.error());
+  return false;
+}
+
+/// Under the lock. The batch goes back to the front of the queue.
+void EntryLog::failed(std::vector<EntryChange> batch, const Error& error) {
+  batch.insert(batch.end(), std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+  queue_ = std::move(batch);
+  waiting_.store(queue_.size(), std::memory_order_relaxed);
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  tried_us_ = now_us();
+  if (!is_failing_)
+    base::log_error(
+        "storage cannot be written, entries are served but none is stored until it works again: {}",
+        error.message);
+  problem_ = error.message;
+  is_failing_ = true;
+}
+
+void EntryLog::keep_house(std::unique_lock<std::mutex>& lock) {
+  const int64_t now = now_us();
+  const bool must_sync =
+      is_unsynced_ && options_.sync != SyncMode::kOs && now - synced_us_ >= options_.sync_interval_ms * 1000;
+  const bool must_settle = is_unsettled_ && now - settled_us_ >= options_.settle_interval_ms * 1000;
+  if (!must_sync && !must_settle) return;
+  lock.unlock();
+  Result<void> done;
+  if (must_sync) {
+    done = table_->sync();
+    synced_us_ = now;
+    is_unsynced_ = !done;
+    if (done) syncs_.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (done && must_settle) {
+    done = table_->settle();
+    settled_us_ = now;
+    is_unsettled_ = !done;
+  }
+  lock.lock();
+  if (!done) failed({}, done.error());
+}
+
+void EntryLog::try_again(std::unique_lock<std::mutex>& lock) {
+  std::vector<Done> waiters = std::exchange(waiters_, {});
+  if (!waiters.empty()) {
+    const std::string why = problem_;
+    lock.unlock();
+    answer(std::move(waiters), fail(ErrorCode::kUnavailable, "storage cannot be written: " + why));
+    lock.lock();
+  }
+  if (now_us() - tried_us_ < options_.retry_interval_ms * 1000) return;
+  lock.unlock();
+  Result<void> done = table_->recover();
+  lock.lock();
+  if (!done && done.error().code == ErrorCode::kCorrupt) needs_refill_ = true;
+  if (needs_refill_) done = replace_table(lock);
+  if (!done) return failed({}, done.error());
+  if (!write_batch(lock)) return;
+  is_failing_ = false;
+  problem_.clear();
+  base::log_info("storage can be written again");
+}
+
+/// What waits in the queue is part of what memory holds by now, so the refill covers it.
+Result<void> EntryLog::replace_table(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  Result<void> done = table_->replace();
+  lock.lock();
+  if (!done) return done;
+  needs_refill_ = false;
+  replacements_.fetch_add(1, std::memory_order_relaxed);
+  waiting_bytes_.fetch_sub(bytes_of(queue_), std::memory_order_relaxed);
+  queue_.clear();
+  lock.unlock();
+  refill_();
+  lock.lock();
+  return {};
+}
+
+LogStats EntryLog::stats() const {
+  LogStats stats;
+  stats.is_failing = is_failing_;
+  {
+    const std::lock_guard lock(mutex_);
+    stats.problem = problem_;
+  }
+  stats.stored = stored_;
+  stats.removed = removed_;
+  stats.written_bytes = written_bytes_;
+  stats.batches = batches_;
+  stats.syncs = syncs_;
+  stats.errors = errors_;
+  stats.replacements = replacements_;
+  stats.waiting = waiting_;
+  stats.waiting_bytes = waiting_bytes_;
+  stats.table = table_->stats();
+  return stats;
+}
+
+}  // namespace enhanced_gptcache::store

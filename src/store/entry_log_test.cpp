@@ -1,0 +1,188 @@
+#include "store/entry_log.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "fakes/fake_entry_table.h"
+#include "store/stored_samples.h"
+
+namespace enhanced_gptcache::store {
+namespace {
+
+class EntryLogTest : public testing::Test {
+ protected:
+  static EntryLogOptions quick() {
+    EntryLogOptions options;
+    options.linger_ms = 1;
+    options.retry_interval_ms = 5;
+    options.sync_interval_ms = 5;
+    options.settle_interval_ms = 20;
+    return options;
+  }
+  void start(const EntryLogOptions& options, bool needs_replacing = false) {
+    log_ = std::make_unique<EntryLog>(std::make_unique<fakes::FakeEntryTable>(disk_), options);
+    log_->start([this] { refill(); }, needs_replacing);
+  }
+  void refill() {
+    ++refills_;
+    for (uint64_t n = 0; n < 3; ++n) log_->put(sample_put(n, 9));
+  }
+  /// Waits for what another thread does; the limit only ends a test that would fail.
+  static bool eventually(const std::function<bool()>& is_true) {
+    for (int i = 0; i < 5000; ++i) {
+      if (is_true()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+
+  std::shared_ptr<fakes::FakeDisk> disk_ = std::make_shared<fakes::FakeDisk>();
+  std::unique_ptr<EntryLog> log_;
+  std::atomic<int> refills_{0};
+};
+
+TEST_F(EntryLogTest, WritesInOrderAndCommits) {
+  start(quick());
+  log_->put(sample_put(1, 1));
+  log_->put(sample_put(1, 2));
+  log_->put(sample_put(2, 1));
+  log_->put(sample_removal(2));
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(disk_->size(), 1U);
+  EXPECT_EQ(EntryView::trusted(disk_->rows[sample_key(1)].bytes).text(EntryText::kText), sample_answer(1, 2));
+  const LogStats stats = log_->stats();
+  EXPECT_EQ(stats.stored, 3U);
+  EXPECT_EQ(stats.removed, 1U);
+  EXPECT_EQ(stats.waiting + stats.waiting_bytes, 0U);
+}
+
+TEST_F(EntryLogTest, NobodyNeedsToWaitForThem) {
+  start(quick());
+  log_->put(sample_put(1, 1));
+  EXPECT_TRUE(eventually([&] { return disk_->size() == 1; }));
+  EXPECT_TRUE(eventually([&] { return disk_->syncs > 0 && disk_->settles > 0; }));
+}
+
+TEST_F(EntryLogTest, CommitsShareOneSync) {
+  EntryLogOptions options = quick();
+  options.sync = SyncMode::kAlways;
+  options.sync_interval_ms = 60'000;
+  start(options);
+  constexpr int kCallers = 200;
+  std::atomic<int> answered{0};
+  for (int i = 0; i < kCallers; ++i) {
+    log_->put(sample_put(static_cast<uint64_t>(i), 1));
+    log_->commit([&](Result<void> done) { answered += done ? 1 : 0; });
+  }
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(answered, kCallers);
+  EXPECT_GE(disk_->syncs, 1);
+  EXPECT_LE(disk_->syncs, disk_->writes.load() + 1);
+}
+
+TEST_F(EntryLogTest, ACommitWithoutChangesStillSyncsEarlierOnes) {
+  EntryLogOptions options = quick();
+  options.sync = SyncMode::kAlways;
+  options.sync_interval_ms = 60'000;
+  start(options);
+  log_->put(sample_put(1, 1));
+  ASSERT_TRUE(eventually([&] { return disk_->size() == 1; }));
+  EXPECT_EQ(disk_->syncs, 0);
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(disk_->syncs, 1);
+}
+
+TEST_F(EntryLogTest, AFullDiskRefusesKeepsWhatWaitsAndRecovers) {
+  start(quick());
+  disk_->is_full = true;
+  EXPECT_TRUE(log_->accepts());
+  log_->put(sample_put(1, 1));
+  const auto refused = log_->commit();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+  ASSERT_TRUE(eventually([&] { return !log_->accepts(); }));
+  EXPECT_NE(log_->refusal().message.find("no space left"), std::string::npos);
+  log_->put(sample_removal(7));
+  EXPECT_FALSE(log_->commit());
+  EXPECT_TRUE(log_->stats().is_failing);
+  EXPECT_EQ(log_->stats().waiting, 2U);
+  disk_->is_full = false;
+  ASSERT_TRUE(eventually([&] { return log_->accepts(); }));
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(disk_->size(), 1U);
+  const LogStats stats = log_->stats();
+  EXPECT_FALSE(stats.is_failing);
+  EXPECT_TRUE(stats.problem.empty());
+  EXPECT_GE(stats.errors, 1U);
+  EXPECT_EQ(stats.waiting + stats.waiting_bytes, 0U);
+}
+
+TEST_F(EntryLogTest, AnIdleLogRecoversToo) {
+  EntryLogOptions options = quick();
+  start(options);
+  log_->put(sample_put(1, 1));
+  ASSERT_TRUE(log_->commit());
+  disk_->is_full = true;
+  ASSERT_TRUE(eventually([&] { return !log_->accepts(); })) << "the interval sync fails";
+  disk_->is_full = false;
+  EXPECT_TRUE(eventually([&] { return log_->accepts(); }));
+}
+
+TEST_F(EntryLogTest, ADamagedTableIsWrittenAgainFromMemory) {
+  start(quick());
+  log_->put(sample_put(8, 1));
+  ASSERT_TRUE(log_->commit());
+  disk_->is_damaged = true;
+  log_->put(sample_put(8, 2));
+  EXPECT_FALSE(log_->commit());
+  ASSERT_TRUE(eventually([&] { return refills_ == 1 && log_->accepts(); }));
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(disk_->size(), 3U) << "what the refill gave, and nothing else";
+  EXPECT_EQ(log_->stats().replacements, 1U);
+  EXPECT_EQ(log_->stats().waiting_bytes, 0U);
+}
+
+TEST_F(EntryLogTest, WhatLoadingFoundBrokenIsReplacedFirst) {
+  start(quick(), true);
+  ASSERT_TRUE(eventually([&] { return disk_->size() == 3; }));
+  EXPECT_EQ(disk_->replacements, 1);
+}
+
+TEST_F(EntryLogTest, AFullQueueIsOverloaded) {
+  EntryLogOptions options = quick();
+  options.queue_changes_max = 2;
+  options.linger_ms = 60'000;
+  start(options);
+  log_->put(sample_put(1, 1));
+  EXPECT_TRUE(log_->accepts());
+  log_->put(sample_put(2, 1));
+  EXPECT_FALSE(log_->accepts());
+  EXPECT_EQ(log_->refusal().code, ErrorCode::kOverloaded);
+  ASSERT_TRUE(log_->commit());
+  EXPECT_TRUE(log_->accepts());
+}
+
+TEST_F(EntryLogTest, TheEndWritesWhatWaits) {
+  EntryLogOptions options = quick();
+  options.linger_ms = 60'000;
+  start(options);
+  log_->put(sample_put(1, 1));
+  log_.reset();
+  EXPECT_EQ(disk_->size(), 1U);
+  EXPECT_GE(disk_->syncs, 1);
+}
+
+TEST_F(EntryLogTest, WhoWaitsAtTheEndOfAFailingDiskIsTold) {
+  EntryLogOptions options = quick();
+  start(options);
+  disk_->is_full = true;
+  std::atomic<int> refused{0};
+  log_->put(sample_put(1, 1));
+  log_->commit([&](Result<void> done) { refused += done ? 0 : 1; });
+  log_.reset();
+  EXPECT_EQ(refused, 1);
+}
+
+}  // namespace
+}  // namespace enhanced_gptcache::store

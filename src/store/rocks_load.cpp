@@ -1,0 +1,184 @@
+// The directory and the entries are both sorted by key, so one pass over both finds every entry that is
+// listed, listed and missing, or there and not listed. The keys are hashes: 256 ranges by first byte are
+// equal shares of work. Where a range of entries cannot be read on, its listed keys are asked for one by one.
+
+#include "store/rocks_load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "store/rocks_salvage.h"
+
+namespace enhanced_gptcache::store {
+namespace {
+
+constexpr int kRanges = 256;
+constexpr uint64_t kNamedMax = 1000;  // log lines about single entries
+
+rocksdb::ReadOptions read_options(const std::string& end, const rocksdb::Slice& end_slice) {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  options.readahead_size = 1 << 20;
+  if (!end.empty()) options.iterate_upper_bound = &end_slice;
+  return options;
+}
+
+class Loader {
+ public:
+  Loader(RocksDb& from, const EntryTable::Take& take, KeySet doubtful, bool is_blind)
+      : from_(from), take_(take), doubtful_(std::move(doubtful)), is_blind_(is_blind) {}
+
+  LoadReport load(size_t threads) {
+    std::vector<std::thread> others;
+    for (size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
+    work();
+    for (std::thread& thread : others) thread.join();
+    clean();
+    return report_;
+  }
+
+ private:
+  struct Range {
+    std::unique_ptr<rocksdb::Iterator> listed, stored;
+  };
+
+  void work() {
+    for (int first = next_++; first < kRanges; first = next_++) load_range(first);
+  }
+
+  void load_range(int first) {
+    const std::string begin(1, static_cast<char>(first));
+    const std::string end = first + 1 < kRanges ? std::string(1, static_cast<char>(first + 1)) : "";
+    const rocksdb::Slice end_slice(end);
+    const rocksdb::ReadOptions options = read_options(end, end_slice);
+    Range range{std::unique_ptr<rocksdb::Iterator>(from_.db->NewIterator(options, from_.directory)),
+                std::unique_ptr<rocksdb::Iterator>(from_.db->NewIterator(options, from_.entries))};
+    range.listed->Seek(begin);
+    range.stored->Seek(begin);
+    for (; range.listed->Valid(); range.listed->Next()) {
+      const rocksdb::Slice key = range.listed->key();
+      while (range.stored->Valid() && range.stored->key().compare(key) < 0) {
+        stray(range.stored->key());
+        range.stored->Next();
+      }
+      if (range.stored->Valid() && range.stored->key() == key) {
+        take_one(key, range.listed->value(), range.stored->value());
+        range.stored->Next();
+      } else if (range.stored->status().ok()) {
+        damaged(key, range.listed->value(), "its bytes are missing");
+      } else {
+        fetch_one(options, key, range.listed->value());
+      }
+    }
+    finish(range);
+  }
+
+  /// What is left of the entries is listed nowhere, or the list cannot be read on.
+  void finish(Range& range) {
+    const bool is_list_whole = range.listed->status().ok();
+    if (!is_list_whole) unreadable("directory", range.listed->status());
+    for (; range.stored->Valid(); range.stored->Next()) {
+      if (is_list_whole)
+        stray(range.stored->key());
+      else
+        damaged(range.stored->key(), {}, "the directory that lists it cannot be read");
+    }
+    if (!range.stored->status().ok()) unreadable("entries", range.stored->status());
+  }
+
+  void fetch_one(const rocksdb::ReadOptions& options, const rocksdb::Slice& key, const rocksdb::Slice& id) {
+    std::string bytes;
+    const rocksdb::Status status = from_.db->Get(options, from_.entries, key, &bytes);
+    if (status.ok()) return take_one(key, id, bytes);
+    damaged(key, id, status.IsNotFound() ? "its bytes are missing" : status.ToString());
+  }
+
+  void take_one(const rocksdb::Slice& key, const rocksdb::Slice& id, const rocksdb::Slice& bytes) {
+    if (key.size() != sizeof(base::Hash128) || id.size() != sizeof(base::Hash128))
+      return damaged(key, id, "its key or id has another length");
+    const auto view = EntryView::parse(bytes.ToStringView());
+    if (!view) return damaged(key, id, view.error().message);
+    const base::Hash128 key_hash = key_of(key.ToStringView());
+    const base::Hash128 id_hash = key_of(id.ToStringView());
+    if (view->exact_key() != key_hash || view->text(EntryText::kId) != id_hash.hex())
+      return damaged(key, id, "its bytes are of another entry");
+    if (is_blind_ || doubtful_.contains(key_hash))
+      return damaged(key, id, "the write-ahead log lost records that may have changed it");
+    EntryBytes copy{std::make_unique<char[]>(bytes.size()), bytes.size()};
+    std::memcpy(copy.data.get(), bytes.data(), bytes.size());
+    entries_.fetch_add(1, std::memory_order_relaxed);
+    bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
+    take_(std::move(copy), key_hash, id_hash);
+  }
+
+  void damaged(const rocksdb::Slice& key, const rocksdb::Slice& id, const std::string& why) {
+    const std::string name = id.size() == sizeof(base::Hash128) ? key_of(id.ToStringView()).hex() : "?";
+    const std::lock_guard lock(mutex_);
+    if (++report_.damaged <= kNamedMax)
+      base::log_error("storage: entry {} (key {}) is damaged and left out: {}", name, key.ToString(true),
+                      why);
+    if (report_.damaged == kNamedMax) base::log_error("storage: further damaged entries are only counted");
+    unwanted_.push_back(key.ToString());
+  }
+
+  void stray(const rocksdb::Slice& key) {
+    const std::lock_guard lock(mutex_);
+    ++report_.stray;
+    unwanted_.push_back(key.ToString());
+  }
+
+  void unreadable(const char* what, const rocksdb::Status& status) {
+    const std::lock_guard lock(mutex_);
+    if (!report_.needs_replacing)
+      base::log_error("storage: part of the {} cannot be read, the table will be rebuilt: {}", what,
+                      status.ToString());
+    report_.needs_replacing = true;
+  }
+
+  /// So that the next start finds none of it; pointless where everything is rebuilt.
+  void clean() {
+    report_.entries = entries_;
+    report_.bytes = bytes_;
+    if (report_.needs_replacing || unwanted_.empty()) return;
+    rocksdb::WriteBatch batch;
+    for (const std::string& key : unwanted_) {
+      batch.Delete(from_.entries, key);
+      batch.Delete(from_.directory, key);
+    }
+    if (const rocksdb::Status status = from_.db->Write({}, &batch); !status.ok())
+      base::log_warning("storage: damaged entries stay on disk for now: {}", status.ToString());
+  }
+
+  RocksDb& from_;
+  const EntryTable::Take& take_;
+  const KeySet doubtful_;
+  const bool is_blind_;
+  std::atomic<int> next_{0};
+  std::atomic<uint64_t> entries_{0}, bytes_{0};
+  std::mutex mutex_;
+  LoadReport report_;                  // guarded by mutex_
+  std::vector<std::string> unwanted_;  // guarded by mutex_
+};
+
+}  // namespace
+
+Result<LoadReport> load_entries(RocksDb& from, size_t threads, const EntryTable::Take& take) {
+  KeySet doubtful;
+  bool is_blind = false;
+  if (!from.damaged_log.empty()) {
+    auto found = doubtful_keys(from, from.damaged_log);
+    // A damaged log and a damaged directory at once leave nothing to go by.
+    is_blind = !found;
+    if (found) doubtful = std::move(*found);
+  }
+  return Loader(from, take, std::move(doubtful), is_blind).load(std::max<size_t>(1, threads));
+}
+
+}  // namespace enhanced_gptcache::store

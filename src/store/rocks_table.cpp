@@ -1,0 +1,333 @@
+#include "store/rocks_table.h"
+
+#include <fmt/format.h>
+#include <rocksdb/utilities/checkpoint.h>
+
+#include <filesystem>
+#include <shared_mutex>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/rocks_db.h"
+#include "store/rocks_load.h"
+#include "store/rocks_mark.h"
+
+namespace enhanced_gptcache::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSchemaKey = "schema";
+constexpr const char* kOwnerKey = "owner";
+constexpr const char* kProbeKey = "probe";
+constexpr size_t kMigrationBatchBytes = size_t{4} << 20U;
+
+Result<void> result_of(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  return fail(error_of(status));
+}
+
+Result<void> make_folder(const std::string& path) {
+  std::error_code error;
+  const bool existed = fs::exists(path, error);
+  fs::create_directories(path, error);
+  if (!existed && !error) fs::permissions(path, fs::perms::owner_all, error);
+  if (error) return fail(ErrorCode::kIo, fmt::format("{} cannot be made: {}", path, error.message()));
+  return {};
+}
+
+class RocksTable final : public EntryTable {
+ public:
+  explicit RocksTable(RocksTableOptions options) : options_(std::move(options)) {}
+  ~RocksTable() override {
+    if (is_open()) close();
+  }
+
+  Result<void> open();
+
+  Result<void> write(std::span<const EntryChange> changes, bool is_synced) override;
+  Result<void> sync() override;
+  Result<void> settle() override;
+  Result<void> recover() override;
+  Result<void> replace() override;
+  Result<LoadReport> load(size_t threads, const Take& take) override;
+  Result<void> checkpoint(const std::string& folder) override;
+  void clear_quarantine() override;
+  TableStats stats() const override;
+
+ private:
+  std::string mark_path() const { return options_.folder + ".mark"; }
+  rocksdb::Status open_whole(RocksDb& into) const;
+  bool is_open() const { return db_ != nullptr && db_->db != nullptr; }
+  Result<void> check_open() const;
+  Result<void> open_or_begin();
+  Result<void> reopen();
+  Result<void> put_aside();
+  Result<void> check_meta();
+  void close();
+  Result<void> migrate(uint32_t from);
+
+  const RocksTableOptions options_;
+  mutable std::shared_mutex mutex_;  // shared by those who use db_ beside the writing thread
+  std::unique_ptr<RocksDb> db_;      // replaced by the writing thread under mutex_
+  Mark mark_;                        // the writing thread's own: the newest one written
+  bool was_replaced_ = false;
+  bool log_was_damaged_ = false;
+};
+
+Result<void> RocksTable::open() {
+  EGPTC_TRY_VOID(open_or_begin());
+  EGPTC_TRY_VOID(check_meta());
+  return sync();  // opening started another manifest
+}
+
+Result<void> RocksTable::open_or_begin() {
+  EGPTC_TRY_VOID(make_folder(options_.folder));
+  auto fresh = std::make_unique<RocksDb>();
+  rocksdb::Status status = open_whole(*fresh);
+  if (!status.ok() && is_damage(status)) {
+    base::log_error("storage: {} cannot be opened, it is put aside and an empty one begins: {}",
+                    options_.folder, status.ToString());
+    was_replaced_ = true;
+    fresh = std::make_unique<RocksDb>();
+    EGPTC_TRY_VOID(put_aside());
+    status = open_database(options_.folder, options_.bytes_max, *fresh);
+  }
+  if (!status.ok()) return fail(error_of(status));
+  const std::unique_lock lock(mutex_);
+  db_ = std::move(fresh);
+  return {};
+}
+
+/// Not an older state than was last synced. A log with damaged records is judged entry by entry when it is
+/// loaded.
+rocksdb::Status RocksTable::open_whole(RocksDb& into) const {
+  const Mark mark = read_mark(mark_path());
+  if (!is_manifest_whole(options_.folder, mark))
+    return rocksdb::Status::Corruption("its manifest has changed since it was last synced");
+  const rocksdb::Status status = open_database(options_.folder, options_.bytes_max, into);
+  if (!status.ok() || !into.damaged_log.empty() || into.db->GetLatestSequenceNumber() >= mark.sequence)
+    return status;
+  return rocksdb::Status::Corruption("it opens as an older state than was last synced");
+}
+
+/// The newest one only: it is for people to look at, not for us.
+Result<void> RocksTable::put_aside() {
+  clear_quarantine();
+  remove_mark(mark_path());
+  EGPTC_TRY_VOID(make_folder(options_.quarantine));
+  const std::string to = fmt::format("{}/entries-{}", options_.quarantine, base::system_clock().wall_ms());
+  std::error_code error;
+  if (!fs::exists(options_.folder, error)) return make_folder(options_.folder);
+  fs::rename(options_.folder, to, error);
+  if (error)
+    return fail(ErrorCode::kIo,
+                fmt::format("{} cannot be moved to {}: {}", options_.folder, to, error.message()));
+  base::log_error("storage: what was damaged is in {}", to);
+  return make_folder(options_.folder);
+}
+
+Result<void> RocksTable::check_meta() {
+  rocksdb::DB& db = *db_->db;
+  std::string schema;
+  std::string owner;
+  const rocksdb::Status found = db.Get({}, db_->meta, kSchemaKey, &schema);
+  if (found.IsNotFound()) {
+    rocksdb::WriteBatch batch;
+    batch.Put(db_->meta, kSchemaKey, std::to_string(options_.schema_version));
+    batch.Put(db_->meta, kOwnerKey, options_.owner);
+    return result_of(db.Write({}, &batch));
+  }
+  EGPTC_TRY_VOID(result_of(found));
+  EGPTC_TRY_VOID(result_of(db.Get({}, db_->meta, kOwnerKey, &owner)));
+  const uint32_t version = static_cast<uint32_t>(std::strtoul(schema.c_str(), nullptr, 10));
+  if (version == 0 || version > options_.schema_version) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} has schema version {}, this build knows up to {}: use the version that wrote "
+                            "it, or another storage.path",
+                            options_.folder, schema, options_.schema_version));
+  }
+  if (owner != options_.owner) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} was written under another instance key: bring that key back, or use another "
+                            "storage.path",
+                            options_.folder));
+  }
+  return version < options_.schema_version ? migrate(version) : Result<void>();
+}
+
+/// One version after the other, each in one pass; a kill in between repeats the pass it was in.
+Result<void> RocksTable::migrate(uint32_t from) {
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  for (uint32_t version = from; version < options_.schema_version; ++version) {
+    if (version > options_.migrations.size())
+      return fail(ErrorCode::kUnsupported, fmt::format("no migration from schema version {}", version));
+    const Migration& convert = options_.migrations[version - 1];
+    rocksdb::WriteBatch batch;
+    uint64_t dropped = 0;
+    const std::unique_ptr<rocksdb::Iterator> each(db_->db->NewIterator({}, db_->entries));
+    for (each->SeekToFirst(); each->Valid(); each->Next()) {
+      auto converted = convert(each->value().ToStringView());
+      if (converted) {
+        batch.Put(db_->entries, each->key(), *converted);
+      } else {
+        ++dropped;
+        batch.Delete(db_->entries, each->key());
+        batch.Delete(db_->directory, each->key());
+      }
+      if (batch.GetDataSize() < kMigrationBatchBytes) continue;
+      EGPTC_TRY_VOID(result_of(db_->db->Write({}, &batch)));
+      batch.Clear();
+    }
+    EGPTC_TRY_VOID(result_of(each->status()));
+    batch.Put(db_->meta, kSchemaKey, std::to_string(version + 1));
+    EGPTC_TRY_VOID(result_of(db_->db->Write(synced, &batch)));
+    base::log_info("storage: schema version {} is now {}, {} entries could not be converted", version,
+                   version + 1, dropped);
+  }
+  return {};
+}
+
+Result<void> RocksTable::check_open() const {
+  if (is_open()) return {};
+  return fail(ErrorCode::kUnavailable, options_.folder + " is not open");
+}
+
+Result<LoadReport> RocksTable::load(size_t threads, const Take& take) {
+  EGPTC_TRY_VOID(check_open());
+  log_was_damaged_ = !db_->damaged_log.empty();
+  auto report = load_entries(*db_, threads, take);
+  db_->damaged_log = {};
+  return report;
+}
+
+Result<void> RocksTable::write(std::span<const EntryChange> changes, bool is_synced) {
+  EGPTC_TRY_VOID(check_open());
+  rocksdb::WriteBatch batch;
+  for (const EntryChange& change : changes) {
+    const std::string key = key_bytes(change.key);
+    if (change.is_removal()) {
+      batch.Delete(db_->entries, key);
+      batch.Delete(db_->directory, key);
+    } else {
+      batch.Put(db_->entries, key, rocksdb::Slice(change.bytes.data(), change.bytes.size()));
+      batch.Put(db_->directory, key, key_bytes(change.id));
+    }
+  }
+  rocksdb::WriteOptions options;
+  options.sync = is_synced;
+  return result_of(db_->db->Write(options, &batch));
+}
+
+Result<void> RocksTable::sync() {
+  EGPTC_TRY_VOID(check_open());
+  const uint64_t sequence = db_->db->GetLatestSequenceNumber();
+  EGPTC_TRY_VOID(result_of(db_->db->SyncWAL()));
+  mark_ = make_mark(options_.folder, sequence, mark_);
+  write_mark(mark_path(), mark_);
+  return {};
+}
+
+Result<void> RocksTable::settle() {
+  EGPTC_TRY_VOID(sync());
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  options.allow_write_stall = false;
+  return result_of(db_->db->Flush(options, {db_->meta, db_->entries, db_->directory}));
+}
+
+/// Leaves no log behind, so that the next start reads files only.
+void RocksTable::close() {
+  rocksdb::FlushOptions options;
+  options.allow_write_stall = true;
+  Result<void> done = sync();
+  if (done) done = result_of(db_->db->Flush(options, {db_->meta, db_->entries, db_->directory}));
+  if (done) done = sync();
+  if (!done) base::log_warning("storage: closing: {}", done.error().message);
+}
+
+Result<void> RocksTable::recover() {
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  rocksdb::Status status = is_open() ? db_->db->Resume() : rocksdb::Status::Aborted("not open");
+  if (status.ok()) status = db_->db->Put(synced, db_->meta, kProbeKey, "");
+  if (status.ok()) return {};
+  if (is_damage(status)) return fail(error_of(status));
+  // Some errors end only with the handle.
+  EGPTC_TRY_VOID(reopen());
+  return result_of(db_->db->Put(synced, db_->meta, kProbeKey, ""));
+}
+
+Result<void> RocksTable::reopen() {
+  const std::unique_lock lock(mutex_);
+  db_.reset();
+  auto again = std::make_unique<RocksDb>();
+  EGPTC_TRY_VOID(result_of(open_database(options_.folder, options_.bytes_max, *again)));
+  db_ = std::move(again);
+  return {};
+}
+
+Result<void> RocksTable::replace() {
+  {
+    const std::unique_lock lock(mutex_);
+    db_.reset();
+  }
+  EGPTC_TRY_VOID(put_aside());
+  EGPTC_TRY_VOID(open_or_begin());
+  return check_meta();
+}
+
+Result<void> RocksTable::checkpoint(const std::string& folder) {
+  const std::shared_lock lock(mutex_);
+  EGPTC_TRY_VOID(check_open());
+  rocksdb::Checkpoint* made = nullptr;
+  EGPTC_TRY_VOID(result_of(rocksdb::Checkpoint::Create(db_->db.get(), &made)));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  return result_of(checkpoint->CreateCheckpoint(folder));
+}
+
+void RocksTable::clear_quarantine() {
+  std::error_code error;
+  fs::remove_all(options_.quarantine, error);
+  if (error) base::log_warning("storage: {} cannot be emptied: {}", options_.quarantine, error.message());
+}
+
+TableStats RocksTable::stats() const {
+  TableStats stats;
+  stats.was_replaced = was_replaced_;
+  std::error_code error;
+  for (fs::directory_iterator file(options_.folder, error), end; !error && file != end;
+       file.increment(error)) {
+    std::error_code gone;
+    const uint64_t bytes = file->file_size(gone);
+    if (gone) continue;
+    stats.disk_bytes += bytes;
+    ++stats.files;
+    if (file->path().extension() == ".log") stats.log_bytes += bytes;
+  }
+  const std::shared_lock lock(mutex_);
+  if (!is_open()) return stats;
+  stats.log_was_damaged = log_was_damaged_;
+  for (rocksdb::ColumnFamilyHandle* family : {db_->entries, db_->directory}) {
+    uint64_t value = 0;
+    if (db_->db->GetIntProperty(family, rocksdb::DB::Properties::kSizeAllMemTables, &value))
+      stats.memory_bytes += value;
+    if (db_->db->GetIntProperty(family, rocksdb::DB::Properties::kEstimatePendingCompactionBytes, &value))
+      stats.compaction_pending_bytes += value;
+  }
+  uint64_t running = 0;
+  if (db_->db->GetIntProperty(rocksdb::DB::Properties::kNumRunningCompactions, &running))
+    stats.compactions_running = running;
+  return stats;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EntryTable>> open_rocks_table(const RocksTableOptions& options) {
+  auto table = std::make_unique<RocksTable>(options);
+  EGPTC_TRY_VOID(table->open());
+  return std::unique_ptr<EntryTable>(std::move(table));
+}
+
+}  // namespace enhanced_gptcache::store

@@ -1,0 +1,284 @@
+#include "store/rocks_table.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <random>
+
+#include "store/stored_samples.h"
+
+namespace enhanced_gptcache::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Answers = std::map<base::Hash128, std::string>;
+
+RocksTableOptions options_of(const TestFolder& folder) {
+  RocksTableOptions options;
+  options.folder = folder / "entries";
+  options.quarantine = folder / "quarantine";
+  options.owner = "us";
+  options.bytes_max = uint64_t{32} << 20U;
+  return options;
+}
+
+std::unique_ptr<EntryTable> open(const TestFolder& folder) {
+  return open_rocks_table(options_of(folder)).value();
+}
+
+Answers load(EntryTable& table, LoadReport* report = nullptr, size_t threads = 2) {
+  Answers answers;
+  std::mutex mutex;
+  auto loaded = table.load(threads, [&](EntryBytes bytes, const base::Hash128& key, const base::Hash128&) {
+    const std::lock_guard lock(mutex);
+    answers[key] = EntryView::trusted(bytes.view()).text(EntryText::kText);
+  });
+  EXPECT_TRUE(loaded);
+  if (report != nullptr && loaded) *report = *loaded;
+  return answers;
+}
+
+void write(EntryTable& table, const std::vector<EntryChange>& changes, bool is_synced = false) {
+  const auto done = table.write(changes, is_synced);
+  ASSERT_TRUE(done) << done.error().message;
+}
+
+TEST(RocksTable, KeepsTheNewestOfEachKey) {
+  const TestFolder folder;
+  {
+    auto table = open(folder);
+    write(*table, {sample_put(1, 1), sample_put(2, 1), sample_put(3, 1)});
+    write(*table, {sample_put(2, 2), sample_removal(3), sample_put(4, 1), sample_removal(4)}, true);
+    ASSERT_TRUE(table->sync());
+    ASSERT_TRUE(table->settle());
+  }
+  auto again = open(folder);
+  LoadReport report;
+  const Answers answers = load(*again, &report);
+  EXPECT_EQ(answers, (Answers{{sample_key(1), sample_answer(1, 1)}, {sample_key(2), sample_answer(2, 2)}}));
+  EXPECT_EQ(report.entries, 2U);
+  EXPECT_EQ(report.damaged + report.stray, 0U);
+  EXPECT_FALSE(again->stats().was_replaced);
+  EXPECT_GT(again->stats().disk_bytes, 0U);
+}
+
+TEST(RocksTable, OneProcessOwnsIt) {
+  const TestFolder folder;
+  const auto table = open(folder);
+  const auto second = open_rocks_table(options_of(folder));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(fs::status(folder / "entries").permissions(), fs::perms::owner_all);
+}
+
+TEST(RocksTable, RefusesAnotherKeyAndANewerVersion) {
+  const TestFolder folder;
+  write(*open(folder), {sample_put(1, 1)});
+  RocksTableOptions options = options_of(folder);
+  options.owner = "somebody else";
+  const auto foreign = open_rocks_table(options);
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(foreign.error().message.find("instance key"), std::string::npos);
+
+  options = options_of(folder);
+  options.schema_version = 2;
+  options.migrations = {[](std::string_view bytes) -> Result<std::string> { return std::string(bytes); }};
+  ASSERT_TRUE(open_rocks_table(options));
+  const auto older = open_rocks_table(options_of(folder));
+  ASSERT_FALSE(older);
+  EXPECT_EQ(older.error().code, ErrorCode::kUnsupported);
+}
+
+TEST(RocksTable, MigratesEveryEntryOnceAndDropsWhatCannotBe) {
+  const TestFolder folder;
+  write(*open(folder), {sample_put(1, 1), sample_put(2, 1)});
+  RocksTableOptions options = options_of(folder);
+  options.schema_version = 3;
+  int converted = 0;
+  options.migrations.push_back([&](std::string_view bytes) -> Result<std::string> {
+    ++converted;
+    if (EntryView::trusted(bytes).exact_key() == sample_key(2)) return fail(ErrorCode::kCorrupt, "no");
+    return std::string(bytes);
+  });
+  options.migrations.push_back([&](std::string_view bytes) -> Result<std::string> {
+    ++converted;
+    return std::string(bytes);
+  });
+  {
+    auto table = open_rocks_table(options).value();
+    EXPECT_EQ(load(*table), (Answers{{sample_key(1), sample_answer(1, 1)}}));
+  }
+  EXPECT_EQ(converted, 3);
+  EXPECT_TRUE(open_rocks_table(options));
+  EXPECT_EQ(converted, 3);
+}
+
+TEST(RocksTable, CheckpointIsACopyOfItsMoment) {
+  const TestFolder folder;
+  auto table = open(folder);
+  write(*table, {sample_put(1, 1)});
+  ASSERT_TRUE(table->checkpoint(folder / "copy"));
+  write(*table, {sample_put(2, 1)});
+  EXPECT_FALSE(table->checkpoint(folder / "copy")) << "an existing folder is not overwritten";
+  RocksTableOptions options = options_of(folder);
+  options.folder = folder / "copy";
+  EXPECT_EQ(load(*open_rocks_table(options).value()).size(), 1U);
+  EXPECT_EQ(load(*table).size(), 2U);
+}
+
+TEST(RocksTable, ReplacePutsTheOldFilesAsideAndStartsEmpty) {
+  const TestFolder folder;
+  auto table = open(folder);
+  write(*table, {sample_put(1, 1)});
+  ASSERT_TRUE(table->replace());
+  EXPECT_TRUE(load(*table).empty());
+  write(*table, {sample_put(2, 1)});
+  EXPECT_FALSE(fs::is_empty(folder / "quarantine"));
+  table->clear_quarantine();
+  EXPECT_FALSE(fs::exists(folder / "quarantine"));
+  table.reset();
+  EXPECT_EQ(load(*open(folder)).size(), 1U);
+}
+
+TEST(RocksTable, AnEntryUnderAForeignKeyIsDamaged) {
+  const TestFolder folder;
+  auto table = open(folder);
+  EntryChange change = sample_put(1, 1);
+  change.key = sample_key(2);
+  write(*table, {change, sample_put(3, 1)});
+  LoadReport report;
+  EXPECT_EQ(load(*table, &report).size(), 1U);
+  EXPECT_EQ(report.damaged, 1U);
+  EXPECT_EQ(load(*table, &report).size(), 1U);
+  EXPECT_EQ(report.damaged, 0U) << "it was taken out";
+}
+
+// --- damage ------------------------------------------------------------------------------------
+
+/// A table with entries that were replaced and removed, in settled files and in the log.
+struct Damaged {
+  static constexpr uint64_t kEntries = 300;
+
+  explicit Damaged(const TestFolder& folder) { fill(folder); }
+  void fill(const TestFolder& folder) {
+    for (uint64_t n = 0; n < kEntries; ++n) expected[sample_key(n)] = sample_answer(n, 1);
+    {
+      auto table = open(folder);
+      for (uint64_t n = 0; n < kEntries; ++n) write(*table, {sample_put(n, 1)});
+    }  // the next opening moves the log into files
+    {
+      auto table = open(folder);
+      for (uint64_t n = 0; n < 60; ++n) change(*table, n);
+    }
+    // As if killed: the newest changes are in the log alone.
+    const TestFolder killed;
+    {
+      auto table = open(folder);
+      for (uint64_t n = 60; n < 120; ++n) change(*table, n);
+      ASSERT_TRUE(table->sync());
+      fs::copy(folder.path, killed.path, fs::copy_options::recursive);
+    }
+    fs::remove_all(folder.path);
+    fs::copy(killed.path, folder.path, fs::copy_options::recursive);
+  }
+
+  void change(EntryTable& table, uint64_t n) {
+    if (n % 3 == 0) {
+      write(table, {sample_removal(n)});
+      expected.erase(sample_key(n));
+    } else {
+      write(table, {sample_put(n, 2)});
+      expected[sample_key(n)] = sample_answer(n, 2);
+    }
+  }
+  Answers expected;
+};
+
+std::vector<fs::path> data_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& file : fs::directory_iterator(folder)) {
+    const std::string name = file.path().filename().string();
+    if (!name.starts_with("LOG") && name != "LOCK" && fs::file_size(file.path()) > 0)
+      files.push_back(file.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void flip(const fs::path& file, uint64_t bit) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(bit / 8));
+  const char byte = static_cast<char>(stream.get() ^ (1 << (bit % 8)));
+  stream.seekp(static_cast<std::streamoff>(bit / 8));
+  stream.put(byte);
+}
+
+/// Flips in CI; set EGPTC_BIT_FLIPS for more.
+int flip_rounds() {
+  const char* wanted = std::getenv("EGPTC_BIT_FLIPS");
+  return wanted == nullptr ? 60 : std::atoi(wanted);
+}
+
+TEST(RocksTable, FlippedBitsInItsFilesGiveNoWrongAnswerAndAreCounted) {
+  const TestFolder folder;
+  Answers expected = Damaged(folder).expected;
+  std::mt19937_64 random(20261123);
+  size_t noticed = 0, lost = 0, aside = 0;
+  for (int round = 0; round < flip_rounds(); ++round) {
+    const TestFolder copy;
+    fs::copy(folder.path, copy.path, fs::copy_options::recursive);
+    const std::vector<fs::path> files = data_files(copy.path / "entries");
+    const fs::path file = files[random() % files.size()];
+    const uint64_t bit = random() % (fs::file_size(file) * 8);
+    flip(file, bit);
+    SCOPED_TRACE(file.filename().string() + " bit " + std::to_string(bit));
+    auto opened = open_rocks_table(options_of(copy));
+    ASSERT_TRUE(opened) << opened.error().message;
+    LoadReport report;
+    const Answers answers = load(**opened, &report);
+    for (const auto& [key, answer] : answers) {
+      ASSERT_TRUE(expected.contains(key)) << "a removed entry came back: " << answer;
+      ASSERT_EQ(answer, expected.at(key));
+    }
+    const TableStats stats = (*opened)->stats();
+    const size_t missing = expected.size() - answers.size();
+    ASSERT_TRUE(missing <= report.damaged || stats.was_replaced || stats.log_was_damaged)
+        << missing << " are missing, " << report.damaged << " were counted";
+    noticed += missing > 0 ? 1 : 0;
+    lost += missing;
+    aside += stats.was_replaced ? 1 : 0;
+  }
+  RecordProperty("noticed", static_cast<int>(noticed));
+  std::printf("%d flips: %zu cost entries (%zu in all), %zu put the table aside\n", flip_rounds(), noticed,
+              lost, aside);
+}
+
+TEST(RocksTable, AFileCutShortGivesNoWrongAnswer) {
+  const TestFolder folder;
+  const Answers expected = Damaged(folder).expected;
+  for (const fs::path& file : data_files(folder.path / "entries")) {
+    for (const double share : {0.0, 0.3, 0.9}) {
+      const TestFolder copy;
+      fs::copy(folder.path, copy.path, fs::copy_options::recursive);
+      const fs::path target = copy.path / "entries" / file.filename();
+      fs::resize_file(target, static_cast<uintmax_t>(static_cast<double>(fs::file_size(target)) * share));
+      SCOPED_TRACE(target.string());
+      auto opened = open_rocks_table(options_of(copy));
+      ASSERT_TRUE(opened) << opened.error().message;
+      const bool is_log = file.extension() == ".log";
+      for (const auto& [key, answer] : load(**opened)) {
+        if (is_log) continue;  // a log that ends early is what a loss of power leaves: an older state
+        ASSERT_TRUE(expected.contains(key)) << answer;
+        ASSERT_EQ(answer, expected.at(key));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace enhanced_gptcache::store

@@ -1,0 +1,187 @@
+"""Backups taken while serving, verification, and the restore drill."""
+
+import gzip
+import io
+import os
+import subprocess
+import tarfile
+import threading
+
+import pytest
+import requests
+import yaml
+
+import harness
+from test_storage import NO_MODEL, QUESTION, lookup, store
+
+
+def backup(server, output, *more):
+    return harness.run_binary("backup", "--config", str(server.config_path), "--output", str(output),
+                              *more, environment=server.environment, folder=server.folder)
+
+
+def only_backup(output):
+    found = list(output.glob("backup_*.tar.gz"))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def installation(start_server, tmp_path):
+    """A server laid out as a deployment: config.yaml, data/cache and logs below one root."""
+    root = tmp_path / "root"
+    return start_server({**NO_MODEL, "EGPTC_STORAGE__PATH": root / "data/cache",
+                         "EGPTC_MONITORING__LOG_FILE": root / "logs/application.log"},
+                        config=harness.REQUIRED_SECTIONS + "storage: {sync: always}\n", folder=root)
+
+
+@pytest.fixture
+def live(start_server, tmp_path):
+    (tmp_path / "root/logs").mkdir(parents=True)
+    return installation(start_server, tmp_path)
+
+
+def test_restore_drill(live, tmp_path, key):
+    """Back up under load, destroy the folder, restore: every entry acknowledged before is there."""
+    server, output = live, tmp_path / "backups"
+    before = {store(server, key, f"Question {n}?", f"answer {n}"): f"Question {n}?" for n in range(200)}
+    stop = threading.Event()
+
+    def load():
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {key}"
+        for n in range(1_000_000):
+            if stop.is_set():
+                return
+            session.post(server.url + "/cache/entries", json={"query": f"Later {n}?", "response": "x" * 500})
+
+    writer = threading.Thread(target=load)
+    writer.start()
+    try:
+        done = backup(server, output)
+    finally:
+        stop.set()
+        writer.join()
+    assert done.returncode == 0 and "while the server ran" in done.stdout, done.stdout + done.stderr
+    archive = only_backup(output)
+    assert archive.stat().st_mode & 0o077 == 0
+    assert list((server.folder / "data/cache/checkpoints").iterdir()) == []
+    assert server.stop() == 0
+    releases = server.folder / "releases/1/enhanced-gptcache"
+    releases.parent.mkdir(parents=True)
+    releases.write_text("binary")
+    for path in (server.folder / "data/cache").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    server.config_path.write_text("nonsense: [")
+    done = harness.run_binary("restore", str(archive), "--root", str(server.folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert releases.read_text() == "binary"
+    kept = list(server.folder.glob("before_restore_*"))
+    assert len(kept) == 1 and (kept[0] / "config.yaml").read_text() == "nonsense: ["
+    server.start()
+    for entry, query in before.items():
+        found = lookup(server, key, query)
+        assert found["hit"] and found["entry_id"] == entry
+    assert server.get("/health").json()["checks"]["components"]["storage"]["status"] == "healthy"
+
+
+def test_contents_and_metadata(live, tmp_path, key):
+    server, output = live, tmp_path / "backups"
+    store(server, key, QUESTION, "Click forgot.")
+    old = server.folder / "logs/old.log"
+    old.write_text("old")
+    os.utime(old, (1, 1))
+    output.mkdir()
+    for name, age in (("backup_20200101_000000.tar.gz", 1), ("backup_mine.tar.gz", 1), ("notes.txt", 1)):
+        (output / name).write_text("x")
+        os.utime(output / name, (age, age))
+    assert backup(server, output).returncode == 0
+    assert not (output / "backup_20200101_000000.tar.gz").exists(), "older than 30 days"
+    assert (output / "backup_mine.tar.gz").exists() and (output / "notes.txt").exists(), "not ours"
+    archive = next(path for path in output.glob("backup_2*.tar.gz"))
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+        top = archive.name.removesuffix(".tar.gz")
+        assert all(name.startswith(top + "/") for name in names)
+        metadata = yaml.safe_load(tar.extractfile(f"{top}/backup_metadata.yaml").read())
+    for field in ("backup_timestamp", "backup_type", "enhanced_gptcache_version", "system_info",
+                  "backup_size"):
+        assert metadata[field], field
+    assert metadata["backup_type"] == "production" and top.endswith(metadata["backup_timestamp"])
+    inside = {name.removeprefix(top + "/") for name in names} - {"backup_metadata.yaml"}
+    assert inside == {entry["path"] for entry in metadata["files"]}
+    assert {"config.yaml", "cache/instance.key", "logs/application.log"} <= inside
+    assert "logs/old.log" not in inside and "cache/LOCK" not in inside
+    assert any(name.startswith("cache/entries/") for name in inside)
+    assert server.stop() == 0
+    again = backup(server, tmp_path / "offline")
+    assert again.returncode == 0 and "while no server ran" in again.stdout, again.stderr
+
+
+def test_a_damaged_backup_replaces_nothing(live, tmp_path, key):
+    server, output = live, tmp_path / "backups"
+    store(server, key, QUESTION, "Click forgot.")
+    assert backup(server, output).returncode == 0
+    archive = only_backup(output)
+    assert harness.run_binary("backup", "--verify", str(archive)).returncode == 0
+    refused = harness.run_binary("restore", str(archive), "--root", str(server.folder))
+    assert refused.returncode == 1 and "in use" in refused.stderr, "the server runs on it"
+    assert server.stop() == 0
+    plain = bytearray(gzip.decompress(archive.read_bytes()))
+    plain[plain.index(b"sha256: ") + 8] ^= 1
+    config = server.config_path.read_text()
+    for name, content in (("changed", gzip.compress(bytes(plain), 1)), ("cut", archive.read_bytes()[:-200]),
+                          ("empty", b"")):
+        bad = tmp_path / f"{name}.tar.gz"
+        bad.write_bytes(content)
+        assert harness.run_binary("backup", "--verify", str(bad)).returncode == 1, name
+        done = harness.run_binary("restore", str(bad), "--root", str(server.folder))
+        assert done.returncode == 1 and str(bad) in done.stderr, done.stderr
+        assert server.config_path.read_text() == config and not list(server.folder.glob("*restore_*"))
+    server.start()
+    assert lookup(server, key, QUESTION)["hit"]
+
+
+@pytest.mark.parametrize("name", ["../escape", "/etc/escape", "backup_1/../../escape", "link"])
+def test_a_hostile_archive_is_refused(tmp_path, name):
+    path = tmp_path / "backup.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo(name if name != "link" else "backup_1/link")
+        if name == "link":
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            tar.addfile(info)
+        else:
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"x"))
+    done = harness.run_binary("restore", str(path), "--root", str(tmp_path / "root"))
+    assert done.returncode == 1 and "error" in done.stderr
+    assert not list(tmp_path.rglob("escape"))
+
+
+def test_the_scripts_of_the_guide(live, tmp_path, key):
+    server, output = live, tmp_path / "backups"
+    store(server, key, QUESTION, "Click forgot.")
+    environment = {**server.environment, "ROOT": str(server.folder), "BACKUP_DIR": str(output),
+                   "BINARY": str(harness.BINARY), "CONFIG": str(server.config_path)}
+    script = harness.ROOT / "deploy/backup/backup_script.sh"
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "Backup completed successfully" in done.stdout, done.stderr
+    assert server.post("/cache/flush", {"confirm": "flush"}, key).json()["removed"] == 1
+    pid = server.process.pid
+    stop = tmp_path / "stop.sh"
+    stop.write_text(f"kill {pid}\nwhile kill -0 {pid} 2>/dev/null && "
+                    f"! grep -q zombie /proc/{pid}/status; do sleep 0.05; done\n")
+    start = tmp_path / "start.sh"
+    start.write_text(f"cd {server.folder}\n{harness.BINARY} serve --config {server.config_path} "
+                     f">>{server.log_path} 2>&1 &\necho $! >{tmp_path}/pid\n")
+    environment.update(STOP_COMMAND=f"sh {stop}", START_COMMAND=f"sh {start}", OWNER="",
+                       HEALTH_URL=server.url + "/health")
+    script = harness.ROOT / "deploy/recovery/restore_script.sh"
+    done = subprocess.run([script, str(only_backup(output))], env=environment, capture_output=True,
+                          text=True, timeout=120)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "Recovery completed successfully" in said, said
+    server.process.wait(10)
+    server.process = None
+    assert lookup(server, key, QUESTION)["hit"], "as it was when it was backed up"
+    os.kill(int((tmp_path / "pid").read_text()), 15)
