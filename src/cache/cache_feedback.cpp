@@ -82,7 +82,8 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
   }
   EGPTC_TRY(const Embedding embedding, embedder_->embed(prompt.query));
   Judge judge(*query.settings, embedder_.get(), prompt, tau, options.threshold);
-  for (const Candidate& candidate : candidates(query, embedding.values, query.settings->options.candidates)) {
+  for (const Candidate& candidate :
+       candidates(query, judge, embedding.values, query.settings->options.candidates)) {
     CandidateReport report = judge.report(candidate);
     report.served =
         explanation.decision.entry != nullptr && explanation.decision.entry->id() == report.entry_id;
