@@ -44,9 +44,13 @@ TauOptions sane(TauOptions options) {
   return options;
 }
 
+/// Tau never settles at more wrong hits than this. The target is the error of the least likely hit the
+/// verifier may serve, most are far likelier right; confirmed hits must not loosen it until that is the mean.
+constexpr double kSettlesAtMost = 0.05;
+
 /// The step of MeanCache with asymmetric sizes: false hits at rate delta cancel confirmed ones.
 double step_of(TauOutcome outcome, const TauOptions& options) {
-  const double delta = options.target_error_rate;
+  const double delta = std::min(options.target_error_rate, kSettlesAtMost);
   switch (outcome) {
     case TauOutcome::kFalseHit:
       return options.learning_rate;
