@@ -117,7 +117,8 @@ def test_serve_percent(server, key):
 @changes("cache.target_error_rate", "federated.learning_rate", "federated.initial_tau")
 def test_tau_steps(server, key):
     """A confirmed hit takes away learning_rate x delta / (1 - delta); a false one adds learning_rate."""
-    steps = {"federated__initial_tau": 0.8, "federated__learning_rate": 0.04, "cache__target_error_rate": 0.04}
+    steps = {"federated__initial_tau": 0.8, "federated__learning_rate": 0.04,
+             "cache__target_error_rate": 0.04}
     with setting(server, **steps):
         entry_id = store(server, key)
         hit = lookup(server, key)

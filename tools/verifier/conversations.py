@@ -23,7 +23,8 @@ def texts_of(history):
 
 
 def made(a, b, label, turn, kind, split, noise):
-    r = sources.row(a, b, label, "conversation", kind, noise, turn["source"].startswith(("TREC", "MTRAG", "Alexa")))
+    free = turn["source"].startswith(("TREC", "MTRAG", "Alexa"))
+    r = sources.row(a, b, label, "conversation", kind, noise, free)
     r.update(split=split, conversation=turn["conversation"], history=texts_of(turn["history"]))
     return r
 

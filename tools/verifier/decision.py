@@ -1,8 +1,8 @@
 """The second stage: word features and the pair encoder's logit to one calibrated probability.
 
 For each kind of pair (plain, conversation) two LightGBM models: `cheap`, without the pair logit, is fitted on
-the rows the pair encoder was trained on; `full` goes on from it, with the logit, on the rows the encoder never
-saw. Both are calibrated by a logistic curve on the latter, `full` on predictions made out of fold, where
+the rows the pair encoder was trained on; `full` goes on from it, with the logit, on the rows the encoder
+never saw. Both are calibrated by a logistic curve on the latter, `full` on predictions made out of fold, where
 whole groups of connected texts, and whole conversations, are left out together. Features come from the
 program tools/pair_features.cpp, which is the server's own code.
 """
@@ -20,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 from . import dataset, second
 
 # Larger cannot make a right answer likelier wrong, or the other way round.
-RISING = ("cosine", "pair_logit", "content_jaccard", "stem_jaccard", "longest_common", "trigram_dice", "margin",
-          "said_share")
+RISING = ("cosine", "pair_logit", "content_jaccard", "stem_jaccard", "longest_common", "trigram_dice",
+          "margin", "said_share")
 FALLING = ("names_only_min", "names_only_max", "numbers_only", "negations", "content_only_min", "unsaid_min",
            "unsaid_max", "unsaid_names", "unsaid_numbers")
 HISTORY = ("unsaid_min", "unsaid_max", "said_share", "recent_share", "unsaid_names", "unsaid_numbers",

@@ -83,7 +83,8 @@ def build(options):
     labelled = sources.labelled(options.data, groups)
     streams = sources.streams(options.data, groups)
     talks = dataset.read_rows(os.path.join(options.work, conversations.ROWS))
-    pairs = [r for r in sources.assign(labelled, groups) if r["source"] in ("qqp", "adversarial", "multiturn")]
+    kept = ("qqp", "adversarial", "multiturn")
+    pairs = [r for r in sources.assign(labelled, groups) if r["source"] in kept]
     texts = sorted({t for r in pairs + talks for t in (r["a"], r["b"])}
                    | {e["q"] for events in streams.values() for e in events})
     base, _ = encoder.load_base(options.model)
