@@ -1,10 +1,10 @@
 """The second stage: word features and the pair encoder's logit to one calibrated probability.
 
-For each kind of pair (plain, conversation) two LightGBM models: `cheap`, without the pair logit, is fitted on
-the rows the pair encoder was trained on; `full` goes on from it, with the logit, on the rows the encoder
-never saw. Both are calibrated by a logistic curve on the latter, `full` on predictions made out of fold, where
-whole groups of connected texts, and whole conversations, are left out together. Features come from the
-program tools/pair_features.cpp, which is the server's own code.
+For each kind of pair (plain, conversation) two LightGBM models: `cheap`, without the pair logit, is
+fitted on the rows the pair encoder was trained on; `full` goes on from it, with the logit, on the rows
+the encoder never saw. Both are calibrated by a logistic curve on the latter, `full` on predictions made
+out of fold, where whole groups of connected texts, and whole conversations, are left out together.
+Features come from the program tools/pair_features.cpp, which is the server's own code.
 """
 
 import hashlib
