@@ -4,7 +4,8 @@
 usage: train_verifier.py data          build the cached rows (once, deterministic)
        train_verifier.py pair-encoder  train, with checkpoints
        train_verifier.py export        checkpoint -> int8 safetensors and the golden file
-       train_verifier.py report        figures, and the rows for the second-stage model
+       train_verifier.py report        figures of the pair encoder on rows held out
+       train_verifier.py second        every labelled pair as the cache meets it, with the encoder's logits
        train_verifier.py decision      those rows -> decision.json, the calibrated second stage
 
 Needs torch, numpy, safetensors, tokenizers, scikit-learn, scipy and lightgbm. Every subcommand takes
@@ -20,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import torch  # noqa: E402
 
-from verifier import dataset, decision, encoder, fit, golden_pairs, report  # noqa: E402
+from verifier import dataset, decision, encoder, fit, golden_pairs, report, second  # noqa: E402
 
 
 def run_data(options):
@@ -62,6 +63,7 @@ def parse():
         ("pair-encoder", run_pair_encoder),
         ("export", run_export),
         ("report", run_report),
+        ("second", second.run),
         ("decision", decision.run),
     ):
         add[name] = commands.add_parser(name)
@@ -93,15 +95,14 @@ def parse():
     add["report"].add_argument(
         "--embed-vectors", help="the embed_vectors program, for the product's own cosines"
     )
-    add["report"].add_argument("--stack", help="JSONL of the held-out rows with their logits")
     add["report"].add_argument("--limit", type=int, default=0, help="at most so many rows a source")
-    second = add["decision"]
-    second.add_argument("--rows", required=True, help="the file `report --stack` wrote")
-    second.add_argument("--pair-features", required=True, help="the built program tools/pair_features.cpp")
-    second.add_argument("--name", default="default", choices=("default", "permissive"))
-    second.add_argument("--out", required=True)
-    second.add_argument("--cosine-min", type=float, default=0.65)
-    second.add_argument("--without", nargs="*", default=[], help="sources left out")
+    add["second"].add_argument("--checkpoint", required=True)
+    add["second"].add_argument("--embed-vectors", required=True, help="the built program of that name")
+    last = add["decision"]
+    last.add_argument("--pair-features", required=True, help="the built program tools/pair_features.cpp")
+    last.add_argument("--name", default="default", choices=("default", "permissive"))
+    last.add_argument("--out", required=True)
+    last.add_argument("--leave-out", action="store_true", help="also fit without each source in turn")
     return parser.parse_args()
 
 

@@ -137,7 +137,8 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
   Judge judge(*query.settings, embedder_.get(), prompt, tau, options.threshold, learned_shifts(query));
   if (query.settings->decision() == DecisionPolicy::kVerified)
     explanation.required = required_of(query, judge);
-  for (const Candidate& candidate : candidates(query, embedding.values, query.settings->options.candidates)) {
+  for (const Candidate& candidate :
+       candidates(query, judge, embedding.values, query.settings->options.candidates)) {
     CandidateReport report = judge.report(candidate);
     report.served =
         explanation.decision.entry != nullptr && explanation.decision.entry->id() == report.entry_id;

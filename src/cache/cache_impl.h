@@ -112,9 +112,10 @@ class CacheImpl final : public EnhancedCache {
   Lookup miss(const Query& query, Lookup lookup, MissReason reason, std::string detail);
   Lookup embedding_failed(const Query& query, const Error& error);
   bool is_served(const Query& query) const;
-  std::vector<Candidate> candidates(const Query& query, std::span<const float> vector, size_t k) const;
   std::string request_id(const Prompt& prompt, Decision decision);
   LearnedShifts learned_shifts(const Query& query) const;
+  std::vector<Candidate> candidates(const Query& query, const Judge& judge, std::span<const float> vector,
+                                    size_t k) const;
 
   // cache_store.cpp
   Result<Draft> draft_of(const StoreRequest& request) const;

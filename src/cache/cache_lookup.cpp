@@ -144,13 +144,21 @@ Lookup CacheImpl::embedding_failed(const Query& query, const Error& error) {
   return miss(query, {}, MissReason::kIneligible, "embedder_failed");
 }
 
-std::vector<Candidate> CacheImpl::candidates(const Query& query, std::span<const float> vector,
-                                             size_t k) const {
-  const double floor = query.settings->options.similarity_threshold;
-  std::vector<Candidate> found = entries_.search(query.partition, vector, k, floor);
+std::vector<Candidate> CacheImpl::candidates(const Query& query, const Judge& judge,
+                                             std::span<const float> vector, size_t k) const {
+  std::vector<Candidate> found = entries_.search(query.partition, vector, k, judge.search_floor());
   std::erase_if(found, [&](const Candidate& candidate) {
     return !is_young_enough(*candidate.record, query.options, clock_);
   });
+  // Entries of conversations stand for other questions than their words say.
+  double best = 0;
+  double second = 0;
+  for (const Candidate& candidate : found) {
+    if (candidate.record->view().context_turns() != 0) continue;
+    second = std::max(second, std::min(best, candidate.similarity));
+    best = std::max(best, candidate.similarity);
+  }
+  for (Candidate& candidate : found) candidate.nearest_other = candidate.similarity < best ? best : second;
   return found;
 }
 
@@ -180,7 +188,7 @@ Lookup CacheImpl::decide(const Query& query, Judge& judge, std::span<const float
   Lookup lookup;
   lookup.threshold = judge.threshold();
   const size_t narrow = query.settings->options.candidates;
-  std::vector<Candidate> found = candidates(query, vector, narrow);
+  std::vector<Candidate> found = candidates(query, judge, vector, narrow);
   if (found.empty()) return miss(query, std::move(lookup), MissReason::kNoCandidate, {});
   const Candidate nearest = found.front();
   lookup.nearest = judge.nearest(nearest);
@@ -199,7 +207,7 @@ Lookup CacheImpl::decide(const Query& query, Judge& judge, std::span<const float
       return serve(query, std::move(lookup), found[i].record);
     }
     if (!first) first = verdict;
-    if (i + 1 == narrow) found = candidates(query, vector, narrow * kWideningFactor);
+    if (i + 1 == narrow) found = candidates(query, judge, vector, narrow * kWideningFactor);
   }
   return miss(query, std::move(lookup), first->reason, first->detail);
 }

@@ -17,13 +17,13 @@ std::vector<Examined> CacheImpl::examine(const Query& query, Judge& judge,
                                          std::span<const float> vector) const {
   const size_t narrow = query.settings->options.candidates;
   std::vector<Examined> examined;
-  std::vector<Candidate> found = candidates(query, vector, narrow);
+  std::vector<Candidate> found = candidates(query, judge, vector, narrow);
   const auto differs = [](const Examined& one) { return !one.facts.context_equivalent; };
   for (size_t i = 0; i < found.size(); ++i) {
     examined.push_back(judge.examine(found[i]));
     const bool is_last = i + 1 == narrow && found.size() == narrow;
     if (is_last && std::all_of(examined.begin(), examined.end(), differs))
-      found = candidates(query, vector, narrow * kWideningFactor);
+      found = candidates(query, judge, vector, narrow * kWideningFactor);
   }
   return examined;
 }
@@ -48,7 +48,7 @@ Lookup CacheImpl::decide_verified(const Query& query, Judge& judge, std::span<co
   if (!verdict.passes) return miss(query, std::move(lookup), verdict.reason, std::move(verdict.detail));
   if (!is_served(query)) return miss(query, std::move(lookup), MissReason::kShadow, {});
   lookup.layer = Layer::kSemantic;
-  lookup.similarity = best.candidate.similarity;
+  lookup.similarity = best.facts.similarity;
   lookup.probability = lookup.nearest->probability;
   lookup.nearest.reset();
   return serve(query, std::move(lookup), best.candidate.record);

@@ -24,7 +24,8 @@ namespace enhanced_gptcache::cache {
 
 struct Candidate {
   RecordPtr record;
-  double similarity = 0;
+  double similarity = 0;     ///< cosine of the questions
+  double nearest_other = 0;  ///< the best similarity among the other candidates; 0: there are none
 };
 
 /// Thread rule: any thread.

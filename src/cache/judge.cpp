@@ -91,22 +91,54 @@ const match::Words& Judge::prompt_words() {
   return *words_;
 }
 
+const match::History& Judge::history() {
+  if (!history_) {
+    std::vector<std::string_view> turns;
+    for (const Turn& turn : prompt_.context) turns.push_back(turn.content);
+    history_.emplace(turns);
+  }
+  return *history_;
+}
+
+double Judge::search_floor() const {
+  const double floor = policy_.similarity_threshold;
+  const bool is_lower =
+      policy_.decision == DecisionPolicy::kVerified && !policy_.raise && !prompt_.context.empty();
+  return is_lower ? 2 * floor - 1 : floor;
+}
+
+double Judge::similarity_of(const Candidate& candidate, const ContextVerdict& context,
+                            bool is_conversation) const {
+  if (!is_conversation || policy_.raise) return candidate.similarity;
+  return std::max(candidate.similarity, (candidate.similarity + 1 - context.divergence) / 2);
+}
+
+const match::VerifierStage& Judge::stage(const Examined& examined) const {
+  return examined.is_conversation ? settings_.verifier->conversation() : settings_.verifier->plain();
+}
+
 void Judge::weigh(Examined& examined) {
   const match::Words words(examined.candidate.record->query());
-  const double similarity = examined.candidate.similarity;
-  examined.features = match::pair_features(prompt_words(), words, similarity, settings_.guards_off);
+  const Candidate& candidate = examined.candidate;
+  examined.features = match::pair_features(prompt_words(), words, candidate.similarity, settings_.guards_off);
+  examined.features[static_cast<size_t>(match::PairFeature::kMargin)] =
+      match::margin_over(candidate.similarity, candidate.nearest_other);
+  if (examined.is_conversation) match::fill_history(prompt_words(), words, history(), examined.features);
   examined.facts.refusing_guard = match::refusing_guard(examined.features);
-  examined.facts.logit = settings_.verifier->cheap_logit(examined.features);
-  examined.is_grey = settings_.verifier->is_grey(examined.facts.logit);
   if (learned_.entry) examined.facts.evidence = learned_.entry(*examined.candidate.record);
+  examined.facts.logit = stage(examined).cheap.logit(examined.features);
+  examined.is_grey = stage(examined).is_grey(examined.facts.logit);
   examined.is_weighed = true;
 }
 
 Examined Judge::examine(const Candidate& candidate) {
   Examined examined;
   examined.candidate = candidate;
-  examined.facts.similarity = candidate.similarity;
-  ContextVerdict context = judge_context(*candidate.record, candidate.similarity >= threshold_);
+  const bool are_conversations = candidate.record->view().context_turns() != 0 && !prompt_.context.empty();
+  const bool may_embed = are_conversations || candidate.similarity >= threshold_;
+  ContextVerdict context = judge_context(*candidate.record, may_embed);
+  examined.is_conversation = are_conversations && context.equivalent;
+  examined.facts.similarity = similarity_of(candidate, context, examined.is_conversation);
   examined.facts.context_equivalent = context.equivalent;
   examined.context_reason = std::move(context.reason);
   if (context.equivalent) weigh(examined);
@@ -128,24 +160,26 @@ Verdict Judge::verdict(const Examined& examined) const {
 }
 
 /// Both texts as a whole, else it would judge what it does not see.
-bool Judge::fits_pair_encoder(std::string_view candidate) {
+bool Judge::fit_pair_encoder(std::string_view asked, std::string_view candidate) const {
   const size_t most = embedder_->pair_tokens_per_text();
-  if (!prompt_fits_) prompt_fits_ = embedder_->inspect(prompt_.query).tokens <= most;
-  return *prompt_fits_ && embedder_->inspect(candidate).tokens <= most;
+  return embedder_->inspect(asked).tokens <= most && embedder_->inspect(candidate).tokens <= most;
 }
 
 bool Judge::ask_pair_encoder(Examined& examined) {
   examined.facts.logit = kNoOdds;
-  const std::string_view text = examined.candidate.record->query();
-  if (!fits_pair_encoder(text)) return false;
+  const std::string mark(examined.is_conversation ? match::kConversationMark : std::string_view());
+  const std::string asked = mark + prompt_.query;
+  const std::string text = mark + std::string(examined.candidate.record->query());
+  if (!fit_pair_encoder(asked, text)) return false;
+  const std::string_view view = text;
   ++pairs_read_;
-  const auto scores = embedder_->pair_scores(prompt_.query, {&text, 1});
+  const auto scores = embedder_->pair_scores(asked, {&view, 1});
   if (!scores) {
     base::log_warning("the pair encoder failed, its candidate is refused: {}", scores.error().message);
     return true;
   }
   examined.features[static_cast<size_t>(match::PairFeature::kPairLogit)] = scores->front();
-  examined.facts.logit = settings_.verifier->full_logit(examined.features);
+  examined.facts.logit = stage(examined).full.logit(examined.features);
   return true;
 }
 
@@ -170,10 +204,17 @@ Examined* Judge::likeliest(std::span<Examined> examined, size_t pairs_max) {
   return *std::min_element(passing.begin(), passing.end(), likelier);
 }
 
-void Judge::report_verified(const Candidate& candidate, CandidateReport& report) {
-  Examined examined;
-  examined.candidate = candidate;
-  weigh(examined);
+void Judge::report_verified(Examined& examined, CandidateReport& report) {
+  // What the conversation excuses is no refusal, though the guard alone would say so.
+  const auto first = static_cast<size_t>(match::PairFeature::kGuardNumbers);
+  const auto guards = match::guards();
+  for (auto& [name, outcome] : report.checks) {
+    for (size_t i = 0; i < guards.size(); ++i) {
+      const bool is_refusal = outcome != "pass" && outcome != match::kGuardOff;
+      if (name == "guard:" + std::string(guards[i].name) && is_refusal && examined.features[first + i] == 0)
+        outcome = "pass";
+    }
+  }
   if (examined.is_grey) ask_pair_encoder(examined);
   const double required = match::required_logit(policy_) + examined.facts.evidence;
   report.evidence_shift = examined.facts.evidence;
@@ -186,12 +227,15 @@ void Judge::report_verified(const Candidate& candidate, CandidateReport& report)
 }
 
 CandidateReport Judge::report(const Candidate& candidate) {
+  const bool is_verified = policy_.decision == DecisionPolicy::kVerified;
+  Examined examined = is_verified ? examine(candidate) : Examined{};
+  if (is_verified && !examined.is_weighed) weigh(examined);
   CandidateReport report;
   report.entry_id = candidate.record->id();
   report.query = candidate.record->query();
-  report.similarity = candidate.similarity;
+  report.similarity = is_verified ? examined.facts.similarity : candidate.similarity;
   report.probability = probability(candidate.similarity);
-  const bool is_near = candidate.similarity >= threshold_;
+  const bool is_near = report.similarity >= threshold_;
   report.checks.emplace_back("threshold", is_near ? "pass" : fmt::format("below {:.4f}", threshold_));
   ContextVerdict context = judge_context(*candidate.record, true);
   report.divergence = context.divergence;
@@ -200,7 +244,7 @@ CandidateReport Judge::report(const Candidate& candidate) {
        match::all_checks(prompt_.query, candidate.record->query(), settings_.guards_off)) {
     report.checks.emplace_back("guard:" + name, std::move(outcome));
   }
-  if (policy_.decision == DecisionPolicy::kVerified) report_verified(candidate, report);
+  if (is_verified) report_verified(examined, report);
   report.served = std::all_of(report.checks.begin(), report.checks.end(), [](const auto& check) {
     return check.second == "pass" || check.second == match::kGuardOff;
   });
@@ -215,7 +259,7 @@ Nearest Judge::nearest(const Candidate& candidate) {
 
 Nearest Judge::nearest(Examined& examined) {
   if (!examined.is_weighed) weigh(examined);
-  return {examined.candidate.similarity, match::probability_of_logit(examined.facts.logit),
+  return {examined.facts.similarity, match::probability_of_logit(examined.facts.logit),
           std::string(examined.candidate.record->id())};
 }
 

@@ -15,6 +15,7 @@
 #include "enhanced_gptcache/tau_manager.h"
 #include "match/decision.h"
 #include "match/pair_features.h"
+#include "match/verifier.h"
 #include "match/words.h"
 
 namespace enhanced_gptcache::cache {
@@ -31,7 +32,8 @@ struct Examined {
   match::Candidate facts;
   std::string context_reason;  ///< of a refusal
   bool is_weighed = false;
-  bool is_grey = false;  ///< the pair encoder may change the decision
+  bool is_conversation = false;  ///< both questions follow a conversation, and it is the same one
+  bool is_grey = false;          ///< the pair encoder may change the decision
   match::PairFeatures features{};
 };
 
@@ -50,6 +52,8 @@ class Judge {
 
   /// What a similarity must reach.
   double threshold() const { return threshold_; }
+  /// The least cosine a question can have and still reach it.
+  double search_floor() const;
   Verdict judge(const Candidate& candidate);
   /// kVerified: context and, when that agrees, guards and what is known without the pair encoder.
   Examined examine(const Candidate& candidate);
@@ -75,15 +79,20 @@ class Judge {
   ContextVerdict compare_conversations(const Record& record, bool may_embed);
 
   const match::Words& prompt_words();
+  /// Two questions after one conversation are alike in what was said before them, too: the mean of both
+  /// likenesses, unless the caller asked for a similarity of the questions themselves.
+  double similarity_of(const Candidate& candidate, const ContextVerdict& context, bool is_conversation) const;
+  const match::History& history();
+  const match::VerifierStage& stage(const Examined& examined) const;
   /// Guards and the odds without the pair encoder.
   void weigh(Examined& examined);
   /// Everything but the verifier's opinion lets it pass.
   bool may_pass(const Examined& examined) const;
-  bool fits_pair_encoder(std::string_view candidate);
+  bool fit_pair_encoder(std::string_view asked, std::string_view candidate) const;
   /// The odds of a grey candidate with it; no odds when it cannot tell. False: it was not asked, the texts
   /// are too long for it.
   bool ask_pair_encoder(Examined& examined);
-  void report_verified(const Candidate& candidate, CandidateReport& report);
+  void report_verified(Examined& examined, CandidateReport& report);
 
   const Settings& settings_;
   const Embedder* const embedder_;
@@ -94,7 +103,7 @@ class Judge {
   size_t pairs_read_ = 0;
   // Of the prompt; each made when first needed.
   std::optional<match::Words> words_;
-  std::optional<bool> prompt_fits_;
+  std::optional<match::History> history_;
   std::optional<ContextFingerprint> outline_;
   std::optional<Result<ContextFingerprint>> fingerprint_;
   std::optional<bool> is_self_contained_;

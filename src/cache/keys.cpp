@@ -11,7 +11,8 @@ Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
       exact_key_(base::derive_short_key(secret, "exact")),
       tenant_key_(base::derive_short_key(secret, "tenant")),
       tau_key_(base::derive_short_key(secret, "tau user")),
-      request_key_(base::derive_short_key(secret, "request")),
+      // Of this process only: after a restart an older request id must not name another decision.
+      request_key_(base::derive_short_key(base::random_key(), "request")),
       model_epoch_(model_epoch) {}
 
 std::string_view exact_user(const Prompt& prompt) {

@@ -4,6 +4,12 @@
 
 namespace enhanced_gptcache::cache {
 
+void RecentDecisions::publish(Slot& slot, uint64_t number, const std::array<uint64_t, kWords>& words) {
+  // Release on every word: a reader that sees a word of this decision also sees kWriting before it.
+  for (size_t i = 0; i < kWords; ++i) slot.words[i].store(words[i], std::memory_order_release);
+  slot.number.store(number, std::memory_order_release);
+}
+
 std::string RecentDecisions::record(const Decision& decision) {
   const uint64_t number = last_.fetch_add(1, std::memory_order_relaxed) + 1;
   Slot& slot = slots_[number % kSlots];
@@ -17,10 +23,11 @@ std::string RecentDecisions::record(const Decision& decision) {
                                               decision.partition.high,
                                               decision.partition.low,
                                               std::bit_cast<uint64_t>(decision.logit)};
-  slot.number.store(0, std::memory_order_relaxed);
-  // Release on every word: a reader that sees a word of this decision also sees the 0 before it.
-  for (size_t i = 0; i < kWords; ++i) slot.words[i].store(words[i], std::memory_order_release);
-  slot.number.store(number, std::memory_order_release);
+  // kSlots later one comes to the same slot; whoever finds it held or newer gives way and is not recorded.
+  uint64_t held = slot.number.load(std::memory_order_relaxed);
+  while (held < number && !slot.number.compare_exchange_weak(held, kWriting, std::memory_order_acquire)) {
+  }
+  if (held < number) publish(slot, number, words);
   return base::Hash128{number, keys_.request_tag(number)}.hex();
 }
 

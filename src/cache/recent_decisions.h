@@ -43,13 +43,15 @@ class RecentDecisions {
  private:
   static constexpr size_t kSlots = 8192;
   static constexpr size_t kWords = 10;
-  /// `number` is 0 while the words are being written.
+  static constexpr uint64_t kWriting = ~uint64_t{0};
+  /// `number` is kWriting while the words are being written.
   struct Slot {
     std::atomic<uint64_t> number{0};
     std::array<std::atomic<uint64_t>, kWords> words{};
     std::atomic<uint64_t> judged{0};  ///< number of the decision that was judged here last
   };
 
+  static void publish(Slot& slot, uint64_t number, const std::array<uint64_t, kWords>& words);
   /// 0 when the id was not given out by this instance.
   uint64_t number_of(std::string_view request_id) const;
 

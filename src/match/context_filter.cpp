@@ -3,7 +3,8 @@
 // long conversation is about, so anchors are taken from all turns: "When was he born?" after the same
 // three turns about two different people must not match. A turn the model sees only the beginning of
 // cannot be compared at all. What remains equivalent is a conversation in other words about the same
-// things; an identical one needs none of this.
+// things; an identical one needs none of this. One kind is recognised beside that: the same full replies
+// to questions that ask for nothing the replies do not name. There the replies say what it is about.
 
 #include "enhanced_gptcache/context_filter.h"
 
@@ -25,6 +26,17 @@ namespace {
 constexpr size_t kAnchorsMax = 48;
 constexpr size_t kAnchorBytesMax = 48;
 constexpr base::SecretKey kPublicKey{};
+/// A shorter reply ("Sure. When?") would answer many questions.
+constexpr size_t kFullReplyWords = 12;
+constexpr std::string_view kRepliesTag = "replies:";
+/// Stems that only say that something is to be told.
+constexpr auto kRequestStems = std::to_array<std::string_view>(
+    {"concept",  "describ", "describe", "discus",      "discuss",      "effect",   "explain",
+     "factor",   "impact",  "import",   "importanc",   "importance",   "know",     "lead",
+     "led",      "outlin",  "outline",  "overview",    "phenomenon",   "principl", "principle",
+     "process",  "role",    "signific", "significanc", "significance", "summar",   "summaris",
+     "summariz", "tell",    "topic",    "understand",  "work"});
+static_assert(std::is_sorted(kRequestStems.begin(), kRequestStems.end()));
 
 std::string_view bytes_of(const base::Hash128& hash) {
   return {reinterpret_cast<const char*>(&hash), sizeof hash};
@@ -53,6 +65,56 @@ std::vector<std::string> bounded(std::vector<std::string> anchors) {
   anchors.push_back("rest:" + rest.hex());
   std::sort(anchors.begin(), anchors.end());
   return anchors;
+}
+
+/// What a user's turn asks for that its reply does not name: words, and all that guards look at.
+std::string residue_of(const Turn& turn, const match::Words& reply) {
+  std::vector<std::string> own;
+  match::append_anchors(match::Words(turn.content), own);
+  std::vector<std::string> named;
+  match::append_anchors(reply, named);
+  std::sort(named.begin(), named.end());
+  std::erase_if(own, [&](const std::string& anchor) {
+    if (anchor.starts_with("order:") || std::binary_search(named.begin(), named.end(), anchor)) return true;
+    if (!anchor.starts_with("word:") && !anchor.starts_with("name:")) return false;
+    const std::string_view stem = std::string_view(anchor).substr(5);
+    return reply.has_stem(stem) || std::binary_search(kRequestStems.begin(), kRequestStems.end(), stem);
+  });
+  std::sort(own.begin(), own.end());
+  own.erase(std::unique(own.begin(), own.end()), own.end());
+  std::string joined;
+  for (const std::string& anchor : own) joined += anchor + '\n';
+  return joined;
+}
+
+/// The same for conversations with the same full reply to each turn of the user's, who asked for the same in
+/// other words; empty when a turn has no full reply.
+std::string replies_anchor(std::span<const Turn> context) {
+  base::Hash128 hash;
+  const auto add = [&](std::string_view role, std::string_view text) {
+    hash = base::keyed_hash(kPublicKey, "replies", {bytes_of(hash), role, text});
+  };
+  for (size_t i = 0; i < context.size(); ++i) {
+    if (context[i].role != "user") {
+      add(context[i].role, context[i].content);
+      continue;
+    }
+    if (i + 1 == context.size() || context[i + 1].role != "assistant") return {};
+    const match::Words reply(context[i + 1].content);
+    if (reply.size() < kFullReplyWords) return {};
+    add("user", residue_of(context[i], reply));
+  }
+  return std::string(kRepliesTag) + hash.hex();
+}
+
+/// The replies' anchor, cut out; empty: there is none.
+std::string take_replies(std::vector<std::string>& anchors) {
+  const auto found = std::find_if(anchors.begin(), anchors.end(),
+                                  [](const std::string& anchor) { return anchor.starts_with(kRepliesTag); });
+  if (found == anchors.end()) return {};
+  std::string taken = std::move(*found);
+  anchors.erase(found);
+  return taken;
 }
 
 /// The first anchor that only one side has; empty: none.
@@ -103,6 +165,10 @@ ContextFingerprint ContextFilter::outline(std::span<const Turn> context) const {
   for (const Turn& turn : context) anchors.front() += turn.role.empty() ? '?' : turn.role.front();
   for (const Turn& turn : context) match::append_anchors(match::Words(turn.content), anchors);
   print.anchors = bounded(std::move(anchors));
+  if (std::string replies = replies_anchor(context); !replies.empty()) {
+    print.anchors.push_back(std::move(replies));
+    std::sort(print.anchors.begin(), print.anchors.end());
+  }
   return print;
 }
 
@@ -141,7 +207,12 @@ ContextVerdict ContextFilter::compare(const ContextFingerprint& entry,
                           entry.vector.size() % turns == 0;
   const TurnCosines cosines = comparable ? cosines_of(entry.vector, prompt.vector, turns) : TurnCosines{0, 0};
   const double divergence = 1 - cosines.mean;
-  if (const std::string anchor = differing_anchor(entry.anchors, prompt.anchors); !anchor.empty())
+  std::vector<std::string> entry_anchors = entry.anchors;
+  std::vector<std::string> prompt_anchors = prompt.anchors;
+  const std::string entry_replies = take_replies(entry_anchors);
+  const bool same_replies = entry_replies == take_replies(prompt_anchors) && !entry_replies.empty();
+  const std::string anchor = differing_anchor(entry_anchors, prompt_anchors);
+  if (!anchor.empty() && !same_replies)
     return different(fmt::format("{} on one side only", anchor), divergence);
   if (!comparable) {
     ContextVerdict verdict = different("the conversations could not be compared", divergence);
@@ -150,7 +221,8 @@ ContextVerdict ContextFilter::compare(const ContextFingerprint& entry,
   }
   // Negated, and the mean too, so that a value that is not a number refuses.
   const double limit = options_.divergence_threshold;
-  if (!(1 - cosines.least <= limit) || !(divergence <= limit))
+  // Of questions with the same reply the reply vouches; alone they may read quite differently.
+  if ((!same_replies && !(1 - cosines.least <= limit)) || !(divergence <= limit))
     return different(fmt::format("a turn diverges by {:.3f}", 1 - cosines.least), divergence);
   return {true, divergence, {}};
 }

@@ -63,6 +63,29 @@ TEST_F(ContextFilterTest, ARewordedConversationIsEquivalent) {
   EXPECT_LT(verdict.divergence, 0.3);
 }
 
+const char* const kReply =
+    "The old stone bridge was built in 1890 by Ada Stone and crosses the river at the mill; it is long";
+
+TEST_F(ContextFilterTest, TheSameFullReplyVouchesForAQuestionInOtherWords) {
+  const ContextVerdict verdict = compare(talk({"describe the old stone bridge", kReply}),
+                                         talk({"explain the importance of the old stone bridge", kReply}));
+  EXPECT_TRUE(verdict.equivalent) << verdict.reason;
+}
+
+TEST_F(ContextFilterTest, AReplyDoesNotVouchForWhatItDoesNotName) {
+  const auto differ = [&](const char* a, const char* b, const char* reply_a, const char* reply_b) {
+    return !compare(talk({a, reply_a}), talk({b, reply_b})).equivalent;
+  };
+  const char* const asked = "describe the old stone bridge";
+  EXPECT_TRUE(differ(asked, "describe the old stone bridge in Lisbon", kReply, kReply)) << "a name";
+  EXPECT_TRUE(differ(asked, "describe the old stone tunnel", kReply, kReply)) << "a subject";
+  EXPECT_TRUE(differ(asked, "describe 3 old stone bridge", kReply, kReply)) << "a number";
+  EXPECT_TRUE(differ(asked, "do not describe the old stone bridge", kReply, kReply)) << "a negation";
+  EXPECT_TRUE(differ(asked, "explain that bridge", "Sure. Which one?", "Sure. Which one?"))
+      << "no full reply";
+  EXPECT_TRUE(differ(asked, "explain that bridge", kReply, "It is long.")) << "another reply";
+}
+
 TEST_F(ContextFilterTest, AnOutlineLeavesARewordedConversationUndecided) {
   const auto entry = filter_.fingerprint(talk({"describe the old stone bridge in town"}));
   ASSERT_TRUE(entry);

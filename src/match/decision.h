@@ -42,6 +42,10 @@ struct Verdict {
 /// kAdaptive, and at least `raise` in all.
 double threshold_of(const Policy& policy);
 
+/// What labels hold the mean share of wrong hits at, whatever more the target allows a single hit: the target
+/// is the error of the least likely hit that may be served, and most are far likelier right.
+inline constexpr double kMeanErrorAtMost = 0.05;
+
 /// kVerified: the log odds a candidate must reach, logit(1 - target_error_rate) + k (tau - initial_tau) +
 /// budget_shift. k is the slope of log odds in similarity, so that a step of tau means the same here as under
 /// kAdaptive.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/decision.h"
 #include "match/verifier.h"
 
 namespace enhanced_gptcache::match {
@@ -115,11 +116,14 @@ void ErrorBudget::find_shift(double target) {
     high = std::max(high, shift_at(i));
   }
   const double calibrated = logit_of(1 - target);
+  const double mean = std::min(target, kMeanErrorAtMost);
+  // A bar that lets single hits be likelier wrong than the mean may be is lenient enough already.
+  const double loosen_max = target > mean ? 0 : kLoosenMax;
   double shift = 0;
   const double cautious = cautious_shift();
-  while (shift < kTightenMax && risk(calibrated + shift, cautious) > target) shift += kLogitStep;
+  while (shift < kTightenMax && risk(calibrated + shift, cautious) > mean) shift += kLogitStep;
   if (shift == 0) {
-    while (shift > -kLoosenMax && risk(calibrated + shift - kLogitStep, high) <= target) shift -= kLogitStep;
+    while (shift > -loosen_max && risk(calibrated + shift - kLogitStep, high) <= mean) shift -= kLogitStep;
   }
   estimate_ = mean_risk(calibrated + shift);
   low_ = risk(calibrated + shift, low);

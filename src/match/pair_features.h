@@ -6,7 +6,10 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "match/guards.h"
 #include "match/words.h"
@@ -52,6 +55,16 @@ enum class PairFeature : size_t {
   kGuardIdentifiers,
   kGuardQuantifiers,
   kGuardLongText,
+  kMargin,  ///< cosine less that of the nearest other entry (0.6 at least): how alone the candidate stands
+  // Of two last questions after one history, else 0; fill_history().
+  kUnsaidMin,      ///< content stems only in one text that the history lacks: the smaller count of both sides
+  kUnsaidMax,      ///< the larger count
+  kSaidShare,      ///< of the stems only in one text, how many the history has; 1 when there are none
+  kRecentShare,    ///< of them, how many its last two turns have
+  kUnsaidNames,    ///< names only in one text that the history lacks
+  kUnsaidNumbers,  ///< numbers, likewise
+  kPointers,       ///< words such as "he" or "that": those of the terser text less those of the other
+  kBothAdd,        ///< 1: each text has content the other lacks
   kCount,
 };
 
@@ -61,9 +74,36 @@ using PairFeatures = std::array<float, kPairFeatureCount>;
 /// The name used in verifier artifacts ("content_jaccard").
 std::string_view pair_feature_name(size_t feature);
 
-/// Any thread; about ten microseconds. Fills everything but kPairLogit, which is left 0. A guard that is off
+/// Any thread; about ten microseconds. Fills everything but kPairLogit, kMargin and what
+/// fill_history() fills, which are left 0. A guard that is off
 /// refuses nothing.
 PairFeatures pair_features(const Words& a, const Words& b, double cosine, GuardMask off = 0);
+
+/// What a conversation has said before its last question. Thread rule: immutable once made.
+class History {
+ public:
+  /// The texts of its turns, oldest first. Reads the last kBytesMax bytes of them.
+  explicit History(std::span<const std::string_view> turns);
+
+  bool holds(std::string_view stem) const;
+  bool holds_recently(std::string_view stem) const;
+  bool holds_number(std::string_view value) const;
+
+ private:
+  static constexpr size_t kBytesMax = size_t{16} << 10U;
+  void read(std::string_view turn, bool is_recent);
+
+  // Sorted, without repetitions.
+  std::vector<std::string> stems_, recent_, numbers_;
+};
+
+/// Adds what the history tells about two last questions that both follow it. A number that only one text
+/// names and that the history names too is no refusal of the numbers guard any more: the one question
+/// spells out what the other leaves to the conversation.
+void fill_history(const Words& a, const Words& b, const History& history, PairFeatures& features);
+
+/// What margin a candidate has over the nearest other one; negative: the other is nearer.
+float margin_over(double cosine, double nearest_other);
 
 /// The first guard that refuses, as the features tell.
 std::optional<std::string_view> refusing_guard(const PairFeatures& features);

@@ -8,6 +8,7 @@
 
 #include "base/epoch.h"
 #include "base/keyed_hash.h"
+#include "match/decision.h"
 #include "match/state_bytes.h"
 #include "match/tau_aggregate.h"
 #include "match/user_table.h"
@@ -46,7 +47,7 @@ TauOptions sane(TauOptions options) {
 
 /// The step of MeanCache with asymmetric sizes: false hits at rate delta cancel confirmed ones.
 double step_of(TauOutcome outcome, const TauOptions& options) {
-  const double delta = options.target_error_rate;
+  const double delta = std::min(options.target_error_rate, kMeanErrorAtMost);
   switch (outcome) {
     case TauOutcome::kFalseHit:
       return options.learning_rate;

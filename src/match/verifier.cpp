@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kFormat = "enhanced-gptcache-verifier";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr size_t kFileBytesMax = size_t{16} << 20U;
 constexpr size_t kTreesMax = 2'000;
 constexpr size_t kNodesMax = 4'096;
@@ -96,6 +96,20 @@ Result<TreeModel> model_at(const Json& artifact, const char* key, const std::vec
   return TreeModel(std::move(trees), std::move(points));
 }
 
+Result<VerifierStage> stage_at(const Json& artifact, const char* key, const std::vector<uint16_t>& features) {
+  const auto found = artifact.find(key);
+  if (found == artifact.end() || !found->is_object()) return corrupt(fmt::format("\"{}\" is missing", key));
+  VerifierStage stage;
+  EGPTC_TRY(stage.cheap, model_at(*found, "cheap", features));
+  EGPTC_TRY(stage.full, model_at(*found, "full", features));
+  const auto grey = numbers_at(*found, "grey_zone", 2);
+  if (!grey || grey->size() != 2 || (*grey)[0] > (*grey)[1])
+    return corrupt(fmt::format("\"{}.grey_zone\" must be [from, to]", key));
+  stage.grey_from = (*grey)[0];
+  stage.grey_to = (*grey)[1];
+  return stage;
+}
+
 Result<std::vector<uint16_t>> features_of(const Json& artifact) {
   const auto found = artifact.find("features");
   if (found == artifact.end() || !found->is_array()) return corrupt("\"features\" is missing");
@@ -152,19 +166,14 @@ Result<std::shared_ptr<const Verifier>> Verifier::parse(std::string_view text) {
   const auto features = features_of(json);
   if (!features) return tl::unexpected(features.error());
   auto made = std::make_shared<Verifier>();
-  auto cheap = model_at(json, "cheap", *features);
-  if (!cheap) return tl::unexpected(cheap.error());
-  auto full = model_at(json, "full", *features);
-  if (!full) return tl::unexpected(full.error());
-  const auto grey = numbers_at(json, "grey_zone", 2);
-  if (!grey || grey->size() != 2 || (*grey)[0] > (*grey)[1])
-    return corrupt("\"grey_zone\" must be [from, to]");
+  auto plain = stage_at(json, "plain", *features);
+  if (!plain) return tl::unexpected(plain.error());
+  auto conversation = stage_at(json, "conversation", *features);
+  if (!conversation) return tl::unexpected(conversation.error());
   if (!json.contains("name") || !json["name"].is_string()) return corrupt("\"name\" is missing");
   made->name_ = json["name"].get<std::string>();
-  made->cheap_ = std::move(*cheap);
-  made->full_ = std::move(*full);
-  made->grey_from_ = (*grey)[0];
-  made->grey_to_ = (*grey)[1];
+  made->plain_ = std::move(*plain);
+  made->conversation_ = std::move(*conversation);
   return std::shared_ptr<const Verifier>(std::move(made));
 }
 

@@ -1,8 +1,9 @@
 #pragma once
-// The verifier: a calibrated probability that two questions ask for the same answer. Two gradient-boosted
-// tree models (Friedman, 2001; trained by tools/train_verifier.py with LightGBM) over PairFeatures, one
-// that knows the pair encoder's logit and one that does without, each followed by a monotone piecewise
-// linear calibration. The artifact is one JSON file beside the pair encoder's weights; docs/formats.md.
+// The verifier: a calibrated probability that two questions ask for the same answer. Gradient-boosted
+// tree models (Friedman, 2001; trained by tools/train_verifier.py with LightGBM) over PairFeatures, for each
+// kind of pair one that knows the pair encoder's logit and one that does without, each followed by a
+// monotone piecewise linear calibration. The artifact is one JSON file beside the pair encoder's weights;
+// docs/formats.md.
 
 #include <array>
 #include <memory>
@@ -47,6 +48,17 @@ class TreeModel {
   std::vector<Point> calibration_{{0, 0}};
 };
 
+/// What is asked about a pair, in the order of cost. Thread rule: immutable once made.
+struct VerifierStage {
+  TreeModel cheap;  ///< without the pair encoder: kPairLogit is not read
+  TreeModel full;   ///< with it: kPairLogit must be filled in
+  double grey_from = 0;
+  double grey_to = 0;
+
+  /// The pair encoder can change the decision only when the cheap logit is in this zone.
+  bool is_grey(double cheap_logit) const { return cheap_logit >= grey_from && cheap_logit < grey_to; }
+};
+
 /// Thread rule: immutable once made.
 class Verifier {
  public:
@@ -57,20 +69,20 @@ class Verifier {
 
   /// Of the artifact: "default" or "permissive".
   const std::string& name() const { return name_; }
-  /// Without the pair encoder: kPairLogit is not read.
-  double cheap_logit(const PairFeatures& features) const { return cheap_.logit(features); }
-  /// With it: kPairLogit must be filled in.
-  double full_logit(const PairFeatures& features) const { return full_.logit(features); }
-  /// The pair encoder can change the decision only when the cheap logit is in this zone.
-  bool is_grey(double cheap_logit) const { return cheap_logit >= grey_from_ && cheap_logit < grey_to_; }
+  /// Of questions that stand alone.
+  const VerifierStage& plain() const { return plain_; }
+  /// Of last questions after one history, whose features went through fill_history().
+  const VerifierStage& conversation() const { return conversation_; }
 
  private:
   std::string name_;
-  TreeModel cheap_;
-  TreeModel full_;
-  double grey_from_ = 0;
-  double grey_to_ = 0;
+  VerifierStage plain_;
+  VerifierStage conversation_;
 };
+
+/// The pair encoder reads two last questions after one history with this before each: it was taught there
+/// that a pronoun may stand for a name.
+inline constexpr std::string_view kConversationMark = "\u2026 ";
 
 /// 1 / (1 + e^-logit).
 double probability_of_logit(double logit);

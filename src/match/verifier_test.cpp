@@ -26,17 +26,17 @@ Json artifact() {
                          {"left", Json::array()},
                          {"right", Json::array()},
                          {"leaf", {0.25}}};
-  return {
-      {"format", "enhanced-gptcache-verifier"},
-      {"version", 1},
-      {"name", "default"},
-      {"features", {"cosine", "pair_logit"}},
+  const Json stage = {
       {"cheap",
        {{"trees", {on_cosine, constant}},
         {"calibration_raw", {-2.0, 0.0, 4.0}},
         {"calibration_logit", {-5.0, 0.0, 2.0}}}},
       {"full", {{"trees", {on_cosine, on_pair}}, {"calibration_raw", {0.0}}, {"calibration_logit", {1.5}}}},
       {"grey_zone", {-3.0, 1.0}}};
+  Json conversation = stage;
+  conversation["grey_zone"] = {-9.0, 9.0};
+  return {{"format", "enhanced-gptcache-verifier"}, {"version", 2},   {"name", "default"},
+          {"features", {"cosine", "pair_logit"}},   {"plain", stage}, {"conversation", conversation}};
 }
 
 PairFeatures with(float cosine, float pair_logit = 0) {
@@ -50,12 +50,13 @@ TEST(Verifier, SumsItsTreesAndInterpolatesTheCalibration) {
   const auto verifier = Verifier::parse(artifact().dump()).value();
   EXPECT_EQ(verifier->name(), "default");
   // Leaf -2 plus 0.25: an eighth of the way from -2 to 0, where the logits go from -5 to 0.
-  EXPECT_NEAR(verifier->cheap_logit(with(0.8F)), -5.0 + 5.0 / 8, 1e-6);
-  EXPECT_NEAR(verifier->cheap_logit(with(0.85F)), 2.0 * 0.75 / 4, 1e-6);
-  EXPECT_NEAR(verifier->cheap_logit(with(0.95F)), 2.0 * 3.25 / 4, 1e-6);
-  EXPECT_DOUBLE_EQ(verifier->full_logit(with(0.5F, -1)), 1.5) << "one point: a constant";
-  EXPECT_TRUE(verifier->is_grey(-3.0));
-  EXPECT_FALSE(verifier->is_grey(1.0));
+  EXPECT_NEAR(verifier->plain().cheap.logit(with(0.8F)), -5.0 + 5.0 / 8, 1e-6);
+  EXPECT_NEAR(verifier->plain().cheap.logit(with(0.85F)), 2.0 * 0.75 / 4, 1e-6);
+  EXPECT_NEAR(verifier->plain().cheap.logit(with(0.95F)), 2.0 * 3.25 / 4, 1e-6);
+  EXPECT_DOUBLE_EQ(verifier->plain().full.logit(with(0.5F, -1)), 1.5) << "one point: a constant";
+  EXPECT_TRUE(verifier->plain().is_grey(-3.0));
+  EXPECT_FALSE(verifier->plain().is_grey(1.0));
+  EXPECT_TRUE(verifier->conversation().is_grey(1.0)) << "its own zone";
 }
 
 TEST(Verifier, RefusesWhatIsNoArtifact) {
@@ -65,17 +66,18 @@ TEST(Verifier, RefusesWhatIsNoArtifact) {
     return Verifier::parse(json.dump());
   };
   EXPECT_EQ(broken("/format", "other").error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/version", 2).error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(broken("/version", 1).error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(broken("/features/0", "astrology").error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(broken("/name", 5).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/grey_zone", {2, 1}).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/cheap/calibration_logit", {0.0, -5.0, 2.0}).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/cheap/calibration_raw", Json::array()).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/cheap/trees/0/left/0", 0).error().code, ErrorCode::kCorrupt) << "a loop";
-  EXPECT_EQ(broken("/cheap/trees/0/right/1", -9).error().code, ErrorCode::kCorrupt) << "no such leaf";
-  EXPECT_EQ(broken("/cheap/trees/0/feature/0", 7).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/cheap/trees/0/threshold", {0.1}).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(broken("/full", Json()).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/plain/grey_zone", {2, 1}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/plain/cheap/calibration_logit", {0.0, -5.0, 2.0}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/plain/cheap/calibration_raw", Json::array()).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/plain/cheap/trees/0/left/0", 0).error().code, ErrorCode::kCorrupt) << "a loop";
+  EXPECT_EQ(broken("/plain/cheap/trees/0/right/1", -9).error().code, ErrorCode::kCorrupt) << "no such leaf";
+  EXPECT_EQ(broken("/plain/cheap/trees/0/feature/0", 7).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/plain/cheap/trees/0/threshold", {0.1}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/conversation/full", Json()).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(broken("/conversation", 3).error().code, ErrorCode::kCorrupt);
 }
 
 TEST(Verifier, RefusesEveryTruncation) {
@@ -114,6 +116,61 @@ TEST(PairFeatures, SeeOrderAndSpelling) {
   EXPECT_FLOAT_EQ(swapped[static_cast<size_t>(PairFeature::kInversions)], 1);
   const PairFeatures typo = pair_features(Words("restart the printer"), Words("restart the pritner"), 0.9);
   EXPECT_GT(typo[static_cast<size_t>(PairFeature::kNearestSpelling)], 0.8F);
+}
+
+/// The features of two last questions after these turns.
+PairFeatures after(std::vector<std::string_view> turns, std::string_view a, std::string_view b) {
+  const Words one(a);
+  const Words other(b);
+  PairFeatures features = pair_features(one, other, 0.7);
+  fill_history(one, other, History(turns), features);
+  return features;
+}
+
+float value(const PairFeatures& features, PairFeature feature) {
+  return features[static_cast<size_t>(feature)];
+}
+
+TEST(History, KnowsWhatWasSaid) {
+  const std::vector<std::string_view> turns{"Tell me about Muhammad Ali.", "He boxed until 1981."};
+  const PairFeatures same = after(turns, "Did he win?", "Did Muhammad Ali win?");
+  EXPECT_FLOAT_EQ(value(same, PairFeature::kUnsaidMax), 0);
+  EXPECT_FLOAT_EQ(value(same, PairFeature::kSaidShare), 1);
+  EXPECT_FLOAT_EQ(value(same, PairFeature::kPointers), 1);
+  const PairFeatures other = after(turns, "Did he win?", "Did Joe Frazier win?");
+  EXPECT_FLOAT_EQ(value(other, PairFeature::kUnsaidMax), 2);
+  EXPECT_FLOAT_EQ(value(other, PairFeature::kUnsaidNames), 2);
+  EXPECT_FLOAT_EQ(value(other, PairFeature::kSaidShare), 0);
+}
+
+TEST(History, IsSymmetric) {
+  const std::vector<std::string_view> turns{"Which albums are there?", "Blue of 1971 and Hejira of 1976."};
+  EXPECT_EQ(after(turns, "Who produced it?", "Who produced Hejira in 1976?"),
+            after(turns, "Who produced Hejira in 1976?", "Who produced it?"));
+}
+
+TEST(History, ExcusesANumberOnlyWhenItWasSaidAndTheOtherSideNamesNone) {
+  const std::vector<std::string_view> turns{"Where is parking?", "At 270 Main and at 15 Oak."};
+  const auto refuses = [&](std::string_view a, std::string_view b) {
+    return value(after(turns, a, b), PairFeature::kGuardNumbers) > 0;
+  };
+  EXPECT_FALSE(refuses("drive me there", "drive me to 270 Main"));
+  EXPECT_TRUE(refuses("drive me there", "drive me to 271 Main")) << "never said";
+  EXPECT_TRUE(refuses("drive me to 15 Oak", "drive me to 270 Main")) << "both said, but not the same";
+}
+
+TEST(History, ReadsTheEndOfALongConversation) {
+  const std::string early = "zebra " + std::string(100'000, 'x');
+  const std::vector<std::string_view> turns{early, "giraffe"};
+  EXPECT_TRUE(History(turns).holds("giraff") || History(turns).holds("giraffe"));
+  EXPECT_TRUE(History({}).holds("zebra") == false);
+  EXPECT_TRUE(History(turns).holds_recently("zebra")) << "of a turn, its beginning";
+}
+
+TEST(PairFeatures, AMarginHasAFloor) {
+  EXPECT_FLOAT_EQ(margin_over(0.9, 0.7), 0.2F);
+  EXPECT_FLOAT_EQ(margin_over(0.9, 0.95), -0.05F);
+  EXPECT_FLOAT_EQ(margin_over(0.9, 0), 0.3F) << "nothing else is near";
 }
 
 TEST(PairFeatures, EmptyTextsHaveNoSurprise) {

@@ -117,7 +117,8 @@ def test_serve_percent(server, key):
 @changes("cache.target_error_rate", "federated.learning_rate", "federated.initial_tau")
 def test_tau_steps(server, key):
     """A confirmed hit takes away learning_rate x delta / (1 - delta); a false one adds learning_rate."""
-    steps = {"federated__initial_tau": 0.8, "federated__learning_rate": 0.04, "cache__target_error_rate": 0.2}
+    steps = {"federated__initial_tau": 0.8, "federated__learning_rate": 0.04,
+             "cache__target_error_rate": 0.04}
     with setting(server, **steps):
         entry_id = store(server, key)
         hit = lookup(server, key)
@@ -125,9 +126,10 @@ def test_tau_steps(server, key):
             "/cache/feedback", {"request_id": hit["request_id"],
                                "correct": True},
             key).json()
-        assert taught["tau"] == pytest.approx(0.8 - 0.04 * 0.2 / 0.8)
+        step = 0.04 * 0.04 / 0.96
+        assert taught["tau"] == pytest.approx(0.8 - step)
         taught = server.post("/cache/feedback", {"entry_id": entry_id, "correct": False}, key).json()
-        assert taught["tau"] == pytest.approx(0.8 - 0.01 + 0.04)
+        assert taught["tau"] == pytest.approx(0.8 - step + 0.04)
 
 
 @changes("cache.time_bound_ttl_seconds")

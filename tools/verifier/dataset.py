@@ -6,29 +6,31 @@ import json
 import os
 import random
 
-from . import candidates, edits, encoder, grammar, sources
+from . import candidates, conversations, edits, encoder, grammar, sources
 
 ROWS = "rows.jsonl.gz"
 POOL = "pool.json"
 
 # How many examples of each source a sample of 100,000 holds.
 MIX = {
-    "qqp": 33000,
-    "qqp_stream": 14000,
-    "facts_stream": 14000,
-    "intents_stream": 1500,
-    "adversarial": 17000,
-    "multiturn": 3500,
+    "qqp": 34000,
+    "qqp_stream": 16000,
+    "facts_stream": 10000,
+    "intents_stream": 1000,
+    "adversarial": 13000,
+    "multiturn": 2000,
+    "conversation": 14000,
     "multilingual": 700,
     "other": 300,
-    "edits": 14000,
-    "grammar": 2000,
+    "edits": 8000,
+    "grammar": 1000,
 }
 MIX_PERMISSIVE = {
     "facts_stream": 26000,
     "intents_stream": 12000,
     "adversarial": 14000,
     "multiturn": 10000,
+    "conversation": 10000,
     "edits": 32000,
     "grammar": 6000,
 }
@@ -71,6 +73,7 @@ def build(data, model, work, log=print):
         if r["source"] == "qqp" and r["label"] == 0 and r["split"] == "train":
             neighbours[r["a"]].append(r["b"])
     write_rows(os.path.join(work, ROWS), rows)
+    write_rows(os.path.join(work, conversations.ROWS), conversations.build(data, groups))
     train = {t for r in rows if r["split"] == "train" for t in (r["a"], r["b"])}
     pool = {
         t: [n for n in sorted(set(near)) if n in train][:6]
@@ -137,6 +140,13 @@ def draw_stream(rows, want, rng):
     return out + (draw(sure, want - len(out), rng) if len(out) < want else [])
 
 
+def draw_conversations(rows, want, rng):
+    """Two fifths the same question; the encoder knows by the mark that a history is shared."""
+    ones, zeros = [[r for r in rows if r["label"] == label] for label in (1, 0)]
+    drawn = draw(ones, int(0.4 * want), rng) + draw(zeros, int(0.6 * want), rng)
+    return [dict(r, a=conversations.MARK + r["a"], b=conversations.MARK + r["b"]) for r in drawn]
+
+
 def sample(rows, pool, count, seed, permissive=False, without=()):
     """About `count` training examples (a, b, target), shuffled, deterministic."""
     rng = random.Random(seed)
@@ -146,7 +156,8 @@ def sample(rows, pool, count, seed, permissive=False, without=()):
     by_source = collections.defaultdict(list)
     for r in rows:
         by_source[r["source"]].append(r)
-    texts = sorted({t for r in rows if r["source"] not in ("multilingual",) for t in (r["a"], r["b"])})
+    apart = ("multilingual", "conversation")
+    texts = sorted({t for r in rows if r["source"] not in apart for t in (r["a"], r["b"])})
     known = set(texts)
     neighbours = {
         t: near for t, near in ((t, [n for n in ns if n in known]) for t, ns in pool.items()) if near
@@ -161,6 +172,8 @@ def sample(rows, pool, count, seed, permissive=False, without=()):
                 sources.row(a, b, label, "grammar", f, 0.01)
                 for a, b, label, f in grammar.pairs(want, rng)
             ]
+        elif have and source == "conversation":
+            drawn += draw_conversations(have, want, rng)
         elif have and source == "adversarial":
             drawn += draw_adversarial(have, want, rng)
         elif have and source.endswith("_stream"):
@@ -180,4 +193,5 @@ def sample(rows, pool, count, seed, permissive=False, without=()):
 def load(work):
     with open(os.path.join(work, POOL), encoding="utf-8") as file:
         pool = json.load(file)
-    return read_rows(os.path.join(work, ROWS)), pool
+    rows = read_rows(os.path.join(work, ROWS)) + read_rows(os.path.join(work, conversations.ROWS))
+    return rows, pool

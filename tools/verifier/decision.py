@@ -1,13 +1,15 @@
 """The second stage: word features and the pair encoder's logit to one calibrated probability.
 
-Two LightGBM models (with and without the pair logit) are fitted on the rows of the `stack` split, which
-the pair encoder never saw, and calibrated on the `validation` split: a logistic curve whose likelihood
-knows the share of wrong labels of each source (a label y is observed as 1 with probability
-noise + (1 - 2 noise) P), so that noisy sources do not cap the probability. Features come from the
-program tools/pair_features.cpp, which is the server's own code.
+For each kind of pair (plain, conversation) two LightGBM models: `cheap`, without the pair logit, is
+fitted on the rows the pair encoder was trained on; `full` goes on from it, with the logit, on the rows
+the encoder never saw. Both are calibrated by a logistic curve on the latter, `full` on predictions made
+out of fold, where whole groups of connected texts, and whole conversations, are left out together.
+Features come from the program tools/pair_features.cpp, which is the server's own code.
 """
 
+import hashlib
 import json
+import os
 import subprocess
 
 import lightgbm
@@ -15,32 +17,40 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
+from . import dataset, second
+
 # Larger cannot make a right answer likelier wrong, or the other way round.
-RISING = ("cosine", "pair_logit", "content_jaccard", "stem_jaccard", "longest_common", "trigram_dice")
-FALLING = ("names_only_min", "names_only_max", "numbers_only", "negations", "content_only_min")
-ROUNDS = {"cheap": 250, "full": 200}
+RISING = ("cosine", "pair_logit", "content_jaccard", "stem_jaccard", "longest_common", "trigram_dice",
+          "margin", "said_share")
+FALLING = ("names_only_min", "names_only_max", "numbers_only", "negations", "content_only_min", "unsaid_min",
+           "unsaid_max", "unsaid_names", "unsaid_numbers")
+HISTORY = ("unsaid_min", "unsaid_max", "said_share", "recent_share", "unsaid_names", "unsaid_numbers",
+           "pointers", "both_add")
+# What each source counts, however many rows it has. Streams are what is judged in service.
+WEIGHTS = {
+    "plain": {"qqp": 15, "qqp_stream": 40, "facts_stream": 30, "intents_stream": 2, "adversarial": 30},
+    "conversation": {"conversation": 1},
+}
+# Label-0 rows of the sources whose labels are certain count so much more: where a name, a number or one word
+# decides, a wrong answer is worse than a lost hit. Probabilities there err on the low side.
+CAUTION = {"facts_stream": 2.5, "adversarial": 2.0}
+ROUNDS = {"cheap": 250, "full": 100}
+FOLDS = 5
 RAW_MAX = 12.0
 # The pair encoder reads every candidate the cheap model does not give up: a false hit costs more than a
 # millisecond. The threshold keeps this share of the right ones in.
 GREY_KEEPS = 0.985
-# Neighbours of real traffic count most: they are what is judged in service.
-EMPHASIS = {"qqp_stream": 2.5, "facts_stream": 2.5, "intents_stream": 0.2}
-# Share of wrong labels among question pairs, read off samples (data README); other rows state their own.
-NOISE = {"qqp": 0.12, "qqp_stream": 0.12}
-
-
-def read_rows(path):
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+BARS = (0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def features_of(rows, program):
-    text = "".join(json.dumps({"a": r["a"], "b": r["b"], "cosine": r["cosine"]}) + "\n" for r in rows)
+    lines = [{key: r[key] for key in ("a", "b", "cosine", "next", "history") if key in r} for r in rows]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
     out = subprocess.run([program], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
     lines = out.decode().splitlines()
     names = lines[0].split("\t")
     table = np.array([line.split("\t") for line in lines[1:]], dtype=np.float64)
-    table[:, names.index("pair_logit")] = [r["logit"] for r in rows]
+    table[:, names.index("pair_logit")] = [r.get("logit", 0) for r in rows]
     return names, table
 
 
@@ -49,132 +59,188 @@ def constraints(names):
     return [1 if n in RISING else -1 if n in falling else 0 for n in names]
 
 
-def fit_trees(names, table, labels, weights, rounds):
-    model = lightgbm.LGBMClassifier(
-        n_estimators=rounds, num_leaves=15, learning_rate=0.05, min_child_samples=60, reg_lambda=5.0,
-        colsample_bytree=0.7, subsample=0.8, subsample_freq=1, random_state=1, deterministic=True,
-        force_row_wise=True, n_jobs=1, verbose=-1, monotone_constraints=constraints(names),
-        monotone_constraints_method="advanced")
-    model.fit(table, labels, sample_weight=weights)
-    return model
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
 
 
-def raw_of(model, table):
-    return model.predict(table, raw_score=True)
-
-
-def calibrate(raw, labels, noise, weights):
-    """Slope and offset of the logistic curve, by the noisy-label likelihood."""
+def calibrate(raw, labels, weights):
+    """Slope and offset of the logistic curve."""
 
     def loss(parameters):
-        p = 1 / (1 + np.exp(-(parameters[0] * raw + parameters[1])))
-        seen = np.clip(noise + (1 - 2 * noise) * p, 1e-6, 1 - 1e-6)
-        return -np.sum(weights * (labels * np.log(seen) + (1 - labels) * np.log(1 - seen))) / weights.sum()
+        p = np.clip(sigmoid(parameters[0] * raw + parameters[1]), 1e-6, 1 - 1e-6)
+        return -np.sum(weights * (labels * np.log(p) + (1 - labels) * np.log(1 - p))) / weights.sum()
 
-    found = minimize(loss, [1.0, 0.0], method="Nelder-Mead")
-    slope, offset = found.x
+    slope, offset = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
     if slope <= 0:
         raise SystemExit("calibration: the model is no better than chance")
     return float(slope), float(offset)
 
 
-def flat_tree(node, tree):
+def flat_tree(node, tree, numbers):
     """LightGBM's nested dump as arrays; returns the child's index (leaves as ~leaf)."""
     if "leaf_value" in node:
         tree["leaf"].append(round(node["leaf_value"], 6))
         return ~(len(tree["leaf"]) - 1)
     at = len(tree["feature"])
-    tree["feature"].append(node["split_feature"])
+    tree["feature"].append(numbers[node["split_feature"]])
     tree["threshold"].append(float(np.float32(node["threshold"])))
     tree["left"].append(0)
     tree["right"].append(0)
-    tree["left"][at] = flat_tree(node["left_child"], tree)
-    tree["right"][at] = flat_tree(node["right_child"], tree)
+    tree["left"][at] = flat_tree(node["left_child"], tree, numbers)
+    tree["right"][at] = flat_tree(node["right_child"], tree, numbers)
     return at
 
 
-def exported(model, slope, offset):
-    trees = []
-    for info in model.booster_.dump_model()["tree_info"]:
-        tree = {"feature": [], "threshold": [], "left": [], "right": [], "leaf": []}
-        flat_tree(info["tree_structure"], tree)
-        trees.append(tree)
-    ends = (-RAW_MAX, RAW_MAX)
-    return {"trees": trees, "calibration_raw": list(ends),
-            "calibration_logit": [round(slope * x + offset, 6) for x in ends]}
+class Part:
+    """The rows of one kind of pair as arrays."""
 
+    def __init__(self, kind, rows, names, table):
+        self.kind, self.rows, self.names, self.table = kind, rows, names, table
+        self.labels = np.array([r["label"] for r in rows], dtype=float)
+        self.source = np.array([r["source"] for r in rows])
+        self.held = np.array([r["split"] != "train" for r in rows])
+        digest = lambda r: int(hashlib.sha256(r["group"].encode()).hexdigest()[:8], 16)
+        self.fold = np.array([digest(r) % FOLDS for r in rows])
+        apart = () if kind == "conversation" else HISTORY
+        left = set(apart) | ({"margin"} if kind == "conversation" else set())
+        self.full_columns = [i for i, n in enumerate(names) if n not in left]
+        self.cheap_columns = [i for i in self.full_columns if names[i] != "pair_logit"]
 
-def cheap_table(names, table):
-    blind = table.copy()
-    blind[:, names.index("pair_logit")] = 0
-    return blind
+    def weights(self, mask):
+        """Of each row; a right answer in a conversation counts twice, another turn less than an edit."""
+        out = np.zeros(len(self.rows))
+        for source, share in WEIGHTS[self.kind].items():
+            at = mask & (self.source == source)
+            out[at] = share / max(1, at.sum())
+        for source, times in CAUTION.items():
+            out[(self.source == source) & (self.labels == 0)] *= times
+        if self.kind == "conversation":
+            other = np.array([r["kind"] == "other_turn" for r in self.rows])
+            out *= np.where(self.labels == 1, 2.0, np.where(other, 0.6, 1.0))
+        return out / out[out > 0].mean()
 
+    def fit(self, columns, mask, weights, rounds, init=None):
+        rising = constraints(self.names)
+        options = dict(
+            objective="binary", num_leaves=15, learning_rate=0.05, min_child_samples=60, lambda_l2=5.0,
+            feature_fraction=0.7, bagging_fraction=0.8, bagging_freq=1, seed=1, deterministic=True,
+            force_row_wise=True, num_threads=1, verbose=-1,
+            monotone_constraints=[rising[i] for i in columns], monotone_constraints_method="advanced")
+        at = np.where(mask & (weights > 0))[0]
+        data = lightgbm.Dataset(self.table[at][:, columns], self.labels[at], weight=weights[at],
+                                init_score=None if init is None else init[at])
+        return lightgbm.train(options, data, rounds)
 
-def auc(labels, scores):
-    return round(float(roc_auc_score(labels, scores)), 4) if 0 < sum(labels) < len(labels) else None
-
-
-def source_figures(rows, scores):
-    """ROC AUC by source and, for streams, what serving above a probability would do."""
-    out = {}
-    for source in sorted({r["source"] for r in rows}):
-        at = [i for i, r in enumerate(rows) if r["source"] == source]
-        labels = np.array([rows[i]["label"] for i in at])
-        p = np.array([scores[i] for i in at])
-        out[source] = {"rows": len(at), "auc": auc(labels, p)}
-        for bar in (0.9, 0.95, 0.98, 0.99):
-            served = p >= bar
-            recall = (served & (labels == 1)).sum() / max(1, labels.sum())
-            wrong = (served & (labels == 0)).sum() / max(1, served.sum())
-            out[source][f"at_{bar}"] = [round(float(recall), 3), round(float(wrong), 3)]
-    return out
+    def raw(self, model, columns):
+        return model.predict(self.table[:, columns], raw_score=True)
 
 
 class Stage:
-    """One fitted and calibrated model."""
+    """The fitted and calibrated models of one kind of pair."""
 
-    def __init__(self, kind, names, fit, check):
-        (table, rows), (check_table, check_rows) = fit, check
-        view = (lambda t: cheap_table(names, t)) if kind == "cheap" else (lambda t: t)
-        self.view = view
-        self.model = fit_trees(names, view(table), labels_of(rows), weights_of(rows), ROUNDS[kind])
-        self.slope, self.offset = calibrate(raw_of(self.model, view(check_table)), labels_of(check_rows),
-                                            noise_of(check_rows), weights_of(check_rows))
+    def __init__(self, part, left_out=()):
+        self.part = part
+        known = np.array([s not in left_out for s in part.source])
+        train, held = part.weights(~part.held & known), part.weights(part.held & known)
+        self.cheap = part.fit(part.cheap_columns, ~part.held & known, train, ROUNDS["cheap"])
+        self.cheap_raw = part.raw(self.cheap, part.cheap_columns)
+        self.full = part.fit(part.full_columns, part.held & known, held, ROUNDS["full"], self.cheap_raw)
+        # Rows of a source left out are judged by the model that never saw it, the others out of fold.
+        self.full_raw = self.cheap_raw + part.raw(self.full, part.full_columns)
+        for fold in range(FOLDS):
+            model = part.fit(part.full_columns, part.held & known & (part.fold != fold), held, ROUNDS["full"],
+                             self.cheap_raw)
+            at = part.held & known & (part.fold == fold)
+            self.full_raw[at] = self.cheap_raw[at] + part.raw(model, part.full_columns)[at]
+        at = part.held & known & (held > 0)
+        self.cheap_curve = calibrate(self.cheap_raw[at], part.labels[at], held[at])
+        self.full_curve = calibrate(self.full_raw[at], part.labels[at], held[at])
 
-    def logit(self, table):
-        return self.slope * np.clip(raw_of(self.model, self.view(table)), -RAW_MAX, RAW_MAX) + self.offset
+    def cheap_logit(self):
+        return self.cheap_curve[0] * self.cheap_raw + self.cheap_curve[1]
+
+    def full_logit(self):
+        return self.full_curve[0] * self.full_raw + self.full_curve[1]
+
+    def grey_from(self):
+        right = self.part.held & (self.part.labels == 1)
+        return float(np.quantile(self.cheap_logit()[right], 1 - GREY_KEEPS))
+
+    def exported(self):
+        part = self.part
+        cheap = trees_of(self.cheap, part.cheap_columns)
+        full = cheap + trees_of(self.full, part.full_columns)
+        return {"grey_zone": [round(self.grey_from(), 4), 1e6],
+                "cheap": model_of(cheap, self.cheap_curve), "full": model_of(full, self.full_curve)}
 
 
-def labels_of(rows):
-    return np.array([r["label"] for r in rows], dtype=float)
+def trees_of(model, columns):
+    trees = []
+    for info in model.dump_model()["tree_info"]:
+        tree = {"feature": [], "threshold": [], "left": [], "right": [], "leaf": []}
+        flat_tree(info["tree_structure"], tree, columns)
+        trees.append(tree)
+    return trees
 
 
-def weights_of(rows):
-    return np.array([r["weight"] * EMPHASIS.get(r["source"], 1.0) for r in rows], dtype=float)
+def model_of(trees, curve):
+    ends = (-RAW_MAX, RAW_MAX)
+    return {"trees": trees, "calibration_raw": list(ends),
+            "calibration_logit": [round(curve[0] * x + curve[1], 6) for x in ends]}
 
 
-def noise_of(rows):
-    return np.array([NOISE.get(r["source"], r.get("noise", 0.01)) for r in rows], dtype=float)
+def calibration_error(p, labels, bins=10):
+    """Expected calibration error over equal bins of the stated probability."""
+    at = np.minimum((p * bins).astype(int), bins - 1)
+    return float(sum(abs((p - labels)[at == b].sum()) for b in range(bins)) / max(1, len(p)))
+
+
+def figures(part, logit):
+    """By source, on held rows and without guards' vetoes: ROC AUC, calibration error, serving at bars."""
+    out, p = {}, sigmoid(logit)
+    guards = [i for i, n in enumerate(part.names) if n.startswith("guard_")]
+    free = part.table[:, guards].max(1) == 0
+    for source in sorted(set(part.source)):
+        at = part.held & (part.source == source)
+        labels = part.labels[at]
+        if not 0 < labels.sum() < len(labels):
+            continue
+        passed = at & free
+        entry = {"rows": int(at.sum()), "auc": round(float(roc_auc_score(labels, logit[at])), 4),
+                 "calibration_error": round(calibration_error(p[passed], part.labels[passed]), 4)}
+        for bar in BARS:
+            served = p[passed] >= bar
+            right = (served & (part.labels[passed] == 1)).sum()
+            entry[f"at_{bar}"] = [round(float(right / labels.sum()), 3),
+                                  round(float(1 - right / max(1, served.sum())), 3)]
+        out[source] = entry
+    return out
+
+
+def parts_of(options):
+    rows = dataset.read_rows(os.path.join(options.work, second.ROWS))
+    rows = [r for r in rows if r["permissive"] or options.name != "permissive"]
+    parts = {}
+    for kind, weights in WEIGHTS.items():
+        mine = [r for r in rows if r["source"] in weights]
+        parts[kind] = Part(kind, mine, *features_of(mine, options.pair_features))
+    return parts
 
 
 def run(options):
-    rows = [r for r in read_rows(options.rows) if r["label"] in (0, 1) and r["cosine"] >= options.cosine_min
-            and r["source"] not in options.without and (r["permissive"] or options.name != "permissive")]
-    names, table = features_of(rows, options.pair_features)
-    split = np.array([r["split"] == "stack" for r in rows])
-    part = [(table[m], [r for r, keep in zip(rows, m) if keep]) for m in (split, ~split)]
-    cheap, full = Stage("cheap", names, *part), Stage("full", names, *part)
-    cheap_logits, labels = cheap.logit(part[1][0]), labels_of(part[1][1])
-    grey_from = float(np.quantile(cheap_logits[labels == 1], 1 - GREY_KEEPS))
-    probability = 1 / (1 + np.exp(-full.logit(part[1][0])))
-    figures = {"full": source_figures(part[1][1], probability),
-               "cheap": source_figures(part[1][1], 1 / (1 + np.exp(-cheap_logits))),
-               "grey_share_of_label_0": round(float((cheap_logits[labels == 0] >= grey_from).mean()), 3)}
-    print(json.dumps(figures, indent=1))
-    artifact = {"format": "enhanced-gptcache-verifier", "version": 1, "name": options.name, "features": names,
-                "grey_zone": [round(grey_from, 4), 1e6],
-                "cheap": exported(cheap.model, cheap.slope, cheap.offset),
-                "full": exported(full.model, full.slope, full.offset)}
+    parts = parts_of(options)
+    stages = {kind: Stage(part) for kind, part in parts.items()}
+    shown = {kind: figures(parts[kind], stage.full_logit()) for kind, stage in stages.items()}
+    shown["grey_share_of_label_0"] = {
+        kind: round(float((s.cheap_logit()[s.part.held & (s.part.labels == 0)] >= s.grey_from()).mean()), 3)
+        for kind, s in stages.items()}
+    if options.leave_out:
+        plain = parts["plain"]
+        shown["left_out"] = {source: figures(plain, Stage(plain, (source,)).full_logit())[source]
+                             for source in WEIGHTS["plain"]}
+    print(json.dumps(shown, indent=1))
+    artifact = {"format": "enhanced-gptcache-verifier", "version": 2, "name": options.name,
+                "features": parts["plain"].names, **{kind: s.exported() for kind, s in stages.items()}}
     with open(options.out, "w", encoding="utf-8") as file:
         json.dump(artifact, file, separators=(",", ":"))
         file.write("\n")

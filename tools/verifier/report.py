@@ -1,4 +1,4 @@
-"""Figures on the rows never trained on, and those rows for the second-stage model."""
+"""Figures of the pair encoder on the rows it was never trained on."""
 
 import collections
 import json
@@ -201,8 +201,3 @@ def run(options):
         os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
         with open(options.out, "w", encoding="utf-8") as file:
             json.dump(out, file, indent=1)
-    if options.stack:
-        with open(options.stack, "w", encoding="utf-8") as file:
-            for r in rows:
-                r.pop("both", None)
-                file.write(json.dumps(r, ensure_ascii=False) + "\n")
