@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "admin/admin_api.h"
-#include "app/access_guard.h"
+#include "admin/security_api.h"
+#include "app/first_key.h"
+#include "app/gatekeeper.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
@@ -32,7 +34,8 @@ uint64_t memory_limit(const config::Settings& settings) {
 
 /// What must hold before anything is opened.
 Result<void> check_listening(const config::Settings& settings) {
-  if (is_loopback(settings.server.host) || settings.security.insecure_listen) return {};
+  const auto& security = settings.security;
+  if (is_loopback(settings.server.host) || security.enabled || security.insecure_listen) return {};
   return fail(
       ErrorCode::kInvalidArgument,
       fmt::format("server.host is {} while security is off: anybody who reaches the port could use the cache "
@@ -44,6 +47,21 @@ Result<void> check_listening(const config::Settings& settings) {
 void apply_log_settings(const config::Settings& settings) {
   base::LogLevel level = base::LogLevel::kInfo;
   if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
+}
+
+/// Who calls the native API by a key or token of ours. A token's subject cannot be talked over.
+Result<native::Caller> native_caller(const security::IdentityPtr& identity, std::string_view subject) {
+  if (!subject.empty() && !identity->controls.has(security::Control::kSubject))
+    return fail(ErrorCode::kUnsupported,
+                "this key does not allow the cache control subject (X-Cache-Subject)");
+  native::Caller caller;
+  caller.tenant = identity->tenant;
+  caller.user = !identity->user.empty() ? identity->user
+                : subject.empty()       ? identity->id
+                                        : std::string(subject);
+  caller.principal = identity->id;
+  caller.identity = identity;
+  return caller;
 }
 
 void log_access(const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
@@ -79,7 +97,6 @@ class Application::Impl {
   Result<void> open_upstream();
   Result<void> open_listener();
   void open_routes();
-  bool refuse_access(const http::ExchangePtr& exchange) const;
   void watch_settings();
   void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
@@ -88,7 +105,7 @@ class Application::Impl {
     proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
   }
   HealthInputsSource health_source();
-  Result<native::Caller> caller_of(const http::Request& request) const;
+  Result<native::Caller> caller_of(const http::Exchange& exchange) const;
 
   config::SettingsSource source;
   std::shared_ptr<const config::Settings> settings;  ///< as they were at start
@@ -97,6 +114,8 @@ class Application::Impl {
   ThreadBudget budget;
   std::unique_ptr<StorageFolder> storage;
   base::SecretKey instance_key{};
+  std::unique_ptr<security::KeyStore> keys;
+  std::unique_ptr<Gatekeeper> gatekeeper;
   std::shared_ptr<const Embedder> embedder;
   std::unique_ptr<EnhancedCache> cache;
   std::shared_ptr<http::UpstreamClient> upstream;
@@ -105,6 +124,7 @@ class Application::Impl {
   std::unique_ptr<proxy::Proxy> proxy;
   std::unique_ptr<native::NativeApi> native;
   std::unique_ptr<admin::AdminApi> admin;
+  std::unique_ptr<admin::SecurityApi> security_api;
   std::unique_ptr<http::Server> server;
   std::atomic<bool> ready{false};
   bool stopped = false;
@@ -115,6 +135,9 @@ Result<void> Application::Impl::open_storage() {
   const std::string& named = settings->security.instance_key_file;
   EGPTC_TRY(instance_key, security::load_or_create_instance_key(
                               named.empty() ? security::instance_key_path(storage->path()) : named));
+  EGPTC_TRY(keys, security::KeyStore::open(storage->path(), instance_key));
+  if (settings->security.enabled) EGPTC_TRY_VOID(ensure_admin_key(*keys, *settings, storage->path()));
+  gatekeeper = std::make_unique<Gatekeeper>(*keys, *settings);
   return {};
 }
 
@@ -140,28 +163,26 @@ Result<void> Application::Impl::open_upstream() {
   return {};
 }
 
-Result<native::Caller> Application::Impl::caller_of(const http::Request& request) const {
+Result<native::Caller> Application::Impl::caller_of(const http::Exchange& exchange) const {
+  const http::Request& request = exchange.request();
+  if (exchange.pass != nullptr && exchange.pass->identity != nullptr)
+    return native_caller(exchange.pass->identity, request.header("x-cache-subject"));
   const security::Carriers carriers = security::carriers_of(request);
   if (carriers.has_own_key()) {
     return fail(ErrorCode::kInvalidArgument,
                 "an egptc_ key was sent, but this server runs with security off and knows no such keys");
   }
-  return native::Caller{carriers.tenant(instance_key), std::string(request.header("x-cache-subject"))};
-}
-
-bool Application::Impl::refuse_access(const http::ExchangePtr& exchange) const {
-  if (!needs_access_check(exchange->request())) return false;
-  const auto refused = check_access(*source.current(), exchange->request());
-  if (!refused) return false;
-  exchange->notes.route = "refused";
-  exchange->send(proxy::openai_error(refused->status, refused->message));
-  return true;
+  native::Caller caller;
+  caller.tenant = carriers.tenant(instance_key);
+  caller.user = request.header("x-cache-subject");
+  caller.principal = caller.user.empty() ? caller.tenant : caller.user;
+  return caller;
 }
 
 /// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
 Result<void> Application::Impl::open_listener() {
   server = std::make_unique<http::Server>(server_options(*settings, budget));
-  server->on_request([this](const http::ExchangePtr& exchange) { return refuse_access(exchange); });
+  server->on_request([this](const http::ExchangePtr& exchange) { return gatekeeper->admit(exchange); });
   server->on_error([](int status, const std::string& message, std::string_view) {
     return proxy::openai_error(status, message);
   });
@@ -188,7 +209,8 @@ void Application::Impl::open_routes() {
   parts.observer = &proxy_metrics;
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
-      native_options(*settings), *cache, [this](const http::Request& request) { return caller_of(request); },
+      native_options(*settings), *cache,
+      [this](const http::Exchange& exchange) { return caller_of(exchange); },
       [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics);
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
@@ -198,6 +220,9 @@ void Application::Impl::open_routes() {
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);
+  security_api = std::make_unique<admin::SecurityApi>(admin::SecurityHooks{
+      keys.get(), [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
+  security_api->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
   metrics.watch_server(*server);
@@ -218,6 +243,7 @@ HealthInputsSource Application::Impl::health_source() {
 void Application::Impl::apply(const config::Change& change) {
   const config::Settings& now = *change.after;
   apply_log_settings(now);
+  gatekeeper->configure(now);
   Options options = cache_options(now);
   options.key_bytes.assign(instance_key.begin(), instance_key.end());
   if (auto done = cache->set_options(options); !done)
@@ -267,7 +293,7 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
   apply_log_settings(settings);
   if (!settings.monitoring.log_file.empty()) base::add_log_file(settings.monitoring.log_file);
   EGPTC_TRY_VOID(check_listening(settings));
-  if (!is_loopback(settings.server.host)) {
+  if (!is_loopback(settings.server.host) && !settings.security.enabled) {
     base::log_warning(
         "security.insecure_listen: every host that reaches {}:{} may use this cache and its upstream key",
         settings.server.host, settings.server.port);

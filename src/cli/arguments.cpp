@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/eval_commands.h"
+#include "cli/security_commands.h"
 
 namespace enhanced_gptcache::cli {
 namespace {
@@ -39,6 +40,7 @@ struct CommandLine {
   StoreArguments store;
   ValidateArguments validate;
   EvalCommands evaluation;
+  SecurityCommands security;
   bool doctor_json = false;
   int exit_code = 0;
 };
@@ -144,6 +146,7 @@ int run(std::vector<std::string> arguments) {
   add_store(app, line);
   add_validate_config(app, line);
   add_eval_commands(app, line.common, line.evaluation, line.exit_code);
+  add_security_commands(app, line.common, line.security, line.exit_code);
   if (const std::string unknown = unknown_command(app, arguments); !unknown.empty()) {
     fmt::print(stderr, "error: unknown command {}; there are {}\n", unknown,
                fmt::join(command_names(app), ", "));

@@ -74,6 +74,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Step begin_body(std::shared_ptr<ServerExchange> exchange, std::string_view rest);
   Step read_body();
   Step dispatch(std::shared_ptr<ServerExchange> exchange);
+  /// Asks the request hook once; true: it has answered.
+  bool is_refused(const std::shared_ptr<ServerExchange>& exchange);
   /// Moves body bytes from in_ to `out`, at most `out_bytes_max`; null, or what is wrong with them.
   const char* take_body(std::string& out, size_t out_bytes_max);
   Step refuse_request(int status, const std::string& message);

@@ -51,8 +51,9 @@ class Server {
   /// For everything no route matches; default: 404 JSON.
   void fallback(Handler handler, RouteOptions options = {});
   void on_access(AccessHook hook);
-  /// Sees every request before its route's handler, with the body where the route buffers it; true: it has
-  /// answered, the handler is not called. On the connection's thread, must not block.
+  /// Sees every request that has a route once, before its handler and before a body that is not here yet is
+  /// read (the body is there only when it came along with the head); true: it has answered, the handler is
+  /// not called. On the connection's thread, must not block.
   void on_request(std::function<bool(const ExchangePtr&)> hook);
   /// Turns a protocol error (bad request, 413, 431, 405, 404...) into a body in the caller's dialect;
   /// the path may be empty when the request line was unreadable.

@@ -13,6 +13,7 @@
 #include "native/raw_json.h"
 #include "native/reply.h"
 #include "native/requests.h"
+#include "native/rights.h"
 
 namespace enhanced_gptcache::native {
 
@@ -45,6 +46,8 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
     nlohmann::json body;
   };
   bool begin(const ExchangePtr& exchange, Call& call);
+  /// Of the caller's tenant and namespaces; null: none.
+  EntryPtr find_entry(const Caller& caller, std::string_view id) const;
   void refuse(const ExchangePtr& exchange, const Error& error, std::string_view param = {});
   /// Runs `work` elsewhere, or answers 503.
   void later(const ExchangePtr& exchange, std::function<void()> work);
@@ -79,10 +82,11 @@ void NativeApi::Impl::refuse(const ExchangePtr& exchange, const Error& error, st
 }
 
 bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
-  auto caller = caller_of_(exchange->request());
+  auto caller = caller_of_(*exchange);
   if (!caller) {
     // A refused credential is the one invalid argument that is not the body's fault.
-    exchange->send(error_response(401, caller.error().message));
+    const int status = caller.error().code == ErrorCode::kUnsupported ? 403 : 401;
+    exchange->send(error_response(status, caller.error().message));
     return false;
   }
   call.caller = std::move(*caller);
@@ -93,7 +97,18 @@ bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
     return false;
   }
   call.body = std::move(*body);
+  if (const auto forbidden = find_forbidden(call.caller, call.body)) {
+    exchange->send(error_response(403, forbidden->message, forbidden->param));
+    return false;
+  }
   return true;
+}
+
+EntryPtr NativeApi::Impl::find_entry(const Caller& caller, std::string_view id) const {
+  EntryPtr entry = cache_.get(caller.tenant, id);
+  const bool hidden = entry != nullptr && caller.identity != nullptr &&
+                      !caller.identity->may_use_namespace(entry->name_space());
+  return hidden ? nullptr : entry;
 }
 
 void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> work) {
@@ -111,18 +126,19 @@ void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
   LookupCall wanted = read_lookup(body, call.caller, *options);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
   auto once = std::make_shared<AnswerOnce>(exchange, options->request_timeout_ms);
-  cache_.lookup_async(
-      std::move(wanted.prompt), wanted.options,
-      [self = shared_from_this(), exchange, once](Result<Lookup> found) {
-        if (!found) {
-          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
-          once->send(error_response(found.error()));
-          return;
-        }
-        const double latency_ms = elapsed_ms(*exchange);
-        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
-        once->send(json_response(200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms)));
-      });
+  cache_.lookup_async(std::move(wanted.prompt), wanted.options,
+                      [self = shared_from_this(), exchange, once,
+                       shown = call.caller.sees_decisions()](Result<Lookup> found) {
+                        if (!found) {
+                          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
+                          once->send(error_response(found.error()));
+                          return;
+                        }
+                        const double latency_ms = elapsed_ms(*exchange);
+                        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
+                        once->send(json_response(
+                            200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms, shown)));
+                      });
 }
 
 void NativeApi::Impl::store(const ExchangePtr& exchange) {
@@ -165,6 +181,9 @@ void NativeApi::Impl::list(const ExchangePtr& exchange) {
   if (!begin(exchange, call)) return;
   auto wanted = read_list(exchange->request().query, call.caller, *options());
   if (!wanted) return exchange->send(error_response(400, wanted.error().message, wanted.error().param));
+  if (wanted->filter.name_space)
+    if (const auto forbidden = find_forbidden_namespace(call.caller, *wanted->filter.name_space))
+      return exchange->send(error_response(403, forbidden->message, forbidden->param));
   later(exchange, [self = shared_from_this(), exchange, wanted = std::move(*wanted)] {
     std::string out = "{\"entries\":[";
     std::string last;
@@ -182,7 +201,7 @@ void NativeApi::Impl::list(const ExchangePtr& exchange) {
 void NativeApi::Impl::get_entry(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
-  const EntryPtr entry = cache_.get(call.caller.tenant, path_id(exchange->request()));
+  const EntryPtr entry = find_entry(call.caller, path_id(exchange->request()));
   if (entry == nullptr) return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
   exchange->send(json_response(200, entry_json(*entry, true)));
 }
@@ -190,7 +209,8 @@ void NativeApi::Impl::get_entry(const ExchangePtr& exchange) {
 void NativeApi::Impl::delete_entry(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
-  if (!cache_.remove(call.caller.tenant, path_id(exchange->request()))) {
+  const std::string_view id = path_id(exchange->request());
+  if (find_entry(call.caller, id) == nullptr || !cache_.remove(call.caller.tenant, id)) {
     return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
   }
   exchange->send(json_response(200, "{\"removed\":1}"));
@@ -202,6 +222,8 @@ void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
   Body body(call.body);
   const Feedback wanted = read_feedback(body, call.caller);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  if (!wanted.entry_id.empty() && find_entry(call.caller, wanted.entry_id) == nullptr)
+    return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "entry_id");
   auto result = cache_.feedback(wanted);
   if (!result) return refuse(exchange, result.error());
   exchange->send(json_response(
@@ -240,7 +262,7 @@ void NativeApi::Impl::flush(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
   Body body(call.body);
-  const auto name_space = body.text("namespace", 256);
+  const auto name_space = read_flush_namespace(body, call.caller);
   if (body.text("confirm", 64) != "flush") body.reject("confirm", "must be the string flush");
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
   later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, name_space] {

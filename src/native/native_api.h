@@ -9,6 +9,7 @@
 
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/server.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::native {
 
@@ -16,8 +17,13 @@ namespace enhanced_gptcache::native {
 struct Caller {
   std::string tenant;
   std::string user;
+  std::string principal;           ///< who wrote an entry (provenance)
+  security::IdentityPtr identity;  ///< null while security is off
+  /// May it see similarities, probabilities and entry ids of what was not its own question?
+  bool sees_decisions() const { return identity == nullptr || identity->sees_decisions(); }
 };
-using CallerOf = std::function<Result<Caller>(const http::Request&)>;
+/// kInvalidArgument: who calls is not known (401); kUnsupported: known, but may not do this (403).
+using CallerOf = std::function<Result<Caller>(const http::Exchange&)>;
 
 struct NativeOptions {
   size_t query_bytes_max = size_t{1} << 20U;

@@ -6,6 +6,7 @@ import json
 import pytest
 
 import harness
+import test_security  # noqa: F401
 import test_settings_cache  # noqa: F401  the tests claim their keys when they are loaded
 import test_settings_server  # noqa: F401
 import test_settings_upstream  # noqa: F401
