@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "admin/replies.h"
@@ -100,6 +101,17 @@ Result<security::KeyWish> read_key_wish(std::string_view body, int64_t now_ms) {
   return wish;
 }
 
+Result<size_t> read_audit_limit(std::string_view query) {
+  if (query.empty()) return size_t{100};
+  size_t limit = 0;
+  const bool named = query.starts_with("limit=");
+  const std::string_view digits = named ? query.substr(6) : std::string_view();
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), limit);
+  if (!named || error != std::errc() || end != digits.data() + digits.size() || limit < 1 || limit > 1000)
+    return fail(ErrorCode::kInvalidArgument, "the only parameter is limit, 1 to 1000");
+  return limit;
+}
+
 Result<int64_t> read_grace_ms(std::string_view body) {
   if (body.empty()) return int64_t{0};
   EGPTC_TRY(const json object, read_object(body, R"({"grace_seconds": 3600})"));
@@ -146,6 +158,21 @@ struct SecurityApi::State {
     });
   }
 
+  void audit_tail(const ExchangePtr& exchange) const {
+    if (hooks.audit == nullptr)
+      return exchange->send(refusal(404, "there is no audit log (security.audit is false)"));
+    const auto limit = read_audit_limit(exchange->request().query);
+    if (!limit) return exchange->send(refusal(limit.error()));
+    later(exchange, [this, limit = *limit] {
+      std::string out = "{\"entries\":[";
+      for (const std::string& line : hooks.audit->tail(limit)) {
+        if (out.back() == '}') out += ',';
+        out += line;
+      }
+      return reply(200, out + "]}");
+    });
+  }
+
   void rotate(const ExchangePtr& exchange) const {
     const std::string prefix = prefix_in(exchange->request().path, kRotate);
     if (prefix.empty()) return exchange->send(refusal(404, "there is nothing at this path"));
@@ -186,6 +213,8 @@ void SecurityApi::register_routes(http::Server& server) {
         [](const State& state, const ExchangePtr& exchange) { state.rotate(exchange); });
   route("DELETE", "/admin/keys/*",
         [](const State& state, const ExchangePtr& exchange) { state.revoke(exchange); });
+  route("GET", "/admin/audit",
+        [](const State& state, const ExchangePtr& exchange) { state.audit_tail(exchange); });
   route("GET", "/admin/permissions", [](const State&, const ExchangePtr& exchange) {
     exchange->send(reply(200, "{\"permissions\":" + security::permissions_json() + "}"));
   });

@@ -8,12 +8,11 @@
 
 #include "admin/admin_api.h"
 #include "admin/security_api.h"
-#include "app/first_key.h"
-#include "app/gatekeeper.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
 #include "app/proxy_metrics.h"
+#include "app/security_parts.h"
 #include "app/server_metrics.h"
 #include "app/storage_folder.h"
 #include "base/canonical_json.h"
@@ -114,8 +113,7 @@ class Application::Impl {
   ThreadBudget budget;
   std::unique_ptr<StorageFolder> storage;
   base::SecretKey instance_key{};
-  std::unique_ptr<security::KeyStore> keys;
-  std::unique_ptr<Gatekeeper> gatekeeper;
+  std::unique_ptr<SecurityParts> security;
   std::shared_ptr<const Embedder> embedder;
   std::unique_ptr<EnhancedCache> cache;
   std::shared_ptr<http::UpstreamClient> upstream;
@@ -135,9 +133,7 @@ Result<void> Application::Impl::open_storage() {
   const std::string& named = settings->security.instance_key_file;
   EGPTC_TRY(instance_key, security::load_or_create_instance_key(
                               named.empty() ? security::instance_key_path(storage->path()) : named));
-  EGPTC_TRY(keys, security::KeyStore::open(storage->path(), instance_key));
-  if (settings->security.enabled) EGPTC_TRY_VOID(ensure_admin_key(*keys, *settings, storage->path()));
-  gatekeeper = std::make_unique<Gatekeeper>(*keys, *settings);
+  EGPTC_TRY(security, SecurityParts::open(*settings, storage->path(), instance_key));
   return {};
 }
 
@@ -182,13 +178,14 @@ Result<native::Caller> Application::Impl::caller_of(const http::Exchange& exchan
 /// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
 Result<void> Application::Impl::open_listener() {
   server = std::make_unique<http::Server>(server_options(*settings, budget));
-  server->on_request([this](const http::ExchangePtr& exchange) { return gatekeeper->admit(exchange); });
+  server->on_request([this](const http::ExchangePtr& exchange) { return security->admit(exchange); });
   server->on_error([](int status, const std::string& message, std::string_view) {
     return proxy::openai_error(status, message);
   });
   server->on_access(
       [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
         metrics.on_access(exchange, status);
+        if (security) security->audit(exchange, status);
         if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
       });
   return server->start_closed();
@@ -207,11 +204,13 @@ void Application::Impl::open_routes() {
   parts.embedder = embedder;
   parts.instance_key = instance_key;
   parts.observer = &proxy_metrics;
+  parts.watch = &security->limiter();
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
       native_options(*settings), *cache,
       [this](const http::Exchange& exchange) { return caller_of(exchange); },
-      [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics);
+      [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics,
+      &security->limiter());
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
   hooks.ready = [this] { return ready.load(); };
@@ -220,12 +219,14 @@ void Application::Impl::open_routes() {
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);
-  security_api = std::make_unique<admin::SecurityApi>(admin::SecurityHooks{
-      keys.get(), [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
+  security_api = std::make_unique<admin::SecurityApi>(
+      admin::SecurityHooks{&security->keys(), security->audit_log(),
+                           [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
   security_api->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
   metrics.watch_server(*server);
+  metrics.watch_limits(security->limiter());
   server->open_routes();
 }
 
@@ -243,7 +244,7 @@ HealthInputsSource Application::Impl::health_source() {
 void Application::Impl::apply(const config::Change& change) {
   const config::Settings& now = *change.after;
   apply_log_settings(now);
-  gatekeeper->configure(now);
+  security->configure(change);
   Options options = cache_options(now);
   options.key_bytes.assign(instance_key.begin(), instance_key.end());
   if (auto done = cache->set_options(options); !done)

@@ -10,15 +10,24 @@
 #include "base/ip_network.h"
 #include "config/settings.h"
 #include "http/exchange.h"
+#include "security/jwt.h"
 #include "security/key_store.h"
+#include "security/limiter.h"
 #include "security/permissions.h"
 
 namespace enhanced_gptcache::app {
 
-/// Thread rule: admit() from any thread; configure() from one at a time. `keys` outlives it.
+/// What the door asks. All outlive it.
+struct GateParts {
+  const security::KeyStore& keys;
+  const security::JwtVerifier& tokens;
+  security::Limiter& limiter;
+};
+
+/// Thread rule: admit() from any thread; configure() from one at a time.
 class Gatekeeper {
  public:
-  Gatekeeper(const security::KeyStore& keys, const config::Settings& settings);
+  Gatekeeper(GateParts parts, const config::Settings& settings);
 
   /// Live settings, for requests that come later. security.enabled stays what it was at start.
   void configure(const config::Settings& settings);
@@ -29,11 +38,17 @@ class Gatekeeper {
   struct Rules {
     config::Settings settings;
     std::vector<base::IpNetwork> admin_networks, trusted_proxies;
+    bool needs_address = false;  ///< a limit counts addresses
   };
   static Rules rules_of(const config::Settings& settings);
   bool admit_by_key(const http::ExchangePtr& exchange, const Rules& rules) const;
+  /// Who calls, put into `pass`; false: refused and answered.
+  bool identify(const http::ExchangePtr& exchange, security::Pass& pass) const;
+  bool is_address_over_limit(const http::ExchangePtr& exchange, const Rules& rules,
+                             security::Pass& pass) const;
+  bool is_key_over_limit(const http::ExchangePtr& exchange, security::Pass& pass) const;
 
-  const security::KeyStore& keys_;
+  const GateParts parts_;
   const bool enabled_;
   base::Cell<Rules> rules_;
 };

@@ -110,6 +110,8 @@ http::ServerOptions server_options(const config::Settings& settings, const Threa
   options.body_timeout_ms = to_ms(server.body_timeout_seconds);
   options.idle_timeout_ms = to_ms(server.idle_timeout_seconds);
   options.write_timeout_ms = to_ms(server.write_timeout_seconds);
+  options.tls = {server.tls_cert_file, server.tls_key_file, server.tls_client_ca_file};
+  options.hsts_seconds = server.hsts_seconds;
   return options;
 }
 

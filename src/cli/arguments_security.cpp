@@ -33,6 +33,19 @@ void add_create(CLI::App& keys, const Common& common, KeysArguments& wanted, int
   command->callback([&] { exit_code = keys_create(common, wanted); });
 }
 
+void add_audit(CLI::App& app, const Common& common, AuditArguments& wanted, int& exit_code) {
+  CLI::App* audit = app.add_subcommand("audit", "The log of administrative and refused calls.");
+  audit->require_subcommand(1);
+  CLI::App* verify = audit->add_subcommand(
+      "verify", "Find changed, removed, reordered or cut-off lines (exit code 1 when there are any).");
+  verify->add_option("--folder", wanted.folder, "storage folder (default: storage.path)");
+  verify->callback([&] { exit_code = audit_verify(common, wanted); });
+  CLI::App* tail = audit->add_subcommand("tail", "Print the newest lines.");
+  tail->add_option("--folder", wanted.folder, "storage folder (default: storage.path)");
+  tail->add_option("--count", wanted.count, "how many (default: 20)")->check(CLI::Range(1, 100'000));
+  tail->callback([&] { exit_code = audit_tail(common, wanted); });
+}
+
 }  // namespace
 
 void add_security_commands(CLI::App& app, const Common& common, SecurityCommands& commands, int& exit_code) {
@@ -54,6 +67,7 @@ void add_security_commands(CLI::App& app, const Common& common, SecurityCommands
   revoke->add_option("prefix", wanted.prefix, "the first part of the key, or the key itself")->required();
   add_key_source(*revoke, wanted);
   revoke->callback([&] { exit_code = keys_revoke(common, wanted); });
+  add_audit(app, common, commands.audit, exit_code);
 }
 
 }  // namespace enhanced_gptcache::cli

@@ -26,9 +26,18 @@ int keys_list(const Common& common, const KeysArguments& wanted);
 int keys_rotate(const Common& common, const KeysArguments& wanted);
 int keys_revoke(const Common& common, const KeysArguments& wanted);
 
+struct AuditArguments {
+  std::string folder;  ///< empty: storage.path
+  size_t count = 20;
+};
+/// Read the files themselves, also beside a running server.
+int audit_verify(const Common& common, const AuditArguments& wanted);
+int audit_tail(const Common& common, const AuditArguments& wanted);
+
 /// What the argument parser writes to.
 struct SecurityCommands {
   KeysArguments keys;
+  AuditArguments audit;
 };
 void add_security_commands(CLI::App& app, const Common& common, SecurityCommands& commands, int& exit_code);
 

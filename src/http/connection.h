@@ -64,6 +64,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Reading (connection.cpp, connection_request.cpp).
   void read_more();
   void receive();
+  // Through TLS (connection_tls.cpp).
+  void shake_hands();
+  void read_encrypted();
+  void receive_encrypted();
   void on_read(const boost::system::error_code& error, size_t count);
   void on_end();
   void advance();
@@ -104,6 +108,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   const std::shared_ptr<ServerThread> thread_;
   std::optional<asio::ip::tcp::socket> socket_;  // empty once closed
+  std::unique_ptr<TlsSession> tls_;              // null: plain
+  bool cut_ = false;                             // the answer is not whole, and must not look so
   std::string peer_;
   State state_ = State::kHead;
   bool closed_ = false;

@@ -100,7 +100,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   /// For the access log and metrics; the proxy fills what it knows.
   struct Notes {
     std::string request_id, key_id, model, cache, route;
-    std::string audit;  ///< what an administrative call did, without secrets, for the audit log
+    bool refused = false;  ///< turned away for who asks, not for what
+    std::string audit;     ///< what an administrative call did, without secrets, for the audit log
     int64_t ttft_us = 0;
     uint64_t tokens_prompt = 0, tokens_completion = 0;
   };

@@ -22,8 +22,12 @@ using http::ExchangePtr;
 class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
  public:
   Impl(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-       NativeObserver* observer)
-      : cache_(cache), caller_of_(std::move(caller_of)), offload_(std::move(offload)), observer_(observer) {
+       NativeObserver* observer, security::CacheWatch* watch)
+      : cache_(cache),
+        caller_of_(std::move(caller_of)),
+        offload_(std::move(offload)),
+        observer_(observer),
+        watch_(watch) {
     set_options(options);
   }
 
@@ -58,6 +62,7 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   CallerOf caller_of_;
   Offload offload_;
   NativeObserver* observer_;
+  security::CacheWatch* watch_;
   std::atomic<std::shared_ptr<const NativeOptions>> options_;
 };
 
@@ -65,6 +70,12 @@ namespace {
 
 double elapsed_ms(const http::Exchange& exchange) {
   return static_cast<double>(base::system_clock().mono_us() - exchange.started_us) / 1000.0;
+}
+
+void forbid(const ExchangePtr& exchange, const Forbidden& what) {
+  exchange->notes.refused = true;
+  exchange->notes.audit = what.message;
+  exchange->send(error_response(403, what.message, what.param));
 }
 
 /// The id in /cache/entries/{id}; empty when it is none.
@@ -86,6 +97,7 @@ bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
   if (!caller) {
     // A refused credential is the one invalid argument that is not the body's fault.
     const int status = caller.error().code == ErrorCode::kUnsupported ? 403 : 401;
+    exchange->notes.refused = true;
     exchange->send(error_response(status, caller.error().message));
     return false;
   }
@@ -98,7 +110,7 @@ bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
   }
   call.body = std::move(*body);
   if (const auto forbidden = find_forbidden(call.caller, call.body)) {
-    exchange->send(error_response(403, forbidden->message, forbidden->param));
+    forbid(exchange, *forbidden);
     return false;
   }
   return true;
@@ -125,16 +137,22 @@ void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
   Body body(call.body);
   LookupCall wanted = read_lookup(body, call.caller, *options);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  const security::IdentityPtr& who = call.caller.identity;
+  const bool watched = watch_ != nullptr && who != nullptr;
+  if (watched && !watch_->may_match(*who)) wanted.options.semantic = false;
   auto once = std::make_shared<AnswerOnce>(exchange, options->request_timeout_ms);
   cache_.lookup_async(std::move(wanted.prompt), wanted.options,
-                      [self = shared_from_this(), exchange, once,
-                       shown = call.caller.sees_decisions()](Result<Lookup> found) {
+                      [self = shared_from_this(), exchange, once, shown = call.caller.sees_decisions(),
+                       who = watched ? who : nullptr](Result<Lookup> found) {
                         if (!found) {
                           if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
                           once->send(error_response(found.error()));
                           return;
                         }
                         const double latency_ms = elapsed_ms(*exchange);
+                        if (who != nullptr)
+                          self->watch_->saw_lookup(*who, found->entry != nullptr,
+                                                   found->nearest ? found->nearest->similarity : 0);
                         if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
                         once->send(json_response(
                             200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms, shown)));
@@ -146,6 +164,9 @@ void NativeApi::Impl::store(const ExchangePtr& exchange) {
   if (!begin(exchange, call)) return;
   auto requests = read_entries(exchange->request().body, call.body, call.caller, *options());
   if (!requests) return exchange->send(error_response(400, requests.error().message, requests.error().param));
+  if (watch_ != nullptr && call.caller.identity != nullptr &&
+      !watch_->may_insert(*call.caller.identity, requests->size()))
+    return exchange->send(error_response(429, "this key stores more entries than it may; try again later"));
   if (requests->size() > 1) {
     return later(exchange, [self = shared_from_this(), exchange, all = std::move(*requests)]() mutable {
       self->store_all(exchange, std::move(all));
@@ -183,7 +204,7 @@ void NativeApi::Impl::list(const ExchangePtr& exchange) {
   if (!wanted) return exchange->send(error_response(400, wanted.error().message, wanted.error().param));
   if (wanted->filter.name_space)
     if (const auto forbidden = find_forbidden_namespace(call.caller, *wanted->filter.name_space))
-      return exchange->send(error_response(403, forbidden->message, forbidden->param));
+      return forbid(exchange, *forbidden);
   later(exchange, [self = shared_from_this(), exchange, wanted = std::move(*wanted)] {
     std::string out = "{\"entries\":[";
     std::string last;
@@ -273,8 +294,9 @@ void NativeApi::Impl::flush(const ExchangePtr& exchange) {
 }
 
 NativeApi::NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-                     NativeObserver* observer)
-    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer)) {}
+                     NativeObserver* observer, security::CacheWatch* watch)
+    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer,
+                                   watch)) {}
 NativeApi::~NativeApi() = default;
 
 void NativeApi::set_options(NativeOptions options) { impl_->set_options(options); }

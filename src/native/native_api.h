@@ -9,6 +9,7 @@
 
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/server.h"
+#include "security/cache_watch.h"
 #include "security/identity.h"
 
 namespace enhanced_gptcache::native {
@@ -46,8 +47,9 @@ using Offload = std::function<bool(std::function<void()>)>;
 /// Thread rule: any thread. The cache and the observer outlive the server's handlers.
 class NativeApi {
  public:
+  /// `watch` (may be null) outlives the server's handlers, too.
   NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-            NativeObserver* observer = nullptr);
+            NativeObserver* observer = nullptr, security::CacheWatch* watch = nullptr);
   ~NativeApi();
   void register_routes(http::Server& server);
   /// For requests that start later.

@@ -87,6 +87,7 @@ void reply_error(Call& call, const ApiError& error) {
 
 void reply_refusal(Call& call, const ApiError& error) {
   call.outcome = Outcome::kBypass;
+  call.exchange->notes.refused = error.status == 401 || error.status == 403;
   call.reason = error.status == 401 ? "unauthorized" : error.status == 403 ? "forbidden" : "invalid_request";
   reply_error(call, error);
 }

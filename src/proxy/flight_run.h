@@ -24,7 +24,8 @@ struct FlightPlan {
   bool strip_usage = false;           ///< the caller did not ask for usage, we did
   std::string first_reason = "miss";  ///< X-Cache-Reason when no lookup says better
   bool learn = false;
-  StoreRequest store;  ///< prompt, text and completion are filled in
+  security::IdentityPtr identity;  ///< who asked; null while security is off
+  StoreRequest store;              ///< prompt, text and completion are filled in
 };
 
 /// Starts the coroutine on the flight's leader executor. Cancelled when the flight is abandoned.

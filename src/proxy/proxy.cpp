@@ -128,6 +128,9 @@ void serve_cached(const CallPtr& call, Dialect dialect) {
   }
   if (call->controls.type == CacheType::kExact && call->prompt.ineligible.empty())
     call->prompt.ineligible = "cache_type";
+  security::CacheWatch* watch = call->services->watch;
+  if (watch != nullptr && call->identity() != nullptr && !watch->may_match(*call->identity()))
+    call->lookup.semantic = false;
   start_session(call);
 }
 
@@ -143,7 +146,8 @@ Proxy::Proxy(ProxyOptions options, ProxyParts parts)
                        parts.clock != nullptr ? *parts.clock : base::system_clock(),
                        OptionsCell(std::move(options)),
                        std::make_shared<FlightTable>(),
-                       {}})) {}
+                       {},
+                       parts.watch})) {}
 
 Proxy::~Proxy() = default;
 

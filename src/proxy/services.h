@@ -15,6 +15,7 @@
 #include "http/upstream.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
+#include "security/cache_watch.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -74,6 +75,7 @@ struct Services {
   OptionsCell options;
   std::shared_ptr<FlightTable> flights;
   UsageRefusals usage_refusals;
+  security::CacheWatch* watch = nullptr;
 };
 using ServicesPtr = std::shared_ptr<Services>;
 

@@ -49,6 +49,7 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
 FlightPlan make_plan(const Call& call) {
   FlightPlan plan;
   plan.options = call.options;
+  if (call.exchange->pass != nullptr) plan.identity = call.exchange->pass->identity;
   plan.dialect = call.body.dialect;
   plan.prompt = call.prompt;
   plan.lookup = call.lookup;

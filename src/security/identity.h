@@ -107,7 +107,8 @@ struct Pass {
   /// The Authorization header held a credential of ours (a token does not look like a key), so it is not
   /// for the provider.
   bool own_authorization = false;
-  std::shared_ptr<const void> lease;  ///< its place among those running at once; given back with the request
+  /// Its places among those running at once, as a key and as an address; given back with the request.
+  std::shared_ptr<const void> lease, address_lease;
 };
 using PassPtr = std::shared_ptr<const Pass>;
 

@@ -41,7 +41,7 @@ TEST(LimitTable, WhatCostsMoreThanABucketWaitsForAFullOne) {
   const LimitRule rule{10, 10, 0};
   EXPECT_TRUE(table.take("a", 50, rule, 0).admitted);
   EXPECT_FALSE(table.take("a", 1, rule, 4 * kSecond).admitted) << "it owes 40";
-  EXPECT_EQ(table.take("a", 50, rule, 0).retry_after_s, 5);
+  EXPECT_EQ(table.take("a", 50, rule, 0).retry_after_s, 1);
   EXPECT_TRUE(table.take("a", 50, rule, 6 * kSecond).admitted);
 }
 
