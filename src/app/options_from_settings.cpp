@@ -77,6 +77,7 @@ Options cache_options(const config::Settings& settings) {
   options.time_bound_ttl_ms = cache.time_bound_ttl_seconds * 1000;
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
   options.unknown_token_share_max = cache.unknown_token_percent_max / 100.0;
+  options.share_after = static_cast<size_t>(cache.share_after_principals);
   options.candidates = static_cast<size_t>(cache.candidates);
   options.guards_off = cache.guards_off;
   options.context = {settings.context.enabled, settings.context.divergence_threshold,
@@ -142,6 +143,7 @@ http::UpstreamOptions upstream_options(const config::Settings& settings) {
 native::NativeOptions native_options(const config::Settings& settings) {
   native::NativeOptions options;
   options.request_timeout_ms = to_ms(settings.resources.request_timeout_seconds);
+  options.clients_may_store = settings.cache.client_stores == "shared";
   return options;
 }
 

@@ -33,11 +33,13 @@ Result<std::unique_ptr<SecurityParts>> SecurityParts::open(const config::Setting
   parts->tokens_ = std::make_unique<security::JwtVerifier>(jwt_rules(settings));
   JwksOptions jwks{settings.security.jwt_jwks_file, settings.security.jwt_jwks_url,
                    settings.security.jwt_jwks_refresh_seconds, settings.upstream.ca_file};
-  if (settings.security.enabled && jwks.is_used())
+  if (settings.security.enabled && jwks.is_used()) {
     EGPTC_TRY(parts->jwks_, JwksSource::start(std::move(jwks), *parts->tokens_));
+  }
   parts->limiter_ = std::make_shared<security::Limiter>(limit_rules(settings));
-  if (settings.security.audit)
+  if (settings.security.audit) {
     EGPTC_TRY(parts->audit_, security::AuditLog::open(folder, instance_key, audit_options(settings)));
+  }
   parts->gatekeeper_ =
       std::make_unique<Gatekeeper>(GateParts{*parts->keys_, *parts->tokens_, *parts->limiter_}, settings);
   parts->audit_event("server.start", fmt::format("version {}, security {}", EGPTC_VERSION,

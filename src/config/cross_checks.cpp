@@ -123,6 +123,12 @@ void check_limits(const Loaded& loaded, std::vector<Problem>& errors) {
       {"limits.probes_per_minute", limits.probes_per_minute}};
   for (const auto& [name, value] : needing)
     if (value > 0) add(errors, loaded, name, format_number(value), "needs security.enabled: true");
+  const auto& cache = loaded.settings.cache;
+  if (cache.share_after_principals > 1)
+    add(errors, loaded, "cache.share_after_principals", std::to_string(cache.share_after_principals),
+        "needs security.enabled: true");
+  if (cache.client_stores == "refused")
+    add(errors, loaded, "cache.client_stores", cache.client_stores, "needs security.enabled: true");
 }
 
 }  // namespace

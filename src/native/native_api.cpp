@@ -162,6 +162,8 @@ void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
 void NativeApi::Impl::store(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
+  if (!options()->clients_may_store && !call.caller.is_trusted())
+    return forbid(exchange, {"this key may not store entries of its own making (cache.client_stores)", ""});
   auto requests = read_entries(exchange->request().body, call.body, call.caller, *options());
   if (!requests) return exchange->send(error_response(400, requests.error().message, requests.error().param));
   if (watch_ != nullptr && call.caller.identity != nullptr &&

@@ -20,6 +20,8 @@ struct Caller {
   std::string user;
   std::string principal;           ///< who wrote an entry (provenance)
   security::IdentityPtr identity;  ///< null while security is off
+  /// Does what it stores count for all of the tenant?
+  bool is_trusted() const { return identity == nullptr || identity->is_trusted_writer(); }
   /// May it see similarities, probabilities and entry ids of what was not its own question?
   bool sees_decisions() const { return identity == nullptr || identity->sees_decisions(); }
 };
@@ -30,6 +32,7 @@ struct NativeOptions {
   size_t query_bytes_max = size_t{1} << 20U;
   size_t entries_per_request_max = 1000;
   size_t list_limit_max = 1000;
+  bool clients_may_store = true;        ///< false: only trusted keys, operators and admins do
   int64_t request_timeout_ms = 30'000;  ///< lookups and stores answer 504 after it
 };
 

@@ -33,6 +33,7 @@ Prompt read_prompt(Body& body, const Caller& caller, const NativeOptions& option
   Prompt prompt = make_prompt(query, std::move(context), name_space.value_or(""), model.value_or("default"));
   prompt.tenant = caller.tenant;
   prompt.user = caller.user;
+  if (caller.identity != nullptr) prompt.principal = caller.identity->id;
   return prompt;
 }
 
@@ -60,6 +61,7 @@ Checked<StoreRequest> read_entry(Body& body, const Caller& caller, const NativeO
   request.subject = body.text("subject", kNameBytesMax).value_or("");
   if (const auto ttl = body.integer("ttl_seconds", 1, kTtlSecondsMax)) request.ttl_ms = *ttl * 1000;
   request.principal = caller.principal;
+  request.trusted = caller.is_trusted();
   if (auto ok = body.finish(); !ok) return tl::unexpected(field_error(ok, body));
   return request;
 }

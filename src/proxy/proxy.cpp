@@ -24,6 +24,7 @@ ProxyObserver& silent_observer() {
 std::optional<ApiError> identify(Call& call) {
   if (const security::Identity* identity = call.identity()) {
     call.prompt.tenant = identity->tenant;
+    call.prompt.principal = identity->id;
     call.has_secret = security::has_provider_secret(call.exchange->request(), call.own_authorization());
     return std::nullopt;
   }

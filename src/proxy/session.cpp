@@ -67,6 +67,7 @@ FlightPlan make_plan(const Call& call) {
   plan.store.ttl_ms = call.controls.ttl_ms;
   plan.store.tags = call.controls.tags;
   plan.store.subject = call.controls.subject.empty() ? call.body.user : call.controls.subject;
+  plan.store.trusted = call.identity() == nullptr || call.identity()->is_trusted_writer();
   plan.store.principal = call.identity() == nullptr ? call.prompt.tenant : call.identity()->id;
   return plan;
 }

@@ -127,8 +127,8 @@ std::string audit_root() { return std::string(kHashDigits, '0'); }
 std::string audit_line(const AuditEvent& event, uint64_t seq, int64_t wall_ms, std::string_view prev,
                        std::string& hash) {
   std::string line = fmt::format(
-      R"({{"seq":{},"time":"{}","event":{},"actor":{},"role":{},"address":{},"method":{},"path":{},"status":{},)"
-      R"("detail":{},"prev":"{}")",
+      R"({{"seq":{},"time":"{}","event":{},"actor":{},"role":{},"address":{},"method":{},)"
+      R"("path":{},"status":{},"detail":{},"prev":"{}")",
       seq, time_text(wall_ms), text(event.event), text(event.actor), text(event.role), text(event.address),
       text(event.method), text(event.path), event.status, text(event.detail), prev);
   hash = base::to_hex(base::sha256(line));

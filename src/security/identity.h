@@ -90,6 +90,7 @@ struct Identity {
   bool trusted = false;  ///< loaders and evaluation: not taken for a prober, admitted at once
 
   bool may_use_namespace(std::string_view name) const;
+  bool is_trusted_writer() const { return trusted || role == Role::kOperator || role == Role::kAdmin; }
   /// Similarities, probabilities and entry ids tell what others asked.
   bool sees_decisions() const { return role == Role::kOperator || role == Role::kAdmin; }
 };

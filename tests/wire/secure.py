@@ -34,8 +34,12 @@ class SecureServer(harness.Server):
 
 
 def environment(**more) -> dict:
-    return {"EGPTC_SECURITY__ENABLED": "true", "EGPTC_SERVER__HOST": "127.0.0.1",
-            "EGPTC_UPSTREAM__API_KEY": "sk-of-the-operator", **more}
+    return {
+        "EGPTC_SECURITY__ENABLED": "true",
+        "EGPTC_SERVER__HOST": "127.0.0.1",
+        "EGPTC_UPSTREAM__API_KEY": "sk-of-the-operator",
+        **more,
+    }
 
 
 def start(folder, upstream, arguments=(), wait=True, **more) -> SecureServer:

@@ -27,8 +27,11 @@ def lines(server) -> list[dict]:
 
 def wait_for(server, event: str, count: int = 1, **fields) -> list[dict]:
     def found():
-        hits = [row for row in lines(server) if row["event"] == event
-                and all(row[name] == value for name, value in fields.items())]
+        hits = [
+            row
+            for row in lines(server)
+            if row["event"] == event and all(row[name] == value for name, value in fields.items())
+        ]
         return hits if len(hits) >= count else None
 
     return harness.wait_until(found, 10, f"{count} x {event} {fields}")
@@ -56,12 +59,21 @@ def test_acts_and_refusals_are_written_down(server):
     assert {row["path"] for row in refused} == {"/v1/models", "/v1/chat/completions"}
     assert all(row["address"] == "127.0.0.1" for row in refused)
     assert wait_for(server, "server.start") and wait_for(server, "settings.changed")
-    assert not [row for row in lines(server) if row["path"] == "/v1/chat/completions" and row["status"] == 200]
+    assert not [
+        row for row in lines(server) if row["path"] == "/v1/chat/completions" and row["status"] == 200
+    ]
 
 
 def test_nothing_secret_is_in_it(server):
     key = server.key(tenant="acme")
-    secrets = [key, key.split("_")[2], server.admin.split("_")[2], QUESTION, "sk-of-the-operator", "sk-passing"]
+    secrets = [
+        key,
+        key.split("_")[2],
+        server.admin.split("_")[2],
+        QUESTION,
+        "sk-of-the-operator",
+        "sk-passing",
+    ]
     server.chat(QUESTION, key=key)
     server.chat(QUESTION, key="sk-passing")
     server.get(f"/v1/files?key={key}")
@@ -141,9 +153,13 @@ def test_it_can_be_off(standin, tmp_path):
 
 @changes("security.audit_mb_max", "security.audit_files_max", "security.audit_refusals_per_second")
 def test_it_is_bounded(standin, tmp_path):
-    server = secure.start(tmp_path, standin.base_url, EGPTC_SECURITY__AUDIT_MB_MAX=1,
-                          EGPTC_SECURITY__AUDIT_FILES_MAX=1,
-                          EGPTC_SECURITY__AUDIT_REFUSALS_PER_SECOND=100000)
+    server = secure.start(
+        tmp_path,
+        standin.base_url,
+        EGPTC_SECURITY__AUDIT_MB_MAX=1,
+        EGPTC_SECURITY__AUDIT_FILES_MAX=1,
+        EGPTC_SECURITY__AUDIT_REFUSALS_PER_SECOND=100000,
+    )
     folder = tmp_path / "storage/audit"
     path = "/v1/" + "a" * 2000  # shown in part
     seen = set()

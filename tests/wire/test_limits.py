@@ -12,16 +12,29 @@ import tokens
 from settings_walk import changes, setting
 
 QUESTION = "How often may I ask this?"
-OFF = {"limits__requests_per_second_key": 0, "limits__requests_per_second_user": 0,
-       "limits__requests_per_second_ip": 0, "limits__concurrent_key": 0, "limits__concurrent_user": 0,
-       "limits__concurrent_ip": 0, "limits__inserts_per_second_key": 0, "limits__probes_per_minute": 0}
+OFF = {
+    "limits__requests_per_second_key": 0,
+    "limits__requests_per_second_user": 0,
+    "limits__requests_per_second_ip": 0,
+    "limits__concurrent_key": 0,
+    "limits__concurrent_user": 0,
+    "limits__concurrent_ip": 0,
+    "limits__inserts_per_second_key": 0,
+    "limits__probes_per_minute": 0,
+}
 
 
 @pytest.fixture(scope="module")
 def module_server(standin_process, tmp_path_factory):
-    one = secure.start(tmp_path_factory.mktemp("limits"), standin_process.base_url, **{
-        "EGPTC_SECURITY__JWT_ISSUER": tokens.ISSUER, "EGPTC_SECURITY__JWT_AUDIENCE": tokens.AUDIENCE,
-        "EGPTC_SECURITY__JWT_SECRET": tokens.SECRET.replace(" ", "-")})
+    one = secure.start(
+        tmp_path_factory.mktemp("limits"),
+        standin_process.base_url,
+        **{
+            "EGPTC_SECURITY__JWT_ISSUER": tokens.ISSUER,
+            "EGPTC_SECURITY__JWT_AUDIENCE": tokens.AUDIENCE,
+            "EGPTC_SECURITY__JWT_SECRET": tokens.SECRET.replace(" ", "-"),
+        },
+    )
     yield one
     assert one.stop() == 0, one.log()[-3000:]
 
@@ -55,7 +68,9 @@ def test_rate_of_a_key(server):
     assert error["type"] == "rate_limit_error" and error["code"] == "rate_limit_exceeded"
     assert server.chat(QUESTION, key=other).status_code == 200
     assert server.get("/health").status_code == 200
-    assert server.post("/cache/lookup", {"query": QUESTION}, mine).status_code == 429, "one bucket for all paths"
+    assert (
+        server.post("/cache/lookup", {"query": QUESTION}, mine).status_code == 429
+    ), "one bucket for all paths"
     messages = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
     assert server.post("/v1/messages", messages, mine).json()["type"] == "error"
     harness.wait_until(lambda: server.chat(QUESTION, key=mine).status_code == 200, 10, "a token flows back")
@@ -77,15 +92,21 @@ def test_rate_of_a_user(server):
 @changes("limits.requests_per_second_ip")
 def test_rate_of_an_address(server):
     key = server.key()
-    limit(server, limits__requests_per_second_ip=0.5, limits__burst_seconds=10,
-          security__trusted_proxies=["127.0.0.1"])
+    limit(
+        server,
+        limits__requests_per_second_ip=0.5,
+        limits__burst_seconds=10,
+        security__trusted_proxies=["127.0.0.1"],
+    )
 
     def ask(address: str, credential: str = key) -> int:
         return server.chat(QUESTION, key=credential, headers={"X-Forwarded-For": address}).status_code
 
     assert [ask("192.0.2.1") for _ in range(7)] == [200] * 5 + [429] * 2
     assert ask("192.0.2.2") == 200
-    assert [ask("2001:db8:1:2::1"), *(ask(f"2001:db8:1:2:{n}::9") for n in range(6))] == [200] * 5 + [429] * 2
+    assert [ask("2001:db8:1:2::1"), *(ask(f"2001:db8:1:2:{n}::9") for n in range(6))] == [200] * 5 + [
+        429
+    ] * 2
     # Wrong keys cost the address, too, before they are looked at.
     assert [ask("192.0.2.3", "egptc_wrong") for _ in range(7)] == [401] * 5 + [429] * 2
     harness.wait_until(lambda: server.configure(security__trusted_proxies=[], **OFF).status_code == 200, 20)
@@ -147,19 +168,37 @@ def prometheus(server) -> dict:
 @changes("limits.probes_per_minute", "limits.probe_similarity", "limits.refuse_probes")
 def test_probes(server, standin):
     tenant = harness.fresh_key()
-    victim, prober, loader = (server.key(tenant=tenant), server.key(tenant=tenant),
-                              server.key(tenant=tenant, trusted=True))
+    victim, prober, loader = (
+        server.key(tenant=tenant),
+        server.key(tenant=tenant),
+        server.key(tenant=tenant, trusted=True),
+    )
     stored = {"query": "What is the capital of France?", "response": "Paris."}
     assert server.post("/cache/entries", stored, victim).status_code == 201
     limit(server, limits__probes_per_minute=5, limits__probe_similarity=0.3, limits__refuse_probes=True)
-    near = [f"What is the capital of {name}?" for name in
-            ("Spain", "Italy", "Norway", "Chile", "Peru", "Kenya", "Japan", "Poland", "Ghana", "Cuba")]
+    near = [
+        f"What is the capital of {name}?"
+        for name in (
+            "Spain",
+            "Italy",
+            "Norway",
+            "Chile",
+            "Peru",
+            "Kenya",
+            "Japan",
+            "Poland",
+            "Ghana",
+            "Cuba",
+        )
+    ]
     paraphrase = {"query": "Tell me the capital of France"}
     assert server.post("/cache/lookup", paraphrase, prober).json()["hit"]
     for query in near:
         for key in (prober, loader):
             assert not server.post("/cache/lookup", {"query": query}, key).json()["hit"]
-    assert not server.post("/cache/lookup", paraphrase, prober).json()["hit"], "a prober gets exact hits only"
+    assert not server.post("/cache/lookup", paraphrase, prober).json()[
+        "hit"
+    ], "a prober gets exact hits only"
     assert server.post("/cache/lookup", {"query": stored["query"]}, prober).json()["hit"]
     for key in (victim, loader):
         assert server.post("/cache/lookup", paraphrase, key).json()["hit"]
@@ -170,20 +209,38 @@ def test_probes(server, standin):
 
 
 def test_limits_of_keys_need_keys(tmp_path):
-    for name in ("REQUESTS_PER_SECOND_KEY", "REQUESTS_PER_SECOND_USER", "CONCURRENT_KEY", "CONCURRENT_USER",
-                 "INSERTS_PER_SECOND_KEY", "PROBES_PER_MINUTE"):
-        done = harness.run_binary("validate-config", environment={f"EGPTC_LIMITS__{name}": "1"}, folder=tmp_path)
+    for name in (
+        "REQUESTS_PER_SECOND_KEY",
+        "REQUESTS_PER_SECOND_USER",
+        "CONCURRENT_KEY",
+        "CONCURRENT_USER",
+        "INSERTS_PER_SECOND_KEY",
+        "PROBES_PER_MINUTE",
+    ):
+        done = harness.run_binary(
+            "validate-config", environment={f"EGPTC_LIMITS__{name}": "1"}, folder=tmp_path
+        )
         assert done.returncode == 1 and f"limits.{name.lower()}" in done.stderr
     for name in ("TENANT_ENTRIES_MAX", "TENANT_MB_MAX"):
-        done = harness.run_binary("validate-config", environment={f"EGPTC_LIMITS__{name}": "1"}, folder=tmp_path)
+        done = harness.run_binary(
+            "validate-config", environment={f"EGPTC_LIMITS__{name}": "1"}, folder=tmp_path
+        )
         assert done.returncode == 1 and "not built" in done.stderr
 
 
 def test_addresses_are_limited_without_keys_too(start_server, key):
     server = start_server()
-    with setting(server, limits__concurrent_ip=1000, limits__requests_per_second_ip=0.1, limits__burst_seconds=30):
+    with setting(
+        server, limits__concurrent_ip=1000, limits__requests_per_second_ip=0.1, limits__burst_seconds=30
+    ):
         seen = statuses(lambda: server.post("/cache/lookup", {"query": QUESTION}, key), 4)
         assert seen == [200, 200, 200, 429]
         assert server.get("/health").status_code == 200
-        harness.wait_until(lambda: server.request("PUT", "/admin/config", data=json.dumps(
-            {"limits.requests_per_second_ip": 0})).status_code == 200, 20, "the limit is off")
+        harness.wait_until(
+            lambda: server.request(
+                "PUT", "/admin/config", data=json.dumps({"limits.requests_per_second_ip": 0})
+            ).status_code
+            == 200,
+            20,
+            "the limit is off",
+        )

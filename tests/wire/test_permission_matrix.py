@@ -1,4 +1,4 @@
-"""Every route times every role: 401 without a credential, 403 with too low a role, in the caller's dialect."""
+"""Every route times every role: 401 without a credential, 403 with too low a role, in the dialect asked."""
 
 import pytest
 
@@ -7,22 +7,44 @@ import rawhttp
 import secure
 
 REQUESTS = {
-    ("GET", "/health"): None, ("GET", "/ready"): None, ("GET", "/live"): None, ("GET", "/metrics"): None,
-    ("POST", "/cache/lookup"): {"query": "q"}, ("POST", "/cache/feedback"): {"entry_id": "00", "correct": True},
-    ("POST", "/cache/entries"): {"query": "q", "response": "r"}, ("GET", "/cache/entries"): None,
-    ("GET", "/cache/entries/00"): None, ("DELETE", "/cache/entries/00"): None,
-    ("POST", "/cache/invalidate"): {"tags": ["none"]}, ("POST", "/cache/explain"): {"query": "q"},
+    ("GET", "/health"): None,
+    ("GET", "/ready"): None,
+    ("GET", "/live"): None,
+    ("GET", "/metrics"): None,
+    ("POST", "/cache/lookup"): {"query": "q"},
+    ("POST", "/cache/feedback"): {"entry_id": "00", "correct": True},
+    ("POST", "/cache/entries"): {"query": "q", "response": "r"},
+    ("GET", "/cache/entries"): None,
+    ("GET", "/cache/entries/00"): None,
+    ("DELETE", "/cache/entries/00"): None,
+    ("POST", "/cache/invalidate"): {"tags": ["none"]},
+    ("POST", "/cache/explain"): {"query": "q"},
     ("POST", "/cache/flush"): {"confirm": "flush", "namespace": "none"},
-    ("GET", "/admin/stats"): None, ("GET", "/admin/config"): None, ("GET", "/admin/permissions"): None,
-    ("POST", "/admin/reload"): None, ("GET", "/admin/keys"): None, ("POST", "/admin/keys"): {"role": "viewer"},
-    ("POST", "/admin/keys/000000000000/rotate"): None, ("DELETE", "/admin/keys/000000000000"): None,
-    ("PUT", "/admin/config"): {"cache.mode": "serve"}, ("POST", "/admin/config/reset"): None,
-    ("POST", "/v1/chat/completions"): {"model": "m", "messages": [{"role": "user", "content": "hello there"}]},
+    ("GET", "/admin/stats"): None,
+    ("GET", "/admin/config"): None,
+    ("GET", "/admin/permissions"): None,
+    ("POST", "/admin/reload"): None,
+    ("GET", "/admin/keys"): None,
+    ("POST", "/admin/keys"): {"role": "viewer"},
+    ("POST", "/admin/keys/000000000000/rotate"): None,
+    ("DELETE", "/admin/keys/000000000000"): None,
+    ("PUT", "/admin/config"): {"cache.mode": "serve"},
+    ("POST", "/admin/config/reset"): None,
+    ("POST", "/v1/chat/completions"): {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hello there"}],
+    },
     ("POST", "/v1/completions"): {"model": "m", "prompt": "hello there"},
     ("POST", "/v1/embeddings"): {"model": "all-MiniLM-L6-v2", "input": "hello"},
     ("POST", "/v1/responses"): {"model": "m", "input": "hello"},
-    ("POST", "/v1/messages"): {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]},
-    ("GET", "/v1/models"): None, ("GET", "/v1/files"): None, ("DELETE", "/v1/files/f"): None,
+    ("POST", "/v1/messages"): {
+        "model": "m",
+        "max_tokens": 5,
+        "messages": [{"role": "user", "content": "hi"}],
+    },
+    ("GET", "/v1/models"): None,
+    ("GET", "/v1/files"): None,
+    ("DELETE", "/v1/files/f"): None,
     ("POST", "/openai/deployments/d/chat/completions"): {"messages": []},
 }
 # In the table, but without a handler in this build.
@@ -89,8 +111,9 @@ def test_the_matrix_covers_the_table(matrix):
     assert len(REQUESTS) > 30
 
 
-@pytest.mark.parametrize("scope", ["proxy", "cache:read", "cache:write", "cache:manage", "metrics", "admin:read",
-                                   "admin:write"])
+@pytest.mark.parametrize(
+    "scope", ["proxy", "cache:read", "cache:write", "cache:manage", "metrics", "admin:read", "admin:write"]
+)
 def test_scopes_narrow_the_strongest_role(matrix, scope):
     server, _, table = matrix
     key = server.key("admin", scopes=[scope])
@@ -111,9 +134,22 @@ def test_strangers_are_refused_before_their_body_is_read(matrix):
         assert connection.send(head).read_response()[0] == 401
 
 
-@pytest.mark.parametrize("path", ["/admin/../admin/keys", "//admin/keys", "/%61dmin/keys", "/admin//keys",
-                                  "/v1/../admin/keys", "/ADMIN/keys", "/admin/keys/", "/admin/keys/../config",
-                                  "/health/../admin/keys", "/health%2f..%2fadmin/keys", "/admin/keys;x=1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/../admin/keys",
+        "//admin/keys",
+        "/%61dmin/keys",
+        "/admin//keys",
+        "/v1/../admin/keys",
+        "/ADMIN/keys",
+        "/admin/keys/",
+        "/admin/keys/../config",
+        "/health/../admin/keys",
+        "/health%2f..%2fadmin/keys",
+        "/admin/keys;x=1",
+    ],
+)
 def test_other_spellings_of_a_path_open_nothing(matrix, path):
     server, keys, _ = matrix
     for key in (None, keys["viewer"], keys["client"]):

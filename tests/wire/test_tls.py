@@ -28,16 +28,57 @@ class Authority:
     def __init__(self, folder, name: str):
         self.folder, self.name = folder, name
         self.path, self.key = folder / f"{name}.pem", folder / f"{name}.key"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-subj", f"/CN={name}", "-keyout", str(self.key), "-out", str(self.path))
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            str(self.key),
+            "-out",
+            str(self.path),
+        )
 
     def issue(self, name: str):
         key, request, out, more = (self.folder / f"{name}.{end}" for end in ("key", "csr", "pem", "ext"))
         more.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", str(key), "-out", str(request))
-        openssl("x509", "-req", "-in", str(request), "-CA", str(self.path), "-CAkey", str(self.key), "-days", "2",
-                "-extfile", str(more), "-out", str(out))
+        openssl(
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            str(key),
+            "-out",
+            str(request),
+        )
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            str(request),
+            "-CA",
+            str(self.path),
+            "-CAkey",
+            str(self.key),
+            "-days",
+            "2",
+            "-extfile",
+            str(more),
+            "-out",
+            str(out),
+        )
         return out, key
 
 
@@ -69,7 +110,9 @@ def authority(tmp_path_factory):
 
 
 def start(folder, standin, authority, cert, key, client=None, **more) -> TlsServer:
-    environment = secure.environment(EGPTC_SERVER__TLS_CERT_FILE=cert, EGPTC_SERVER__TLS_KEY_FILE=key, **more)
+    environment = secure.environment(
+        EGPTC_SERVER__TLS_CERT_FILE=cert, EGPTC_SERVER__TLS_KEY_FILE=key, **more
+    )
     return TlsServer(folder, standin.base_url, environment).trust(authority, client).start()
 
 
@@ -94,10 +137,17 @@ def test_everything_works_through_tls(server, standin):
     large = {"query": "A large one?", "response": "x" * 900_000}
     assert server.post("/cache/entries", large, key).status_code == 201
     assert len(server.post("/cache/lookup", {"query": "A large one?"}, key).json()["response"]) == 900_000
-    with openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0,
-                       http_client=openai.DefaultHttpxClient(verify=str(server.authority.path))) as client:
-        stream = client.chat.completions.create(model="stand-in-1", stream=True, messages=[
-            {"role": "user", "content": "Does a stream come through TLS?"}])
+    with openai.OpenAI(
+        base_url=server.url + "/v1",
+        api_key=key,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(verify=str(server.authority.path)),
+    ) as client:
+        stream = client.chat.completions.create(
+            model="stand-in-1",
+            stream=True,
+            messages=[{"role": "user", "content": "Does a stream come through TLS?"}],
+        )
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
     with pytest.raises(requests.RequestException):
         requests.get(server.url.replace("https", "http") + "/live", timeout=5)
@@ -141,8 +191,14 @@ def test_old_versions_and_weak_suites_are_refused(server):
     assert handshake() == "TLSv1.3"
     two = ssl.TLSVersion.TLSv1_2
     assert handshake(maximum_version=two) == "TLSv1.2"
-    assert handshake(maximum_version=ssl.TLSVersion.TLSv1_1, minimum_version=ssl.TLSVersion.TLSv1,
-                     ciphers="ALL:@SECLEVEL=0") is None
+    assert (
+        handshake(
+            maximum_version=ssl.TLSVersion.TLSv1_1,
+            minimum_version=ssl.TLSVersion.TLSv1,
+            ciphers="ALL:@SECLEVEL=0",
+        )
+        is None
+    )
     for weak in ("AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "AES128-GCM-SHA256", "NULL"):
         try:
             assert handshake(maximum_version=two, ciphers=f"{weak}:@SECLEVEL=0") is None, weak
@@ -159,7 +215,9 @@ def test_garbage_instead_of_a_handshake(server):
 
 
 def test_a_handshake_that_never_comes_is_let_go(standin, tmp_path, authority):
-    server = start(tmp_path, standin, authority, *authority.issue("slow"), EGPTC_SERVER__HEADER_TIMEOUT_SECONDS=1)
+    server = start(
+        tmp_path, standin, authority, *authority.issue("slow"), EGPTC_SERVER__HEADER_TIMEOUT_SECONDS=1
+    )
     with rawhttp.Connection(server) as connection:
         connection.socket.settimeout(harness.CALL_SECONDS)
         assert connection.read_all() == b""
@@ -209,8 +267,14 @@ def test_client_certificates(standin, tmp_path, authority):
     others = Authority(tmp_path, "others")
     mine = tuple(str(path) for path in authority.issue("caller"))
     foreign = tuple(str(path) for path in others.issue("stranger"))
-    server = start(tmp_path / "server", standin, authority, *authority.issue("mutual"), client=mine,
-                   EGPTC_SERVER__TLS_CLIENT_CA_FILE=authority.path)
+    server = start(
+        tmp_path / "server",
+        standin,
+        authority,
+        *authority.issue("mutual"),
+        client=mine,
+        EGPTC_SERVER__TLS_CLIENT_CA_FILE=authority.path,
+    )
     assert server.get("/live").status_code == 200
     assert server.chat(QUESTION).status_code == 401, "a certificate is no key"
     for cert in (None, foreign):

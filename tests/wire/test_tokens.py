@@ -17,11 +17,17 @@ QUESTION = "Which token is good enough?"
 @pytest.fixture(scope="module")
 def signers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("signers")
-    return {algorithm: tokens.Signer(folder, algorithm, f"{algorithm}-1") for algorithm in ("RS256", "ES256")}
+    return {
+        algorithm: tokens.Signer(folder, algorithm, f"{algorithm}-1") for algorithm in ("RS256", "ES256")
+    }
 
 
 def environment(**more) -> dict:
-    return {"EGPTC_SECURITY__JWT_ISSUER": tokens.ISSUER, "EGPTC_SECURITY__JWT_AUDIENCE": tokens.AUDIENCE, **more}
+    return {
+        "EGPTC_SECURITY__JWT_ISSUER": tokens.ISSUER,
+        "EGPTC_SECURITY__JWT_AUDIENCE": tokens.AUDIENCE,
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +35,11 @@ def server(standin_process, tmp_path_factory, signers):
     folder = tmp_path_factory.mktemp("tokens")
     jwks = folder / "jwks.json"
     jwks.write_text(json.dumps({"keys": [one.jwk() for one in signers.values()]}))
-    one = secure.start(folder, standin_process.base_url, **environment(
-        EGPTC_SECURITY__JWT_JWKS_FILE=jwks, EGPTC_SECURITY__JWT_SECRET=tokens.SECRET))
+    one = secure.start(
+        folder,
+        standin_process.base_url,
+        **environment(EGPTC_SECURITY__JWT_JWKS_FILE=jwks, EGPTC_SECURITY__JWT_SECRET=tokens.SECRET),
+    )
     yield one
     assert one.stop() == 0, one.log()[-3000:]
 
@@ -57,22 +66,38 @@ def bad_tokens(signers) -> dict:
     whole = rsa.sign(good)
     none = tokens.part({"alg": "none"}) + "." + tokens.part(good)
     return {
-        "none": none + ".", "none with a signature": none + "." + whole.split(".")[2], "none, cut": none,
-        "wrong alg": rsa.sign(good, alg="ES256"), "unknown alg": rsa.sign(good, alg="RS512"),
-        "expired": rsa.sign(tokens.claims(exp=1_600_000_000)), "no expiry": rsa.sign(tokens.claims(exp=None)),
-        "future": rsa.sign(tokens.claims(nbf=4_000_000_000)), "issued later": rsa.sign(tokens.claims(iat=4e9)),
-        "wrong audience": rsa.sign(tokens.claims(aud="other")), "no audience": rsa.sign(tokens.claims(aud=None)),
+        "none": none + ".",
+        "none with a signature": none + "." + whole.split(".")[2],
+        "none, cut": none,
+        "wrong alg": rsa.sign(good, alg="ES256"),
+        "unknown alg": rsa.sign(good, alg="RS512"),
+        "expired": rsa.sign(tokens.claims(exp=1_600_000_000)),
+        "no expiry": rsa.sign(tokens.claims(exp=None)),
+        "future": rsa.sign(tokens.claims(nbf=4_000_000_000)),
+        "issued later": rsa.sign(tokens.claims(iat=4e9)),
+        "wrong audience": rsa.sign(tokens.claims(aud="other")),
+        "no audience": rsa.sign(tokens.claims(aud=None)),
         "wrong issuer": rsa.sign(tokens.claims(iss="https://evil.example")),
-        "stripped signature": whole.rsplit(".", 1)[0] + ".", "two parts": whole.rsplit(".", 1)[0],
-        "other claims": ".".join([whole.split(".")[0], tokens.part(tokens.claims(role="admin")),
-                                  whole.split(".")[2]]),
+        "stripped signature": whole.rsplit(".", 1)[0] + ".",
+        "two parts": whole.rsplit(".", 1)[0],
+        "other claims": ".".join(
+            [whole.split(".")[0], tokens.part(tokens.claims(role="admin")), whole.split(".")[2]]
+        ),
         "key confusion": tokens.hs256(good, json.dumps(rsa.jwk()), kid="RS256-1"),
-        "key confusion, pem": tokens.hs256(good, tokens.openssl("pkey", "-in", str(rsa.path), "-pubout").decode()),
-        "unknown key": rsa.sign(good, kid="nobody"), "other key's name": rsa.sign(good, kid="ES256-1"),
-        "empty secret": tokens.hs256(good, ""), "huge": rsa.sign(tokens.claims(more="a" * 9000)),
-        "bad base64": whole[:-3] + "=!=", "padded": whole + "=", "four parts": whole + ".AAAA",
-        "no tenant": rsa.sign(tokens.claims(tenant=None)), "no role": rsa.sign(tokens.claims(role=None)),
-        "no subject": rsa.sign(tokens.claims(sub=None)), "crit": rsa.sign(good, crit=["x"], x=1),
+        "key confusion, pem": tokens.hs256(
+            good, tokens.openssl("pkey", "-in", str(rsa.path), "-pubout").decode()
+        ),
+        "unknown key": rsa.sign(good, kid="nobody"),
+        "other key's name": rsa.sign(good, kid="ES256-1"),
+        "empty secret": tokens.hs256(good, ""),
+        "huge": rsa.sign(tokens.claims(more="a" * 9000)),
+        "bad base64": whole[:-3] + "=!=",
+        "padded": whole + "=",
+        "four parts": whole + ".AAAA",
+        "no tenant": rsa.sign(tokens.claims(tenant=None)),
+        "no role": rsa.sign(tokens.claims(role=None)),
+        "no subject": rsa.sign(tokens.claims(sub=None)),
+        "crit": rsa.sign(good, crit=["x"], x=1),
         "not an object": tokens.hs256([1]),
     }
 
@@ -91,24 +116,44 @@ def test_the_negative_suite(server, standin, signers):
     assert ask(server, signers["RS256"].sign(tokens.claims())).status_code == 200
 
 
-@changes("security.jwt_role_claim", "security.jwt_role_map", "security.jwt_default_role",
-         "security.jwt_tenant_claim", "security.jwt_clock_skew_seconds")
+@changes(
+    "security.jwt_role_claim",
+    "security.jwt_role_map",
+    "security.jwt_default_role",
+    "security.jwt_tenant_claim",
+    "security.jwt_clock_skew_seconds",
+)
 def test_claims_and_how_they_are_read(server):
     def stats(**claims) -> int:
         return server.get_as("/admin/stats", tokens.hs256(tokens.claims(**claims))).status_code
 
-    assert (stats(role="client"), stats(role="operator"), stats(role=["viewer", "client"])) == (403, 200, 200)
-    assert server.configure(security__jwt_role_claim="realm_access.roles", security__jwt_role_map=["ops=operator"],
-                            security__jwt_tenant_claim="org", security__jwt_default_role="client",
-                            security__jwt_clock_skew_seconds=0).status_code == 200
+    assert (stats(role="client"), stats(role="operator"), stats(role=["viewer", "client"])) == (
+        403,
+        200,
+        200,
+    )
+    assert (
+        server.configure(
+            security__jwt_role_claim="realm_access.roles",
+            security__jwt_role_map=["ops=operator"],
+            security__jwt_tenant_claim="org",
+            security__jwt_default_role="client",
+            security__jwt_clock_skew_seconds=0,
+        ).status_code
+        == 200
+    )
     assert stats() == 401, "no claim named org"
     assert stats(org="acme") == 403, "the default role"
     assert stats(org="acme", realm_access={"roles": ["ops"]}) == 200
     assert stats(org="acme", realm_access={"roles": ["admin"]}) == 403, "only what the map names"
     old = tokens.claims(exp=int(tokens.time.time()) - 5, org="acme")
     assert server.get_as("/admin/stats", tokens.hs256(old)).status_code == 401
-    assert server.request("POST", "/admin/config/reset",
-                          headers={"Authorization": f"Bearer {server.admin}"}).status_code == 200
+    assert (
+        server.request(
+            "POST", "/admin/config/reset", headers={"Authorization": f"Bearer {server.admin}"}
+        ).status_code
+        == 200
+    )
     assert server.get_as("/admin/stats", tokens.hs256({**old, "role": "operator"})).status_code == 200
 
 
@@ -120,11 +165,17 @@ def test_a_subject_cannot_be_talked_over(server):
     server.chat(question, key=alice)
     assert server.chat(question, key=alice).headers["x-cache"] == "HIT"
     for headers, body in (({}, {}), ({"X-Cache-Subject": "alice"}, {}), ({}, {"user": "alice"})):
-        assert server.chat(question, key=mallory, headers=headers, **body).headers["x-cache"] == "MISS" or \
-            server.chat(question, key=mallory).headers["x-cache"] == "HIT"
+        assert (
+            server.chat(question, key=mallory, headers=headers, **body).headers["x-cache"] == "MISS"
+            or server.chat(question, key=mallory).headers["x-cache"] == "HIT"
+        )
     for headers in ({}, {"X-Cache-Subject": "alice"}):
-        found = server.post("/cache/lookup", {"query": question, "model": "stand-in-1"},
-                            tokens.hs256(tokens.claims(tenant=tenant, sub="eve")), headers).json()
+        found = server.post(
+            "/cache/lookup",
+            {"query": question, "model": "stand-in-1"},
+            tokens.hs256(tokens.claims(tenant=tenant, sub="eve")),
+            headers,
+        ).json()
         assert not found["hit"]
 
 
@@ -149,9 +200,14 @@ def test_keys_from_an_address(standin, tmp_path, signers):
     issuer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
     threading.Thread(target=issuer.serve_forever, daemon=True).start()
     Issuer.keys = [signers["RS256"].jwk()]
-    server = secure.start(tmp_path, standin.base_url, **environment(
-        EGPTC_SECURITY__JWT_JWKS_URL=f"http://127.0.0.1:{issuer.server_port}/keys",
-        EGPTC_SECURITY__JWT_JWKS_REFRESH_SECONDS=1))
+    server = secure.start(
+        tmp_path,
+        standin.base_url,
+        **environment(
+            EGPTC_SECURITY__JWT_JWKS_URL=f"http://127.0.0.1:{issuer.server_port}/keys",
+            EGPTC_SECURITY__JWT_JWKS_REFRESH_SECONDS=1,
+        ),
+    )
     try:
         rsa, ec = (one.sign(tokens.claims()) for one in signers.values())
         harness.wait_until(lambda: ask(server, rsa).status_code == 200, 10, "the first keys")
@@ -176,15 +232,25 @@ def test_settings_that_do_not_go_together(tmp_path):
 
     def check(**environment):
         names = {f"EGPTC_SECURITY__JWT_{name}": str(value) for name, value in environment.items()}
-        return harness.run_binary("validate-config", "--print", "security.jwt_secret",
-                                  environment={**good, **names}, folder=tmp_path)
+        return harness.run_binary(
+            "validate-config",
+            "--print",
+            "security.jwt_secret",
+            environment={**good, **names},
+            folder=tmp_path,
+        )
 
     secret.write_text("a-secret-without-blanks-of-32-bytes-or-more")
     assert check(SECRET_FILE=secret).returncode == 0
-    for wrong in ({"SECRET": "short"}, {"SECRET": tokens.SECRET.replace(" ", "-"), "ISSUER": ""}, {},
-                  {"JWKS_FILE": "/x", "JWKS_URL": "https://id.example/keys"},
-                  {"JWKS_URL": "http://id.example/keys"}, {"JWKS_URL": "http://127.0.0.1.id.example/keys"},
-                  {"JWKS_FILE": "/x", "ROLE_MAP": "admins=king"}):
+    for wrong in (
+        {"SECRET": "short"},
+        {"SECRET": tokens.SECRET.replace(" ", "-"), "ISSUER": ""},
+        {},
+        {"JWKS_FILE": "/x", "JWKS_URL": "https://id.example/keys"},
+        {"JWKS_URL": "http://id.example/keys"},
+        {"JWKS_URL": "http://127.0.0.1.id.example/keys"},
+        {"JWKS_FILE": "/x", "ROLE_MAP": "admins=king"},
+    ):
         done = check(**wrong)
         assert done.returncode == 1 and "security.jwt_" in done.stderr, wrong
         assert "short" not in done.stderr.replace("shorter", "")

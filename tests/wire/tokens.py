@@ -21,8 +21,15 @@ def part(value) -> str:
 
 
 def claims(**changes) -> dict:
-    body = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": int(time.time()) + 600, "tenant": "acme",
-            "role": "client", **changes}
+    body = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "alice",
+        "exp": int(time.time()) + 600,
+        "tenant": "acme",
+        "role": "client",
+        **changes,
+    }
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -40,18 +47,27 @@ class Signer:
 
     def __init__(self, folder: pathlib.Path, algorithm: str, kid: str):
         self.algorithm, self.kid, self.path = algorithm, kid, folder / f"{kid}.pem"
-        kind = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if algorithm == "RS256" else \
-            ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        kind = (
+            ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+            if algorithm == "RS256"
+            else ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        )
         openssl("genpkey", "-algorithm", *kind, "-out", str(self.path))
 
     def jwk(self) -> dict:
         der = openssl("pkey", "-in", str(self.path), "-pubout", "-outform", "DER")
         common = {"kid": self.kid, "use": "sig", "alg": self.algorithm}
         if self.algorithm == "ES256":
-            return {**common, "kty": "EC", "crv": "P-256", "x": encode(der[-64:-32]), "y": encode(der[-32:])}
+            return {
+                **common,
+                "kty": "EC",
+                "crv": "P-256",
+                "x": encode(der[-64:-32]),
+                "y": encode(der[-32:]),
+            }
         # SubjectPublicKeyInfo of a 2048-bit key: the modulus stands before the exponent 65537.
         assert der.endswith(b"\x02\x03\x01\x00\x01")
-        return {**common, "kty": "RSA", "n": encode(der[-5 - 256:-5]), "e": "AQAB"}
+        return {**common, "kty": "RSA", "n": encode(der[-5 - 256 : -5]), "e": "AQAB"}
 
     def sign(self, body: dict, **header) -> str:
         message = part({"alg": self.algorithm, "kid": self.kid, **header}) + "." + part(body)
@@ -64,6 +80,6 @@ def raw_of(der: bytes) -> bytes:
     out, at = b"", 2
     for _ in range(2):
         size = der[at + 1]
-        out += der[at + 2:at + 2 + size].lstrip(b"\0").rjust(32, b"\0")
+        out += der[at + 2 : at + 2 + size].lstrip(b"\0").rjust(32, b"\0")
         at += 2 + size
     return out
