@@ -125,6 +125,7 @@ class Application::Impl {
   std::unique_ptr<admin::SecurityApi> security_api;
   std::unique_ptr<http::Server> server;
   std::atomic<bool> ready{false};
+  std::atomic<bool> admits{false};  ///< `security` is there
   bool stopped = false;
 };
 
@@ -134,6 +135,7 @@ Result<void> Application::Impl::open_storage() {
   EGPTC_TRY(instance_key, security::load_or_create_instance_key(
                               named.empty() ? security::instance_key_path(storage->path()) : named));
   EGPTC_TRY(security, SecurityParts::open(*settings, storage->path(), instance_key));
+  admits.store(true, std::memory_order_release);
   return {};
 }
 
@@ -185,7 +187,7 @@ Result<void> Application::Impl::open_listener() {
   server->on_access(
       [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
         metrics.on_access(exchange, status);
-        if (security) security->audit(exchange, status);
+        if (admits.load(std::memory_order_acquire)) security->audit(exchange, status);
         if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
       });
   return server->start_closed();

@@ -81,8 +81,9 @@ Gatekeeper::Rules Gatekeeper::rules_of(const config::Settings& settings) {
 void Gatekeeper::configure(const config::Settings& settings) { rules_.set(rules_of(settings)); }
 
 bool Gatekeeper::admit(const http::ExchangePtr& exchange) const {
-  const base::EpochGuard pin;
-  const Rules& rules = rules_.peek(pin);
+  // Held by a reference, not pinned: a refusal is sent from here, and that may take up the next request.
+  const std::shared_ptr<const Rules> held = rules_.get();
+  const Rules& rules = *held;
   if (enabled_) return admit_by_key(exchange, rules);
   const http::Request& request = exchange->request();
   if (needs_access_check(request)) {
