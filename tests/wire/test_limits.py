@@ -32,7 +32,7 @@ def module_server(standin_process, tmp_path_factory):
         **{
             "EGPTC_SECURITY__JWT_ISSUER": tokens.ISSUER,
             "EGPTC_SECURITY__JWT_AUDIENCE": tokens.AUDIENCE,
-            "EGPTC_SECURITY__JWT_SECRET": tokens.SECRET.replace(" ", "-"),
+            "EGPTC_SECURITY__JWT_SECRET": tokens.SECRET,
         },
     )
     yield one
@@ -81,7 +81,7 @@ def test_rate_of_a_user(server):
     tenant = harness.fresh_key()
 
     def token(subject: str) -> str:
-        return tokens.hs256(tokens.claims(tenant=tenant, sub=subject), tokens.SECRET.replace(" ", "-"))
+        return tokens.hs256(tokens.claims(tenant=tenant, sub=subject), tokens.SECRET)
 
     limit(server, limits__requests_per_second_user=0.1, limits__burst_seconds=20)
     seen = [server.chat(QUESTION, key=token("alice")).status_code for _ in range(4)]
@@ -117,7 +117,7 @@ def test_rate_of_an_address(server):
 def test_places(server, standin, dimension):
     credential = server.key()
     if dimension == "user":
-        credential = tokens.hs256(tokens.claims(), tokens.SECRET.replace(" ", "-"))
+        credential = tokens.hs256(tokens.claims(), tokens.SECRET)
     standin.rule("kept busy", gate=f"busy-{dimension}")
     others = 1 if dimension == "ip" else 0  # the call that changes the settings has the same address
     limit(server, **{f"limits__concurrent_{dimension}": 2 + others})

@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import time
 
-SECRET = "a secret of thirty-two bytes, or more"
+SECRET = "a-secret-of-thirty-two-bytes-or-more"
 ISSUER, AUDIENCE = "https://id.example", "gptcache"
 
 
