@@ -7,7 +7,7 @@ set(EGPTC_SHARE share/enhanced-gptcache)
 
 install(TARGETS enhanced-gptcache RUNTIME DESTINATION bin COMPONENT program)
 install(DIRECTORY verifier DESTINATION ${EGPTC_SHARE} COMPONENT program)
-install(DIRECTORY deploy/alerting deploy/grafana deploy/rollback deploy/maintenance
+install(DIRECTORY deploy/alerting deploy/grafana deploy/rollback deploy/maintenance deploy/backup deploy/recovery
   DESTINATION ${EGPTC_SHARE}/deploy COMPONENT program USE_SOURCE_PERMISSIONS
   PATTERN "*.py" EXCLUDE)
 install(FILES config.yaml config.prod.yaml config.staging.yaml config.dev.yaml

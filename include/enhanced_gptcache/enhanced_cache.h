@@ -40,6 +40,8 @@ struct Prompt {
   bool user_scoped = false;   ///< also partition by `user`
   /// Non-empty: why the semantic layer must not see it ("image", "tool_result", ...).
   std::string ineligible;
+  /// Whose credential asks, for Options::share_after; empty: nobody in particular, who sees everything.
+  std::string principal;
 };
 
 /// The chat request with these messages and nothing else: what the native API and the library use.
@@ -126,6 +128,7 @@ struct StoreRequest {
   std::vector<std::string> tags;
   std::string subject;
   std::string principal;  ///< who wrote it (provenance)
+  bool trusted = false;  ///< by somebody who may decide for the tenant: shared at once (Options::share_after)
   uint64_t tokens_prompt = 0;
   uint64_t tokens_completion = 0;
   double latency_ms = 0;                       ///< what the answer cost, for cost-aware eviction

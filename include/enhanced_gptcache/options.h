@@ -88,7 +88,10 @@ struct Options {
   int64_t time_bound_ttl_ms = 3'600'000;  ///< most for what asks about "today", "latest"; 0: no limit
   double ttl_jitter = 0.05;               ///< +- share of the TTL, so that entries do not expire together
   double unknown_token_share_max = 0.10;  ///< more [UNK] than this: exact layer only
-  size_t candidates = 8;                  ///< k of the nearest-neighbour search
+  /// An entry answers other principals of its tenant by meaning once so many have asked exactly its question
+  /// (its own counts), or its writer was trusted. 1: at once.
+  size_t share_after = 1;
+  size_t candidates = 8;  ///< k of the nearest-neighbour search
   ContextOptions context;
   PcaOptions pca;
   TauOptions tau;

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "admin/replies.h"
 #include "base/canonical_json.h"
 #include "base/clock.h"
-#include "base/error_table.h"
 #include "base/log.h"
 #include "config/settings_table.h"
 
@@ -15,25 +15,6 @@ namespace {
 
 using http::ExchangePtr;
 using nlohmann::json;
-
-http::Response reply(int status, std::string body, std::string_view type = "application/json") {
-  http::Response response;
-  response.status = status;
-  response.headers = {{"Content-Type", std::string(type)}, {"Cache-Control", "no-store"}};
-  response.body = std::move(body);
-  return response;
-}
-
-http::Response refusal(int status, std::string_view message) {
-  return reply(
-      status,
-      fmt::format("{{\"error\":{{\"message\":{},\"type\":\"{}\",\"param\":null,\"code\":null}}}}",
-                  base::json_string(message), status < 500 ? "invalid_request_error" : "server_error"));
-}
-
-http::Response refusal(const Error& error) {
-  return refusal(base::error_row(error.code).http_status, error.message);
-}
 
 /// A settings value as the text the loader reads: strings bare, everything else as JSON.
 std::string setting_text(const json& value) {
@@ -164,6 +145,9 @@ void AdminApi::register_routes(http::Server& server) {
   route("PUT", "/admin/config", [](const State& state, const ExchangePtr& exchange) {
     auto changes = read_changes(exchange->request().body);
     if (!changes) return exchange->send(refusal(changes.error()));
+    std::string names;
+    for (const auto& [name, value] : *changes) names += (names.empty() ? "" : ", ") + name;
+    exchange->notes.audit = "settings changed: " + base::repair_utf8(names.substr(0, 1000));
     state.later(exchange, [&state, changes = std::move(*changes)] {
       return state.apply(state.source.apply_admin(changes), "changed");
     });

@@ -41,6 +41,14 @@ constexpr Description kDescriptions[] = {
     {"POST", "/admin/config/reset", "Forgets the changes made through PUT.", ""},
     {"POST", "/admin/reload", "Reads the settings file now.", ""},
     {"GET", "/admin/stats", "Counts of cache and server.", ""},
+    {"POST", "/admin/backup", "Makes a consistent copy of the entries for a backup.", ""},
+    {"DELETE", "/admin/backup/*", "Removes such a copy.", ""},
+    {"GET", "/admin/keys", "Every API key, without its secret.", ""},
+    {"POST", "/admin/keys", "Creates a key; its secret is shown once.", "Key", 201},
+    {"POST", "/admin/keys/*", "Rotates the key: /admin/keys/{id}/rotate.", ""},
+    {"DELETE", "/admin/keys/*", "Revokes the key.", ""},
+    {"GET", "/admin/audit", "The newest lines of the audit log.", ""},
+    {"GET", "/admin/permissions", "Who may call what.", ""},
     {"GET", "/openapi.json", "This document.", ""},
 };
 

@@ -112,6 +112,12 @@ std::optional<AccessRefusal> check_origin(const config::Settings& settings, cons
   return check_host(settings, request);
 }
 
+/// The body itself may not have come yet.
+bool has_body(const http::Request& request) {
+  const std::string_view length = request.header("content-length");
+  return request.has("transfer-encoding") || (!length.empty() && length != "0");
+}
+
 bool is_json(std::string_view content_type) {
   std::string type = lower_case(content_type.substr(0, content_type.find(';')));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
@@ -125,7 +131,6 @@ bool needs_access_check(const http::Request& request) {
 }
 
 std::optional<AccessRefusal> check_access(const config::Settings& settings, const http::Request& request) {
-  if (settings.security.enabled) return std::nullopt;
   const bool ours = is_ours(request.path);
   const bool from_page = request.has("origin");
   if (!ours && !(from_page && is_provider_api(request.path))) return std::nullopt;
@@ -136,7 +141,7 @@ std::optional<AccessRefusal> check_access(const config::Settings& settings, cons
   if (!from_page) return std::nullopt;
   if (auto refused = check_origin(settings, request)) return refused;
   // Other types can be sent by a form, without the browser asking first.
-  if (ours && !request.body.empty() && !is_json(request.header("content-type"))) {
+  if (ours && has_body(request) && !is_json(request.header("content-type"))) {
     return AccessRefusal{415, fmt::format("a web page must send application/json, not {}",
                                           shown(request.header("content-type")))};
   }

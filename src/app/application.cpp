@@ -10,12 +10,13 @@
 
 #include "admin/admin_api.h"
 #include "admin/openapi.h"
-#include "app/access_guard.h"
+#include "admin/security_api.h"
 #include "app/checkpoints.h"
 #include "app/health_checks.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
 #include "app/proxy_metrics.h"
+#include "app/security_parts.h"
 #include "app/server_metrics.h"
 #include "app/storage_folder.h"
 #include "app/storage_metrics.h"
@@ -37,7 +38,8 @@ uint64_t memory_limit(const config::Settings& settings) {
 
 /// What must hold before anything is opened.
 Result<void> check_listening(const config::Settings& settings) {
-  if (is_loopback(settings.server.host) || settings.security.insecure_listen) return {};
+  const auto& security = settings.security;
+  if (is_loopback(settings.server.host) || security.enabled || security.insecure_listen) return {};
   return fail(
       ErrorCode::kInvalidArgument,
       fmt::format("server.host is {} while security is off: anybody who reaches the port could use the cache "
@@ -49,6 +51,21 @@ Result<void> check_listening(const config::Settings& settings) {
 void apply_log_settings(const config::Settings& settings) {
   base::LogLevel level = base::LogLevel::kInfo;
   if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
+}
+
+/// Who calls the native API by a key or token of ours. A token's subject cannot be talked over.
+Result<native::Caller> native_caller(const security::IdentityPtr& identity, std::string_view subject) {
+  if (!subject.empty() && !identity->controls.has(security::Control::kSubject))
+    return fail(ErrorCode::kUnsupported,
+                "this key does not allow the cache control subject (X-Cache-Subject)");
+  native::Caller caller;
+  caller.tenant = identity->tenant;
+  caller.user = !identity->user.empty() ? identity->user
+                : subject.empty()       ? identity->id
+                                        : std::string(subject);
+  caller.principal = identity->id;
+  caller.identity = identity;
+  return caller;
 }
 
 void log_access(const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
@@ -84,7 +101,6 @@ class Application::Impl {
   Result<void> open_upstream();
   Result<void> open_listener();
   void open_routes();
-  bool refuse_access(const http::ExchangePtr& exchange) const;
   void watch_settings();
   void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
@@ -95,7 +111,7 @@ class Application::Impl {
   }
   static void commit_all(EnhancedCache& of);
   HealthInputsSource health_source();
-  Result<native::Caller> caller_of(const http::Request& request) const;
+  Result<native::Caller> caller_of(const http::Exchange& exchange) const;
 
   config::SettingsSource source;
   std::shared_ptr<const config::Settings> settings;  ///< as they were at start
@@ -104,6 +120,7 @@ class Application::Impl {
   ThreadBudget budget;
   std::unique_ptr<StorageFolder> storage;
   base::SecretKey instance_key{};
+  std::unique_ptr<SecurityParts> security;
   std::shared_ptr<const Embedder> embedder;
   std::unique_ptr<EnhancedCache> cache;
   std::unique_ptr<Checkpoints> checkpoints;
@@ -113,8 +130,10 @@ class Application::Impl {
   std::unique_ptr<proxy::Proxy> proxy;
   std::unique_ptr<native::NativeApi> native;
   std::unique_ptr<admin::AdminApi> admin;
+  std::unique_ptr<admin::SecurityApi> security_api;
   std::unique_ptr<http::Server> server;
   std::atomic<bool> ready{false};
+  std::atomic<bool> admits{false};  ///< `security` is there
   bool stopped = false;
 };
 
@@ -123,6 +142,8 @@ Result<void> Application::Impl::open_storage() {
   const std::string& named = settings->security.instance_key_file;
   EGPTC_TRY(instance_key, security::load_or_create_instance_key(
                               named.empty() ? security::instance_key_path(storage->path()) : named));
+  EGPTC_TRY(security, SecurityParts::open(*settings, storage->path(), instance_key));
+  admits.store(true, std::memory_order_release);
   return {};
 }
 
@@ -155,22 +176,20 @@ Result<void> Application::Impl::open_upstream() {
   return {};
 }
 
-Result<native::Caller> Application::Impl::caller_of(const http::Request& request) const {
+Result<native::Caller> Application::Impl::caller_of(const http::Exchange& exchange) const {
+  const http::Request& request = exchange.request();
+  if (exchange.pass != nullptr && exchange.pass->identity != nullptr)
+    return native_caller(exchange.pass->identity, request.header("x-cache-subject"));
   const security::Carriers carriers = security::carriers_of(request);
   if (carriers.has_own_key()) {
     return fail(ErrorCode::kInvalidArgument,
                 "an egptc_ key was sent, but this server runs with security off and knows no such keys");
   }
-  return native::Caller{carriers.tenant(instance_key), std::string(request.header("x-cache-subject"))};
-}
-
-bool Application::Impl::refuse_access(const http::ExchangePtr& exchange) const {
-  if (!needs_access_check(exchange->request())) return false;
-  const auto refused = check_access(*source.current(), exchange->request());
-  if (!refused) return false;
-  exchange->notes.route = "refused";
-  exchange->send(proxy::openai_error(refused->status, refused->message));
-  return true;
+  native::Caller caller;
+  caller.tenant = carriers.tenant(instance_key);
+  caller.user = request.header("x-cache-subject");
+  caller.principal = caller.user.empty() ? caller.tenant : caller.user;
+  return caller;
 }
 
 void Application::Impl::commit_all(EnhancedCache& of) {
@@ -181,13 +200,14 @@ void Application::Impl::commit_all(EnhancedCache& of) {
 /// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
 Result<void> Application::Impl::open_listener() {
   server = std::make_unique<http::Server>(server_options(*settings, budget));
-  server->on_request([this](const http::ExchangePtr& exchange) { return refuse_access(exchange); });
+  server->on_request([this](const http::ExchangePtr& exchange) { return security->admit(exchange); });
   server->on_error([](int status, const std::string& message, std::string_view) {
     return proxy::openai_error(status, message);
   });
   server->on_access(
       [this](const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us) {
         metrics.on_access(exchange, status);
+        if (admits.load(std::memory_order_acquire)) security->audit(exchange, status);
         if (source.current()->monitoring.access_log) log_access(exchange, status, bytes_out, duration_us);
       });
   return server->start_closed();
@@ -206,10 +226,13 @@ void Application::Impl::open_routes() {
   parts.embedder = embedder;
   parts.instance_key = instance_key;
   parts.observer = &proxy_metrics;
+  parts.watch = &security->limiter();
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
-      native_options(*settings), *cache, [this](const http::Request& request) { return caller_of(request); },
-      [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics);
+      native_options(*settings), *cache,
+      [this](const http::Exchange& exchange) { return caller_of(exchange); },
+      [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics,
+      &security->limiter());
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
   hooks.ready = [this] { return ready.load(); };
@@ -224,10 +247,15 @@ void Application::Impl::open_routes() {
   hooks.offload_long = [this](std::function<void()> work) { return admin_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);
+  security_api = std::make_unique<admin::SecurityApi>(
+      admin::SecurityHooks{&security->keys(), security->audit_log(),
+                           [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
+  security_api->register_routes(*server);
   native->register_routes(*server);
   proxy->register_routes(*server);
   admin::register_openapi(*server);
   metrics.watch_server(*server);
+  metrics.watch_limits(security->limiter());
   server->open_routes();
 }
 
@@ -245,6 +273,7 @@ HealthInputsSource Application::Impl::health_source() {
 void Application::Impl::apply(const config::Change& change) {
   const config::Settings& now = *change.after;
   apply_log_settings(now);
+  security->configure(change);
   if (auto done = cache->set_options(stored_cache_options(now)); !done)
     base::log_error("settings: cache: {}", done.error().message);
   if (auto done = upstream->set_options(upstream_options(now)); !done) {
@@ -293,7 +322,7 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
   apply_log_settings(settings);
   if (!settings.monitoring.log_file.empty()) base::add_log_file(settings.monitoring.log_file);
   EGPTC_TRY_VOID(check_listening(settings));
-  if (!is_loopback(settings.server.host)) {
+  if (!is_loopback(settings.server.host) && !settings.security.enabled) {
     base::log_warning(
         "security.insecure_listen: every host that reaches {}:{} may use this cache and its upstream key",
         settings.server.host, settings.server.port);

@@ -86,6 +86,7 @@ Options cache_options(const config::Settings& settings) {
   options.time_bound_ttl_ms = cache.time_bound_ttl_seconds * 1000;
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
   options.unknown_token_share_max = cache.unknown_token_percent_max / 100.0;
+  options.share_after = static_cast<size_t>(cache.share_after_principals);
   options.candidates = static_cast<size_t>(cache.candidates);
   options.guards_off = cache.guards_off;
   options.context = {settings.context.enabled, settings.context.divergence_threshold,
@@ -129,6 +130,8 @@ http::ServerOptions server_options(const config::Settings& settings, const Threa
   options.body_timeout_ms = to_ms(server.body_timeout_seconds);
   options.idle_timeout_ms = to_ms(server.idle_timeout_seconds);
   options.write_timeout_ms = to_ms(server.write_timeout_seconds);
+  options.tls = {server.tls_cert_file, server.tls_key_file, server.tls_client_ca_file};
+  options.hsts_seconds = server.hsts_seconds;
   return options;
 }
 
@@ -159,6 +162,7 @@ http::UpstreamOptions upstream_options(const config::Settings& settings) {
 native::NativeOptions native_options(const config::Settings& settings) {
   native::NativeOptions options;
   options.request_timeout_ms = to_ms(settings.resources.request_timeout_seconds);
+  options.clients_may_store = settings.cache.client_stores == "shared";
   return options;
 }
 

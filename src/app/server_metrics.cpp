@@ -152,6 +152,25 @@ void ServerMetrics::watch_upstream(const http::UpstreamClient& upstream) {
        &http::UpstreamStats::breaker_state);
 }
 
+void ServerMetrics::watch_limits(const security::Limiter& limiter) {
+  registry_.collector(family("limit_refusals_total", "Requests and entries over a limit.", {"what"}),
+                      Kind::kCounter, [&limiter] {
+                        const auto stats = limiter.stats();
+                        return std::vector<Sample>{{{"key"}, as_double(stats.refused_key)},
+                                                   {{"user"}, as_double(stats.refused_user)},
+                                                   {{"address"}, as_double(stats.refused_address)},
+                                                   {{"inserts"}, as_double(stats.refused_inserts)}};
+                      });
+  registry_.collector(family("probe_near_misses_total", "Look-ups just short of a stored entry."),
+                      Kind::kCounter, [&limiter] {
+                        return std::vector<Sample>{{{}, as_double(limiter.stats().near_misses)}};
+                      });
+  registry_.collector(family("probe_suspects_total", "Near misses of keys that look like probers."),
+                      Kind::kCounter, [&limiter] {
+                        return std::vector<Sample>{{{}, as_double(limiter.stats().suspects)}};
+                      });
+}
+
 void ServerMetrics::watch_server(const http::Server& server) {
   const auto one = [this, &server](const char* name, const char* help, Kind kind, auto field) {
     registry_.collector(family(name, help), kind, [&server, field] {

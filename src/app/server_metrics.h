@@ -15,6 +15,7 @@
 #include "metrics/recent_times.h"
 #include "metrics/registry.h"
 #include "native/native_api.h"
+#include "security/limiter.h"
 
 namespace enhanced_gptcache::app {
 
@@ -49,6 +50,7 @@ class ServerMetrics final : public native::NativeObserver {
   void watch_cache(const EnhancedCache& cache);
   void watch_upstream(const http::UpstreamClient& upstream);
   void watch_server(const http::Server& server);
+  void watch_limits(const security::Limiter& limiter);
   void watch_reloads(const config::SettingsSource& source);
   void watch_process(std::function<uint64_t()> memory_limit_bytes);
 

@@ -31,6 +31,22 @@ bool is_young_enough(const Record& record, const LookupOptions& options, const b
   return !options.age_max_ms || clock.wall_ms() - record.created_ms() <= *options.age_max_ms;
 }
 
+/// How much longer than the question another principal's text may be: what was added to a known question to
+/// carry something else is long beside it.
+constexpr size_t kLongerBytesMax = 200;
+constexpr size_t kLongerFactorMax = 4;
+
+/// May this entry answer this caller by meaning? What others of the tenant have put there has to be vouched
+/// for.
+bool is_shared_with(const Record& record, const Prompt& prompt, size_t share_after) {
+  if (share_after <= 1 || prompt.principal.empty() || record.vouchers.is_trusted()) return true;
+  if (record.principal() == prompt.principal) return true;
+  const size_t asked = prompt.query.size();
+  const size_t stored = record.query().size();
+  const bool is_lopsided = stored > asked + kLongerBytesMax && stored > asked * kLongerFactorMax;
+  return !is_lopsided && record.vouchers.count() >= share_after;
+}
+
 }  // namespace
 
 RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const Prompt& prompt,
@@ -48,6 +64,7 @@ EntryPtr CacheImpl::find_exact(const Prompt& prompt, const LookupOptions& option
   }
   RecordPtr record = find_exact_record(keys_.exact(prompt), prompt, options);
   if (mode == CacheMode::kShadow) record = nullptr;
+  if (record != nullptr && !prompt.principal.empty()) record->vouchers.add(prompt.principal);
   if (options.counted) {
     counters_.add(record != nullptr ? Count::kExactHits : Count::kExactMisses);
     if (record != nullptr) entries_.touch(*record);
@@ -113,6 +130,7 @@ Lookup CacheImpl::serve(const Query& query, Lookup lookup, RecordPtr record) {
 std::optional<Lookup> CacheImpl::lookup_exact(const Query& query) {
   if (!query.options.exact) return std::nullopt;
   RecordPtr record = find_exact_record(query.exact_key, query.prompt, query.options);
+  if (record != nullptr && !query.prompt.principal.empty()) record->vouchers.add(query.prompt.principal);
   if (record != nullptr && query.settings->options.mode == CacheMode::kServe) {
     Lookup lookup;
     lookup.layer = Layer::kExact;
@@ -148,7 +166,8 @@ std::vector<Candidate> CacheImpl::candidates(const Query& query, const Judge& ju
                                              std::span<const float> vector, size_t k) const {
   std::vector<Candidate> found = entries_.search(query.partition, vector, k, judge.search_floor());
   std::erase_if(found, [&](const Candidate& candidate) {
-    return !is_young_enough(*candidate.record, query.options, clock_);
+    return !is_young_enough(*candidate.record, query.options, clock_) ||
+           !is_shared_with(*candidate.record, query.prompt, query.settings->options.share_after);
   });
   // Entries of conversations stand for other questions than their words say.
   double best = 0;

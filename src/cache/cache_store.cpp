@@ -175,7 +175,10 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
 
   std::vector<float> vector;
   if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
-  if (!file(draft, Record::make(std::move(*bytes), id), vector))
+  const RecordPtr record = Record::make(std::move(*bytes), id);
+  if (!draft.request.principal.empty()) record->vouchers.add(draft.request.principal);
+  if (draft.request.trusted) record->vouchers.trust();
+  if (!file(draft, record, vector))
     return fail(ErrorCode::kInvalidArgument,
                 "entry is out of date: what it belongs to was flushed, invalidated or judged wrong after its "
                 "answer was asked for");

@@ -37,6 +37,8 @@ void EntryStore::insert(const RecordPtr& record, std::span<const float> vector, 
     // The old entry is found until this exchange, the new one from then on.
     Record* old = exact_.exchange(record->exact_key(), record.get());
     if (old != nullptr) {
+      // Who has asked for this key has asked, whichever answer is newest.
+      record->vouchers.add_all(old->vouchers);
       replaced.push_back(old->shared_from_this());
       EGPTC_CHECK(unfile(*old));
     }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "cache/vouchers.h"
 #include "match/guards.h"
 
 namespace enhanced_gptcache::cache {
@@ -32,6 +33,7 @@ Result<void> check_options(const Options& options) {
       {"time_bound_ttl_ms", static_cast<double>(options.time_bound_ttl_ms), 0, kSizeMax},
       {"ttl_jitter", options.ttl_jitter, 0, 0.9},
       {"unknown_token_share_max", options.unknown_token_share_max, 0, 1},
+      {"share_after", size(options.share_after), 1, size(Vouchers::kMost)},
       {"candidates", size(options.candidates), 1, 1000},
       {"context.divergence_threshold", options.context.divergence_threshold, 0, 2},
       {"context.window_size", size(options.context.window_size), 1, 1000},

@@ -7,6 +7,7 @@
 
 #include "cache/indexed_heap.h"
 #include "cache/intrusive_list.h"
+#include "cache/vouchers.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "store/entry_codec.h"
 
@@ -44,6 +45,7 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
 
   const store::EntryView& view() const { return view_; }
   std::string_view tenant() const { return view_.text(store::EntryText::kTenant); }
+  std::string_view principal() const { return view_.text(store::EntryText::kPrincipal); }
   const base::Hash128& id_hash() const { return id_hash_; }
   const base::Hash128& exact_key() const { return exact_key_; }
   bool is_expired(int64_t now_ms) const { return expires_ms_ != 0 && expires_ms_ <= now_ms; }
@@ -56,6 +58,7 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   std::atomic<bool> live{false};            ///< true while stored; written under the key's stripe lock
   mutable std::atomic<int64_t> used_us{0};  ///< last use, monotonic clock
   mutable std::atomic<uint64_t> hit_count{0};
+  mutable Vouchers vouchers;
   std::shared_ptr<Record> owner;           ///< the cache's reference, from insertion to retire()
   uint64_t sequence = 0;                   ///< grows with every insertion; set once
   bool is_indexed = false;                 ///< a partition holds its vector; set once, before it is found

@@ -36,7 +36,8 @@ std::string server_url(const Common& common, const config::Settings& settings) {
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::") host = "::1";
   if (host.find(':') != std::string::npos && !host.starts_with('[')) host = "[" + host + "]";
-  return fmt::format("http://{}:{}", host, settings.server.port);
+  const char* scheme = settings.server.tls_cert_file.empty() ? "http" : "https";
+  return fmt::format("{}://{}:{}", scheme, host, settings.server.port);
 }
 
 }  // namespace enhanced_gptcache::cli

@@ -84,6 +84,69 @@ void check_namespace_shares(const Loaded& loaded, std::vector<Problem>& errors) 
   }
 }
 
+void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {
+  const auto& security = loaded.settings.security;
+  const bool some_keys =
+      !security.jwt_jwks_file.empty() || !security.jwt_jwks_url.empty() || !security.jwt_secret.empty();
+  if (some_keys && (security.jwt_issuer.empty() || security.jwt_audience.empty()))
+    add(errors, loaded, "security.jwt_issuer", security.jwt_issuer,
+        "and security.jwt_audience must be given with tokens: one issuer's token for somebody else is none "
+        "for us");
+  if (!security.jwt_issuer.empty() && !some_keys)
+    add(errors, loaded, "security.jwt_issuer", security.jwt_issuer,
+        "needs jwt_jwks_file, jwt_jwks_url or jwt_secret to check tokens with");
+  if (!security.jwt_jwks_file.empty() && !security.jwt_jwks_url.empty())
+    add(errors, loaded, "security.jwt_jwks_url", security.jwt_jwks_url, "give it or jwt_jwks_file, not both");
+  if (!security.jwt_secret.empty() && security.jwt_secret.size() < 32)
+    add(errors, loaded, "security.jwt_secret", std::string(kMasked), "must be 32 bytes or more");
+  if (const Text& url = security.jwt_jwks_url; !url.empty()) {
+    std::string wrong = check_base_url(url);
+    const std::string_view host = std::string_view(url).substr(std::min(url.size(), url.find("://") + 3));
+    const bool local = is_loopback(host.substr(0, host.find_first_of(":/")));
+    if (wrong.empty() && !url.starts_with("https://") && !local)
+      wrong = "must be https outside of this machine";
+    if (!wrong.empty()) add(errors, loaded, "security.jwt_jwks_url", url, wrong);
+  }
+  for (const Text& row : security.jwt_role_map) {
+    const size_t equals = row.rfind('=');
+    const std::string role = equals == row.npos ? "" : row.substr(equals + 1);
+    const bool known = role == "viewer" || role == "client" || role == "operator" || role == "admin";
+    if (equals == 0 || !known)
+      add(errors, loaded, "security.jwt_role_map", row,
+          "must be value=role, the role one of viewer, client, operator, admin");
+  }
+}
+
+void check_tls(const Loaded& loaded, std::vector<Problem>& errors) {
+  const auto& server = loaded.settings.server;
+  if (server.tls_cert_file.empty() != server.tls_key_file.empty())
+    add(errors, loaded, server.tls_cert_file.empty() ? "server.tls_cert_file" : "server.tls_key_file", "",
+        "is missing: a certificate and its key go together");
+  if (server.tls_cert_file.empty() && !server.tls_client_ca_file.empty())
+    add(errors, loaded, "server.tls_client_ca_file", server.tls_client_ca_file, "needs server.tls_cert_file");
+}
+
+/// A limit that counts keys does nothing where there are none, and nothing must look like protection.
+void check_limits(const Loaded& loaded, std::vector<Problem>& errors) {
+  const auto& limits = loaded.settings.limits;
+  if (loaded.settings.security.enabled) return;
+  const std::pair<const char*, double> needing[] = {
+      {"limits.requests_per_second_key", limits.requests_per_second_key},
+      {"limits.requests_per_second_user", limits.requests_per_second_user},
+      {"limits.concurrent_key", static_cast<double>(limits.concurrent_key)},
+      {"limits.concurrent_user", static_cast<double>(limits.concurrent_user)},
+      {"limits.inserts_per_second_key", limits.inserts_per_second_key},
+      {"limits.probes_per_minute", limits.probes_per_minute}};
+  for (const auto& [name, value] : needing)
+    if (value > 0) add(errors, loaded, name, format_number(value), "needs security.enabled: true");
+  const auto& cache = loaded.settings.cache;
+  if (cache.share_after_principals > 1)
+    add(errors, loaded, "cache.share_after_principals", std::to_string(cache.share_after_principals),
+        "needs security.enabled: true");
+  if (cache.client_stores == "refused")
+    add(errors, loaded, "cache.client_stores", cache.client_stores, "needs security.enabled: true");
+}
+
 }  // namespace
 
 void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
@@ -100,6 +163,9 @@ void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vec
   const Settings& settings = loaded.settings;
   check_ca_file(loaded, errors);
   check_namespace_shares(loaded, errors);
+  check_jwt(loaded, errors);
+  check_tls(loaded, errors);
+  check_limits(loaded, errors);
   if (!is_loopback(settings.server.host) && !settings.security.enabled &&
       !settings.security.insecure_listen) {
     add(errors, loaded, "server.host", settings.server.host,

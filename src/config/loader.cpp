@@ -37,6 +37,7 @@ class Loading {
     apply_admin();
     apply_environment();
     apply_flags();
+    listen_to_all_when_secure();
     read_secret_files(*loaded_, out_.errors);
     check_together(*loaded_, out_.errors, out_.warnings);
     out_.path = loaded_->path;
@@ -221,6 +222,14 @@ class Loading {
         ProblemSink("--" + name, out_.errors).add(0, "", "", "a setting is written --section.key=value");
       }
     }
+  }
+
+  /// With keys there is no reason to hide, and a container's port is of use to nobody on loopback only.
+  void listen_to_all_when_secure() {
+    static const size_t host = find_key("server.host");
+    if (!loaded_->settings.security.enabled || loaded_->values[host].origin != Origin::kBuiltIn) return;
+    loaded_->settings.server.host = "0.0.0.0";
+    seen(host, Origin::kBuiltIn, "built-in (security.enabled)");
   }
 
   const LoadRequest& request_;

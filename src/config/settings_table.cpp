@@ -36,6 +36,7 @@ constexpr Form url() { return Form::kUrl; }
 constexpr Form proxy_url() { return Form::kProxyUrl; }
 constexpr Form address() { return Form::kAddress; }
 constexpr Form non_empty() { return Form::kNonEmpty; }
+constexpr Form network() { return Form::kNetwork; }
 
 constexpr void apply(KeySpec& row, Range range) {
   row.ranged = true;
@@ -174,6 +175,7 @@ std::string allowed_values(const KeySpec& spec) {
   if (spec.type == Type::kEnum) return join_words(spec.choices, " or ");
   if (spec.type == Type::kBool) return spec.later.empty() ? "true or false" : "false";
   if (spec.type == Type::kList) {
+    if (spec.form == Form::kNetwork) return "a list of IP addresses and networks";
     return spec.choices.empty() ? "a list of texts" : "a list of any of " + join_words(spec.choices, ", ");
   }
   if (spec.type == Type::kRoutes) return "a list of {model, base_url, api_key or api_key_file, fallbacks}";
@@ -187,6 +189,7 @@ std::string allowed_values(const KeySpec& spec) {
     case Form::kNonEmpty:
       return "a text that is not empty";
     case Form::kAny:
+    case Form::kNetwork:
       break;
   }
   return "a text";

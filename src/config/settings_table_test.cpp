@@ -55,6 +55,7 @@ std::string other_value(const KeySpec& spec, const TestFolder& folder) {
       return "other";
     case Type::kList:
       if (!spec.choices.empty()) return split_words(spec.choices)[0] + "," + split_words(spec.choices)[1];
+      if (spec.form == Form::kNetwork) return "10.0.0.0/8,2001:db8::1";
       return "a.example,b.example";
     case Type::kRoutes:
       return R"([{"model":"m*","base_url":"http://h:1/v1","api_key":"","api_key_file":"","fallbacks":[]}])";

@@ -1,18 +1,14 @@
 #pragma once
-// Reading and replacing small files as a whole.
+// Small files of the settings: base/small_file.h, and keys kept in files.
 
 #include <string>
-#include <string_view>
 
-#include "enhanced_gptcache/result.h"
+#include "base/small_file.h"
 
 namespace enhanced_gptcache::config {
 
-/// kNotFound: no such file; kIo: cannot be read, or no regular file; kInvalidArgument: over `bytes_max`.
-Result<std::string> read_small_file(const std::string& path, size_t bytes_max);
-/// By a temporary file beside it, fsync and rename, mode 0600: after a crash the old or the new text is
-/// there, never a part. kIo.
-Result<void> replace_file(const std::string& path, std::string_view text);
+using base::read_small_file;
+using base::replace_file;
 /// A key kept in a file: blanks around it do not count. kInvalidArgument: empty, or no visible ASCII.
 Result<std::string> read_secret_file(const std::string& path);
 

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/canonical_json.h"
+#include "base/ip_network.h"
 #include "config/routes.h"
 #include "config/url_check.h"
 #include "config/yaml_tree.h"
@@ -120,6 +121,7 @@ bool assign_list(const KeySpec& spec, const Node& node, List& field, const Probl
         item.kind == Node::Kind::kScalar ? check_plain_text(item.text) : "must be a plain text";
     std::string text = spec.choices.empty() ? item.text : matching_word(spec.choices, item.text);
     if (wrong.empty() && !spec.choices.empty() && text.empty()) wrong = must_be(spec);
+    if (wrong.empty() && spec.form == Form::kNetwork) wrong = base::check_network(item.text);
     if (!wrong.empty()) {
       sink.add(item.line, spec.name(), item.shown, wrong);
       return false;

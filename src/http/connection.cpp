@@ -46,10 +46,17 @@ Connection::~Connection() = default;
 void Connection::start() {
   read_deadline_us_ = now_us() + thread_->rules().options.idle_timeout_ms * 1000;
   if (thread_->draining()) return close();
+  if (const auto& tls = thread_->rules().tls) {
+    tls_ = tls->accept(socket_->native_handle());
+    read_deadline_us_ = now_us() + thread_->rules().options.header_timeout_ms * 1000;
+    return shake_hands();
+  }
   advance();
 }
 
 void Connection::refuse() {
+  // Saying so would take a whole handshake.
+  if (thread_->rules().tls) return close();
   unread_input_ = true;
   refuse_request(503, "the server has as many connections as it may have");
 }
@@ -60,8 +67,10 @@ void Connection::close() {
   closed_ = true;
   gone_.store(true, std::memory_order_release);
   error_code ignored;
+  if (tls_ && !cut_) tls_->say_goodbye();
   socket_->close(ignored);
   socket_.reset();
+  tls_.reset();
   in_signal_.reset();
   out_signal_.reset();
   reading_.reset();
@@ -125,6 +134,7 @@ void Connection::on_read_deadline() {
 
 void Connection::read_more() {
   if (read_pending_ || closed_ || peer_ended_) return;
+  if (tls_) return read_encrypted();
   read_pending_ = true;
   auto self = shared_from_this();
   if (state_ == State::kHead || state_ == State::kBody) {
@@ -244,6 +254,7 @@ void Connection::linger() {
   in_.clear();
   read_deadline_us_ = now_us() + kLingerUs;
   error_code ignored;
+  if (tls_) tls_->say_goodbye();
   socket_->shutdown(tcp::socket::shutdown_send, ignored);
   if (peer_ended_) return close();
   read_more();

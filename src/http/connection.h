@@ -64,6 +64,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Reading (connection.cpp, connection_request.cpp).
   void read_more();
   void receive();
+  // Through TLS (connection_tls.cpp).
+  void shake_hands();
+  void read_encrypted();
+  void receive_encrypted();
   void on_read(const boost::system::error_code& error, size_t count);
   void on_end();
   void advance();
@@ -74,6 +78,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Step begin_body(std::shared_ptr<ServerExchange> exchange, std::string_view rest);
   Step read_body();
   Step dispatch(std::shared_ptr<ServerExchange> exchange);
+  /// Asks the request hook once; true: it has answered.
+  bool is_refused(const std::shared_ptr<ServerExchange>& exchange);
   /// Moves body bytes from in_ to `out`, at most `out_bytes_max`; null, or what is wrong with them.
   const char* take_body(std::string& out, size_t out_bytes_max);
   Step refuse_request(int status, const std::string& message);
@@ -102,6 +108,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   const std::shared_ptr<ServerThread> thread_;
   std::optional<asio::ip::tcp::socket> socket_;  // empty once closed
+  std::unique_ptr<TlsSession> tls_;              // null: plain
+  bool cut_ = false;                             // the answer is not whole, and must not look so
   std::string peer_;
   State state_ = State::kHead;
   bool closed_ = false;

@@ -63,6 +63,7 @@ std::string Connection::make_head(int status, const Headers& headers, std::optio
   framing.close = !keep_alive_;
   framing.keep_alive_line = head_.version_minor == 0;
   framing.upgrade = tunnel_;
+  framing.extra_lines = thread_->rules().hsts_line;
   std::string head;
   size_t size = 160;
   for (const Header& header : headers) size += header.name.size() + header.value.size() + 4;
@@ -162,6 +163,7 @@ void Connection::abort(ServerExchange& exchange) {
   const bool current = is_current(exchange.sequence());
   account(exchange, current && answer_begun_ ? status_ : kStatusClientLeft);
   if (!current || answer_ended_) return;
+  cut_ = true;
   if (answer_begun_ && !chunked_out_ && !length_left_) {
     // The end of the connection is the end of this body, so only a reset says that it was cut.
     error_code ignored;
@@ -184,7 +186,7 @@ void Connection::send_continue() {
 
 void Connection::flush() {
   if (write_pending_ || closed_) return;
-  switch (out_.flush(socket_->native_handle())) {
+  switch (tls_ ? out_.flush(*tls_) : out_.flush(socket_->native_handle())) {
     case OutQueue::Progress::kBroken:
       return close();
     case OutQueue::Progress::kEmpty:

@@ -106,6 +106,13 @@ Connection::Step Connection::begin_body(std::shared_ptr<ServerExchange> exchange
     return dispatch(std::move(exchange));
   }
   in_.append(rest);
+  // Who may not call is told so before its body is read.
+  state_ = State::kHandling;
+  const uint64_t sequence = sequence_;
+  if (is_refused(exchange)) {
+    if (closed_) return Step::kWait;
+    return sequence_ != sequence ? Step::kAgain : step();
+  }
   exchange->body().reserve(std::min<size_t>(body_left_, kBodyReserveBytesMax));
   body_begun_us_ = exchange->started_us;
   reading_ = std::move(exchange);
@@ -157,12 +164,23 @@ const char* Connection::take_body(std::string& out, size_t out_bytes_max) {
   return wrong;
 }
 
+bool Connection::is_refused(const std::shared_ptr<ServerExchange>& exchange) {
+  if (exchange->admitted) return false;
+  const auto& hook = thread_->rules().request;
+  try {
+    exchange->admitted = !hook || !hook(exchange);
+  } catch (const std::exception& thrown) {
+    // Dropping the exchange answers 500: doubt about who calls lets nobody in.
+    base::log_error("the request hook threw: {}", thrown.what());
+  }
+  return !exchange->admitted;
+}
+
 Connection::Step Connection::dispatch(std::shared_ptr<ServerExchange> exchange) {
   state_ = State::kHandling;
   const uint64_t sequence = sequence_;
   try {
-    const auto& hook = thread_->rules().request;
-    if (!hook || !hook(exchange)) route_->handler(std::move(exchange));
+    if (!is_refused(exchange)) route_->handler(std::move(exchange));
   } catch (const std::exception& thrown) {
     // Dropping the exchange answers 500.
     base::log_error("a request handler threw: {}", thrown.what());

@@ -15,6 +15,10 @@
 
 #include "enhanced_gptcache/result.h"
 
+namespace enhanced_gptcache::security {
+struct Pass;
+}
+
 namespace enhanced_gptcache::http {
 
 namespace asio = boost::asio;
@@ -96,10 +100,15 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   /// For the access log and metrics; the proxy fills what it knows.
   struct Notes {
     std::string request_id, key_id, model, cache, route;
+    bool refused = false;  ///< turned away for who asks, not for what
+    std::string audit;     ///< what an administrative call did, without secrets, for the audit log
     int64_t ttft_us = 0;
     uint64_t tokens_prompt = 0, tokens_completion = 0;
   };
   Notes notes;
+  /// Who calls and what it may use, put there by the request hook; null when it has nothing to say. This
+  /// layer only carries it.
+  std::shared_ptr<const security::Pass> pass;
   int64_t started_us = 0;  ///< monotonic, when the head was complete
 };
 using ExchangePtr = std::shared_ptr<Exchange>;

@@ -6,6 +6,8 @@
 #include <array>
 #include <cerrno>
 
+#include "http/server_tls.h"
+
 namespace enhanced_gptcache::http {
 
 void OutQueue::push(std::string bytes) {
@@ -39,6 +41,33 @@ OutQueue::Progress OutQueue::flush(int socket) {
       return Progress::kBlocked;
     } else if (errno != EINTR) {
       return Progress::kBroken;
+    }
+  }
+  return Progress::kEmpty;
+}
+
+OutQueue::Progress OutQueue::flush(TlsSession& tls) {
+  // Head and body of a small answer go into one record; what is tried again begins with the same bytes.
+  constexpr size_t kRecordBytes = 16384;
+  std::string joined;
+  while (!empty()) {
+    std::string_view next = pieces_[first_].view();
+    next.remove_prefix(offset_);
+    if (next.size() < kRecordBytes && first_ + 1 < pieces_.size()) {
+      joined = next;
+      for (size_t i = first_ + 1; i < pieces_.size() && joined.size() < kRecordBytes; ++i)
+        joined.append(pieces_[i].view().substr(0, kRecordBytes - joined.size()));
+      next = joined;
+    }
+    size_t written = 0;
+    switch (tls.write(next, written)) {
+      case TlsSession::Progress::kDone:
+        advance(written);
+        break;
+      case TlsSession::Progress::kWantWrite:
+        return Progress::kBlocked;
+      default:
+        return Progress::kBroken;  // reading is never needed to write: renegotiation is off
     }
   }
   return Progress::kEmpty;

@@ -9,6 +9,8 @@
 
 namespace enhanced_gptcache::http {
 
+class TlsSession;
+
 /// Confined to its connection's thread. Holds the strings, and the owners of shared bytes, until they are
 /// written.
 class OutQueue {
@@ -20,6 +22,8 @@ class OutQueue {
   void push_shared(std::shared_ptr<const void> owner, std::string_view view);
   /// Writes to the non-blocking `socket` until all is out, it would block, or it fails.
   Progress flush(int socket);
+  /// The same through TLS.
+  Progress flush(TlsSession& tls);
   bool empty() const { return first_ == pieces_.size(); }
   size_t bytes() const { return bytes_; }
   void clear();

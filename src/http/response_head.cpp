@@ -139,6 +139,7 @@ void append_response_head(std::string& out, int status, const Headers& headers,
     append_number(out, *framing.content_length);
     out += "\r\n";
   }
+  out += framing.extra_lines;
   if (framing.chunked) out += "Transfer-Encoding: chunked\r\n";
   if (framing.close && !framing.upgrade) out += "Connection: close\r\n";
   if (framing.keep_alive_line && !framing.close) out += "Connection: keep-alive\r\n";

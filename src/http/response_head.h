@@ -30,8 +30,9 @@ struct ResponseFraming {
   std::optional<uint64_t> content_length;
   bool chunked = false;
   bool close = false;
-  bool keep_alive_line = false;  ///< HTTP/1.0 clients want to be told
-  bool upgrade = false;          ///< the handler's Connection and Upgrade headers are sent as they are
+  bool keep_alive_line = false;       ///< HTTP/1.0 clients want to be told
+  std::string_view extra_lines = {};  ///< whole lines of our own
+  bool upgrade = false;               ///< the handler's Connection and Upgrade headers are sent as they are
 };
 
 /// Appends status line, headers and the empty line. Headers that describe this connection (Connection,

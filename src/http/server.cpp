@@ -76,6 +76,12 @@ class Server::Impl {
 Result<void> Server::Impl::start() {
   EGPTC_CHECK(workers.empty());
   const ServerOptions& options = rules->options;
+  if (options.tls.is_on()) {
+    EGPTC_TRY(rules->tls, TlsContext::open(options.tls));
+    if (options.hsts_seconds > 0)
+      rules->hsts_line =
+          "Strict-Transport-Security: max-age=" + std::to_string(options.hsts_seconds) + "\r\n";
+  }
   error_code error;
   EGPTC_TRY(const asio::ip::address address, resolve_host(options.host));
   const tcp::endpoint endpoint(address, options.port);
@@ -120,6 +126,7 @@ void Server::Impl::accept_next() {
 }
 
 void Server::Impl::on_accept(tcp::socket socket, size_t index) {
+  if (rules->tls) rules->tls->refresh();
   const uint64_t open = open_connections();
   const bool refuse = open >= rules->options.connections_max;
   if (refuse) refused.fetch_add(1, std::memory_order_relaxed);
@@ -244,6 +251,10 @@ ServerStats Server::stats() const {
     stats.in_flight += counters.in_flight.load(std::memory_order_relaxed);
   }
   stats.connections_refused = impl_->refused.load(std::memory_order_relaxed);
+  if (impl_->rules->tls) {
+    stats.tls_reloads = impl_->rules->tls->reloads();
+    stats.tls_failures = impl_->rules->tls->failures();
+  }
   return stats;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "http/exchange.h"
+#include "http/tls_options.h"
 
 namespace enhanced_gptcache::http {
 
@@ -22,6 +23,8 @@ struct ServerOptions {
   int64_t idle_timeout_ms = 75'000;    ///< between requests
   int64_t write_timeout_ms = 60'000;   ///< a client that does not read
   size_t pipeline_max = 16;
+  TlsOptions tls;
+  int64_t hsts_seconds = 0;  ///< with TLS: how long browsers are to remember that there is TLS; 0: not said
 };
 
 struct RouteOptions {
@@ -35,7 +38,7 @@ struct RouteName {
 
 struct ServerStats {
   uint64_t connections = 0, connections_total = 0, connections_refused = 0, requests = 0, bad_requests = 0,
-           timeouts = 0, in_flight = 0;
+           timeouts = 0, in_flight = 0, tls_reloads = 0, tls_failures = 0;
 };
 
 /// Called once per finished request on the connection's thread; must not block.
@@ -58,14 +61,16 @@ class Server {
   /// For everything no route matches; default: 404 JSON.
   void fallback(Handler handler, RouteOptions options = {});
   void on_access(AccessHook hook);
-  /// Sees every request before its route's handler, with the body where the route buffers it; true: it has
-  /// answered, the handler is not called. On the connection's thread, must not block.
+  /// Sees every request that has a route once, before its handler and before a body that is not here yet is
+  /// read (the body is there only when it came along with the head); true: it has answered, the handler is
+  /// not called. On the connection's thread, must not block.
   void on_request(std::function<bool(const ExchangePtr&)> hook);
   /// Turns a protocol error (bad request, 413, 431, 405, 404...) into a body in the caller's dialect;
   /// the path may be empty when the request line was unreadable.
   void on_error(std::function<Response(int status, const std::string& message, std::string_view path)> hook);
 
-  /// Binds and starts the threads, and opens the routes. kUnavailable: the address is taken, with the reason.
+  /// Binds and starts the threads, and opens the routes. kUnavailable: the address is taken, with the reason;
+  /// kInvalidArgument: a certificate or key file is none.
   Result<void> start();
   /// The same without routes, while what they need is still being loaded: until open_routes() /live answers
   /// 200 and everything else, /ready too, 503.

@@ -16,6 +16,7 @@ ServerExchange::~ServerExchange() {
   heir->request_.body = {};
   heir->bytes_ = std::move(bytes_);
   heir->notes = std::move(notes);
+  heir->pass = std::move(pass);
   heir->started_us = started_us;
   if (answer_taken_.load(std::memory_order_acquire)) {
     heir->abort();

@@ -40,6 +40,8 @@ class ServerExchange final : public Exchange {
     return std::static_pointer_cast<ServerExchange>(shared_from_this());
   }
   uint64_t sequence() const { return sequence_; }
+  /// The request hook has let it through already.
+  bool admitted = false;
   /// True the first time: each request is counted and logged once.
   bool take_accounting() { return !accounted_.exchange(true, std::memory_order_acq_rel); }
 

@@ -15,6 +15,7 @@
 #include "http/response_head.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "http/server_tls.h"
 
 namespace enhanced_gptcache::http {
 
@@ -25,6 +26,8 @@ using ErrorHook = std::function<Response(int status, const std::string& message,
 /// Immutable once the server runs, but for the router, which is not looked at before is_open.
 struct ServerRules {
   ServerOptions options;
+  std::unique_ptr<TlsContext> tls;  ///< null: plain HTTP
+  std::string hsts_line;            ///< whole header line, or empty
   Router router;
   std::atomic<bool> is_open{false};
   std::function<bool(const ExchangePtr&)> request;

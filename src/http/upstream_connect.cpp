@@ -9,6 +9,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/ip_network.h"
 #include "http/head_parser.h"
 #include "http/server_thread.h"
 
@@ -75,6 +76,22 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(const Url& where, in
                    "the host name " + where.host + " cannot be resolved: " + lookup->error.message());
   }
   co_return lookup->endpoints;
+}
+
+/// Link-local addresses are where clouds hand out their machines' credentials, and no provider lives there:
+/// neither a setting nor a name that resolves to one reaches them (server-side request forgery).
+Result<std::vector<tcp::endpoint>> without_metadata_services(Result<std::vector<tcp::endpoint>> found,
+                                                             const Url& where) {
+  if (!found) return found;
+  static const auto kAwsIpv6 = base::parse_ip("fd00:ec2::254");
+  std::erase_if(*found, [](const tcp::endpoint& endpoint) {
+    const auto address = base::parse_ip(endpoint.address().to_string());
+    return !address || address->is_link_local() || address == kAwsIpv6;
+  });
+  if (found->empty())
+    return fail(ErrorCode::kInvalidArgument,
+                "the host " + where.host + " is a link-local address, which is never asked");
+  return found;
 }
 
 /// Tries the addresses in order; each gets an equal share of the time that is left, so that one dead
@@ -156,7 +173,7 @@ asio::awaitable<Result<std::shared_ptr<UpstreamStream>>> connect_upstream(Connec
   const Url& first = plan.proxy ? *plan.proxy : plan.url;
   std::string where = first.host_and_port();
   if (plan.proxy) where = "the proxy " + where;
-  auto endpoints = co_await resolve(first, due_us);
+  auto endpoints = without_metadata_services(co_await resolve(first, due_us), first);
   if (!endpoints) co_return fail(endpoints.error());
   auto connected = co_await connect_tcp(std::move(*endpoints), where, plan.timeout_ms, due_us);
   if (!connected) co_return fail(connected.error());

@@ -13,6 +13,7 @@
 #include "native/raw_json.h"
 #include "native/reply.h"
 #include "native/requests.h"
+#include "native/rights.h"
 
 namespace enhanced_gptcache::native {
 
@@ -21,8 +22,12 @@ using http::ExchangePtr;
 class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
  public:
   Impl(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-       NativeObserver* observer)
-      : cache_(cache), caller_of_(std::move(caller_of)), offload_(std::move(offload)), observer_(observer) {
+       NativeObserver* observer, security::CacheWatch* watch)
+      : cache_(cache),
+        caller_of_(std::move(caller_of)),
+        offload_(std::move(offload)),
+        observer_(observer),
+        watch_(watch) {
     set_options(options);
   }
 
@@ -45,6 +50,8 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
     nlohmann::json body;
   };
   bool begin(const ExchangePtr& exchange, Call& call);
+  /// Of the caller's tenant and namespaces; null: none.
+  EntryPtr find_entry(const Caller& caller, std::string_view id) const;
   void refuse(const ExchangePtr& exchange, const Error& error, std::string_view param = {});
   /// Runs `work` elsewhere, or answers 503.
   void later(const ExchangePtr& exchange, std::function<void()> work);
@@ -57,6 +64,7 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   CallerOf caller_of_;
   Offload offload_;
   NativeObserver* observer_;
+  security::CacheWatch* watch_;
   std::atomic<std::shared_ptr<const NativeOptions>> options_;
 };
 
@@ -64,6 +72,12 @@ namespace {
 
 double elapsed_ms(const http::Exchange& exchange) {
   return static_cast<double>(base::system_clock().mono_us() - exchange.started_us) / 1000.0;
+}
+
+void forbid(const ExchangePtr& exchange, const Forbidden& what) {
+  exchange->notes.refused = true;
+  exchange->notes.audit = what.message;
+  exchange->send(error_response(403, what.message, what.param));
 }
 
 /// The id in /cache/entries/{id}; empty when it is none.
@@ -81,10 +95,12 @@ void NativeApi::Impl::refuse(const ExchangePtr& exchange, const Error& error, st
 }
 
 bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
-  auto caller = caller_of_(exchange->request());
+  auto caller = caller_of_(*exchange);
   if (!caller) {
     // A refused credential is the one invalid argument that is not the body's fault.
-    exchange->send(error_response(401, caller.error().message));
+    const int status = caller.error().code == ErrorCode::kUnsupported ? 403 : 401;
+    exchange->notes.refused = true;
+    exchange->send(error_response(status, caller.error().message));
     return false;
   }
   call.caller = std::move(*caller);
@@ -95,7 +111,18 @@ bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
     return false;
   }
   call.body = std::move(*body);
+  if (const auto forbidden = find_forbidden(call.caller, call.body)) {
+    forbid(exchange, *forbidden);
+    return false;
+  }
   return true;
+}
+
+EntryPtr NativeApi::Impl::find_entry(const Caller& caller, std::string_view id) const {
+  EntryPtr entry = cache_.get(caller.tenant, id);
+  const bool hidden = entry != nullptr && caller.identity != nullptr &&
+                      !caller.identity->may_use_namespace(entry->name_space());
+  return hidden ? nullptr : entry;
 }
 
 void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> work) {
@@ -119,26 +146,38 @@ void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
   Body body(call.body);
   LookupCall wanted = read_lookup(body, call.caller, *options);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  const security::IdentityPtr& who = call.caller.identity;
+  const bool watched = watch_ != nullptr && who != nullptr;
+  if (watched && !watch_->may_match(*who)) wanted.options.semantic = false;
   auto once = std::make_shared<AnswerOnce>(exchange, options->request_timeout_ms);
-  cache_.lookup_async(
-      std::move(wanted.prompt), wanted.options,
-      [self = shared_from_this(), exchange, once](Result<Lookup> found) {
-        if (!found) {
-          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
-          once->send(error_response(found.error()));
-          return;
-        }
-        const double latency_ms = elapsed_ms(*exchange);
-        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
-        once->send(json_response(200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms)));
-      });
+  cache_.lookup_async(std::move(wanted.prompt), wanted.options,
+                      [self = shared_from_this(), exchange, once, shown = call.caller.sees_decisions(),
+                       who = watched ? who : nullptr](Result<Lookup> found) {
+                        if (!found) {
+                          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
+                          once->send(error_response(found.error()));
+                          return;
+                        }
+                        const double latency_ms = elapsed_ms(*exchange);
+                        if (who != nullptr)
+                          self->watch_->saw_lookup(*who, found->entry != nullptr,
+                                                   found->nearest ? found->nearest->similarity : 0);
+                        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
+                        once->send(json_response(
+                            200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms, shown)));
+                      });
 }
 
 void NativeApi::Impl::store(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
+  if (!options()->clients_may_store && !call.caller.is_trusted())
+    return forbid(exchange, {"this key may not store entries of its own making (cache.client_stores)", ""});
   auto requests = read_entries(exchange->request().body, call.body, call.caller, *options());
   if (!requests) return exchange->send(error_response(400, requests.error().message, requests.error().param));
+  if (watch_ != nullptr && call.caller.identity != nullptr &&
+      !watch_->may_insert(*call.caller.identity, requests->size()))
+    return exchange->send(error_response(429, "this key stores more entries than it may; try again later"));
   if (requests->size() > 1) {
     return later(exchange, [self = shared_from_this(), exchange, all = std::move(*requests)]() mutable {
       self->store_all(exchange, std::move(all));
@@ -175,6 +214,9 @@ void NativeApi::Impl::list(const ExchangePtr& exchange) {
   if (!begin(exchange, call)) return;
   auto wanted = read_list(exchange->request().query, call.caller, *options());
   if (!wanted) return exchange->send(error_response(400, wanted.error().message, wanted.error().param));
+  if (wanted->filter.name_space)
+    if (const auto forbidden = find_forbidden_namespace(call.caller, *wanted->filter.name_space))
+      return forbid(exchange, *forbidden);
   later(exchange, [self = shared_from_this(), exchange, wanted = std::move(*wanted)] {
     std::string out = "{\"entries\":[";
     std::string last;
@@ -192,7 +234,7 @@ void NativeApi::Impl::list(const ExchangePtr& exchange) {
 void NativeApi::Impl::get_entry(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
-  const EntryPtr entry = cache_.get(call.caller.tenant, path_id(exchange->request()));
+  const EntryPtr entry = find_entry(call.caller, path_id(exchange->request()));
   if (entry == nullptr) return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
   exchange->send(json_response(200, entry_json(*entry, true)));
 }
@@ -200,7 +242,8 @@ void NativeApi::Impl::get_entry(const ExchangePtr& exchange) {
 void NativeApi::Impl::delete_entry(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
-  if (!cache_.remove(call.caller.tenant, path_id(exchange->request()))) {
+  const std::string_view id = path_id(exchange->request());
+  if (find_entry(call.caller, id) == nullptr || !cache_.remove(call.caller.tenant, id)) {
     return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "id");
   }
   when_durable(exchange, json_response(200, "{\"removed\":1}"));
@@ -212,6 +255,8 @@ void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
   Body body(call.body);
   const Feedback wanted = read_feedback(body, call.caller);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  if (!wanted.entry_id.empty() && find_entry(call.caller, wanted.entry_id) == nullptr)
+    return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "entry_id");
   auto result = cache_.feedback(wanted);
   if (!result) return refuse(exchange, result.error());
   if (observer_ != nullptr) observer_->on_feedback(result->action);
@@ -255,7 +300,7 @@ void NativeApi::Impl::flush(const ExchangePtr& exchange) {
   Call call;
   if (!begin(exchange, call)) return;
   Body body(call.body);
-  const auto name_space = body.text("namespace", 256);
+  const auto name_space = read_flush_namespace(body, call.caller);
   if (body.text("confirm", 64) != "flush") body.reject("confirm", "must be the string flush");
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
   later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, name_space] {
@@ -266,8 +311,9 @@ void NativeApi::Impl::flush(const ExchangePtr& exchange) {
 }
 
 NativeApi::NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-                     NativeObserver* observer)
-    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer)) {}
+                     NativeObserver* observer, security::CacheWatch* watch)
+    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer,
+                                   watch)) {}
 NativeApi::~NativeApi() = default;
 
 void NativeApi::set_options(NativeOptions options) { impl_->set_options(options); }

@@ -9,6 +9,8 @@
 
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/server.h"
+#include "security/cache_watch.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::native {
 
@@ -16,13 +18,21 @@ namespace enhanced_gptcache::native {
 struct Caller {
   std::string tenant;
   std::string user;
+  std::string principal;           ///< who wrote an entry (provenance)
+  security::IdentityPtr identity;  ///< null while security is off
+  /// Does what it stores count for all of the tenant?
+  bool is_trusted() const { return identity == nullptr || identity->is_trusted_writer(); }
+  /// May it see similarities, probabilities and entry ids of what was not its own question?
+  bool sees_decisions() const { return identity == nullptr || identity->sees_decisions(); }
 };
-using CallerOf = std::function<Result<Caller>(const http::Request&)>;
+/// kInvalidArgument: who calls is not known (401); kUnsupported: known, but may not do this (403).
+using CallerOf = std::function<Result<Caller>(const http::Exchange&)>;
 
 struct NativeOptions {
   size_t query_bytes_max = size_t{1} << 20U;
   size_t entries_per_request_max = 1000;
   size_t list_limit_max = 1000;
+  bool clients_may_store = true;        ///< false: only trusted keys, operators and admins do
   int64_t request_timeout_ms = 30'000;  ///< lookups and stores answer 504 after it
 };
 
@@ -42,8 +52,9 @@ using Offload = std::function<bool(std::function<void()>)>;
 /// Thread rule: any thread. The cache and the observer outlive the server's handlers.
 class NativeApi {
  public:
+  /// `watch` (may be null) outlives the server's handlers, too.
   NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-            NativeObserver* observer = nullptr);
+            NativeObserver* observer = nullptr, security::CacheWatch* watch = nullptr);
   ~NativeApi();
   void register_routes(http::Server& server);
   /// For requests that start later.

@@ -60,10 +60,10 @@ std::string reason_text(const Lookup& lookup) {
   return std::string(to_string(lookup.reason));
 }
 
-void add_miss(ObjectText& out, const Lookup& lookup) {
+void add_miss(ObjectText& out, const Lookup& lookup, bool shown) {
   out.text("reason", reason_text(lookup));
   if (lookup.reason != MissReason::kGuard && !lookup.detail.empty()) out.text("detail", lookup.detail);
-  if (!lookup.nearest) return;
+  if (!lookup.nearest || !shown) return;
   ObjectText nearest;
   nearest.real("similarity", lookup.nearest->similarity).real("probability", lookup.nearest->probability);
   if (!lookup.nearest->entry_id.empty()) nearest.text("entry_id", lookup.nearest->entry_id);
@@ -81,7 +81,9 @@ http::Response json_response(int status, std::string body) {
 }
 
 http::Response error_response(int status, std::string_view message, std::string_view param) {
-  const std::string_view type = status < 500 ? "invalid_request_error" : "server_error";
+  const std::string_view type = status >= 500   ? "server_error"
+                                : status == 403 ? "permission_error"
+                                                : "invalid_request_error";
   ObjectText error;
   error.text("message", message).text("type", type);
   if (param.empty())
@@ -98,17 +100,20 @@ http::Response error_response(const Error& error, std::string_view param) {
   return error_response(base::error_row(error.code).http_status, error.message, param);
 }
 
-std::string lookup_json(const Lookup& lookup, int64_t now_ms, double latency_ms) {
+std::string lookup_json(const Lookup& lookup, int64_t now_ms, double latency_ms, bool shown) {
   ObjectText out;
   out.flag("hit", lookup.entry != nullptr);
   if (lookup.entry != nullptr) {
     add_response(out, *lookup.entry);
     const int64_t age_ms = std::max<int64_t>(0, now_ms - lookup.entry->created_ms());
-    out.text("layer", to_string(lookup.layer)).text("entry_id", lookup.entry->id());
-    out.real("similarity", lookup.similarity).real("probability", lookup.probability);
+    out.text("layer", to_string(lookup.layer));
+    if (shown) {
+      out.text("entry_id", lookup.entry->id());
+      out.real("similarity", lookup.similarity).real("probability", lookup.probability);
+    }
     out.whole("age_seconds", age_ms / 1000);
   } else {
-    add_miss(out, lookup);
+    add_miss(out, lookup, shown);
   }
   out.real("latency_ms", latency_ms).text("request_id", lookup.request_id);
   return out.done();

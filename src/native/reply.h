@@ -17,7 +17,8 @@ http::Response error_response(int status, std::string_view message, std::string_
 http::Response error_response(const Error& error, std::string_view param = {});
 
 /// The body of a lookup that hit or missed (docs: design of /cache/lookup).
-std::string lookup_json(const Lookup& lookup, int64_t now_ms, double latency_ms);
+/// `shown` false: without similarity, probability, nearest and entry id, which tell what others asked.
+std::string lookup_json(const Lookup& lookup, int64_t now_ms, double latency_ms, bool shown = true);
 /// Everything about one entry; `with_response` adds response and completion.
 std::string entry_json(const Entry& entry, bool with_response);
 std::string explanation_json(const Explanation& explanation, int64_t now_ms, double latency_ms);

@@ -8,6 +8,7 @@
 #include "base/canonical_json.h"
 #include "base/request_fields.h"
 #include "native/raw_json.h"
+#include "native/rights.h"
 
 namespace enhanced_gptcache::native {
 namespace {
@@ -16,16 +17,23 @@ constexpr size_t kNameBytesMax = 256;
 constexpr size_t kTagsMax = 32;
 constexpr int64_t kTtlSecondsMax = int64_t{10} * 365 * 24 * 3600;
 
+/// The field, or the namespace of a key that is narrowed to some.
+std::optional<std::string> read_namespace(Body& body, const Caller& caller) {
+  auto name_space = body.text("namespace", kNameBytesMax);
+  return name_space ? name_space : own_namespace(caller);
+}
+
 /// query, context, namespace and model: what every native body that names a prompt shares.
 Prompt read_prompt(Body& body, const Caller& caller, const NativeOptions& options) {
   const std::string query = body.required_text("query", options.query_bytes_max);
   std::vector<Turn> context = body.turns("context");
-  const auto name_space = body.text("namespace", kNameBytesMax);
+  const auto name_space = read_namespace(body, caller);
   const auto model = body.text("model", kNameBytesMax);
   if (model && model->empty()) body.reject("model", "must not be empty; leave it out for \"default\"");
   Prompt prompt = make_prompt(query, std::move(context), name_space.value_or(""), model.value_or("default"));
   prompt.tenant = caller.tenant;
   prompt.user = caller.user;
+  if (caller.identity != nullptr) prompt.principal = caller.identity->id;
   return prompt;
 }
 
@@ -52,7 +60,8 @@ Checked<StoreRequest> read_entry(Body& body, const Caller& caller, const NativeO
   request.tags = body.texts("tags", kTagsMax, kNameBytesMax);
   request.subject = body.text("subject", kNameBytesMax).value_or("");
   if (const auto ttl = body.integer("ttl_seconds", 1, kTtlSecondsMax)) request.ttl_ms = *ttl * 1000;
-  request.principal = caller.user.empty() ? caller.tenant : caller.user;
+  request.principal = caller.principal;
+  request.trusted = caller.is_trusted();
   if (auto ok = body.finish(); !ok) return tl::unexpected(field_error(ok, body));
   return request;
 }
@@ -103,7 +112,8 @@ Feedback read_feedback(Body& body, const Caller& caller) {
 InvalidateCall read_invalidate(Body& body, const Caller& caller) {
   InvalidateCall call;
   call.filter.tenant = caller.tenant;
-  call.filter.name_space = body.text("namespace", kNameBytesMax);
+  const bool names_one = body.has("namespace");
+  call.filter.name_space = read_namespace(body, caller);
   call.filter.model = body.text("model", kNameBytesMax);
   call.filter.subject = body.text("subject", kNameBytesMax);
   call.filter.tags = body.texts("tags", kTagsMax, kNameBytesMax);
@@ -111,8 +121,8 @@ InvalidateCall read_invalidate(Body& body, const Caller& caller) {
   call.filter.created_before_ms = body.integer("created_before_ms", 0, int64_t{1} << 53U);
   call.dry_run = body.boolean("dry_run").value_or(false);
   const Filter& filter = call.filter;
-  if (!filter.name_space && !filter.model && !filter.subject && filter.tags.empty() &&
-      !filter.query_contains && !filter.created_before_ms) {
+  if (!names_one && !filter.model && !filter.subject && filter.tags.empty() && !filter.query_contains &&
+      !filter.created_before_ms) {
     body.reject("tags",
                 "give at least one of tags, namespace, model, subject, query_contains, created_before_ms "
                 "(to remove everything use /cache/flush)");
@@ -192,7 +202,12 @@ Checked<ListCall> read_list(std::string_view query_string, const Caller& caller,
           name});
     }
   }
+  if (!call.filter.name_space) call.filter.name_space = own_namespace(caller);
   return call;
+}
+
+std::optional<std::string> read_flush_namespace(Body& body, const Caller& caller) {
+  return read_namespace(body, caller);
 }
 
 std::string stored_json(const std::vector<Stored>& stored) {

@@ -34,6 +34,9 @@ struct InvalidateCall {
 /// At least one restriction is needed: an empty filter would be a flush by accident.
 InvalidateCall read_invalidate(Body& body, const Caller& caller);
 
+/// What a flush empties: one namespace, or (none) all of the tenant, which a narrowed key cannot ask for.
+std::optional<std::string> read_flush_namespace(Body& body, const Caller& caller);
+
 /// One entry or {"entries": [...]}. `text` is the body as received: native JSON responses are kept byte for
 /// byte.
 Checked<std::vector<StoreRequest>> read_entries(std::string_view text, const nlohmann::json& body,

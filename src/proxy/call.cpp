@@ -14,13 +14,18 @@ void add_identity(const Call& call, http::Headers& headers) {
   headers.push_back({"X-Cache-Request-Id", call.request_id});
 }
 
-/// Similarity and entry are an oracle about what others asked; only debug mode shows them.
+/// Similarity and entry are an oracle about what others asked: for those who manage the tenant, and debug
+/// mode.
+bool shows_decisions(const Call& call) {
+  return call.options->debug_headers || (call.identity() != nullptr && call.identity()->sees_decisions());
+}
+
 void add_hit_headers(const Call& call, const Lookup& hit, http::Headers& headers) {
   add_identity(call, headers);
   headers.push_back({"X-Cache-Layer", std::string(to_string(hit.layer))});
   const int64_t age_s = (call.services->clock.wall_ms() - hit.entry->created_ms()) / 1000;
   headers.push_back({"Age", std::to_string(std::max<int64_t>(0, age_s))});
-  if (!call.options->debug_headers) return;
+  if (!shows_decisions(call)) return;
   headers.push_back({"X-Cache-Similarity", fmt::format("{:.4f}", hit.similarity)});
   headers.push_back({"X-Cache-Entry", std::string(hit.entry->id())});
 }
@@ -41,7 +46,7 @@ CallPtr make_call(const ServicesPtr& services, http::ExchangePtr exchange, std::
 
 void add_cache_headers(const Call& call, http::Headers& headers) {
   add_identity(call, headers);
-  if (call.options->debug_headers && !call.detail.empty()) headers.push_back({"X-Cache-Detail", call.detail});
+  if (shows_decisions(call) && !call.detail.empty()) headers.push_back({"X-Cache-Detail", call.detail});
 }
 
 bool reply_hit(Call& call, const Lookup& hit) {
@@ -82,7 +87,8 @@ void reply_error(Call& call, const ApiError& error) {
 
 void reply_refusal(Call& call, const ApiError& error) {
   call.outcome = Outcome::kBypass;
-  call.reason = error.status == 401 ? "unauthorized" : "invalid_request";
+  call.exchange->notes.refused = error.status == 401 || error.status == 403;
+  call.reason = error.status == 401 ? "unauthorized" : error.status == 403 ? "forbidden" : "invalid_request";
   reply_error(call, error);
 }
 
@@ -103,7 +109,8 @@ void account(Call& call, int status, std::string_view layer, uint64_t tokens_sav
   notes.request_id = call.request_id;
   notes.model = call.body.model;
   notes.cache = to_string(call.outcome);
-  notes.key_id = call.prompt.tenant;
+  // With security on the request hook has named the key.
+  if (call.identity() == nullptr) notes.key_id = call.prompt.tenant;
   RequestRecord record;
   record.route = call.route;
   record.outcome = call.outcome;

@@ -10,6 +10,7 @@
 #include "proxy/request_body.h"
 #include "proxy/services.h"
 #include "security/credentials.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -23,7 +24,14 @@ struct Call {
   Controls controls;
   Prompt prompt;
   LookupOptions lookup;
-  bool has_secret = false;  ///< the caller sent a credential
+  bool has_secret = false;  ///< the caller sent a credential of a provider
+
+  /// Who calls; null while security is off.
+  const security::Identity* identity() const {
+    return exchange->pass == nullptr ? nullptr : exchange->pass->identity.get();
+  }
+  /// The Authorization header is for us alone.
+  bool own_authorization() const { return exchange->pass != nullptr && exchange->pass->own_authorization; }
 
   Outcome outcome = Outcome::kMiss;
   std::string reason;

@@ -52,6 +52,14 @@ http::Response to_response(const ApiError& error) {
   return response;
 }
 
+http::Response to_response(const ApiError& error, std::string_view path) {
+  http::Response response = to_response(error);
+  if (path != "/v1/messages" && !path.starts_with("/v1/messages/")) return response;
+  response.body = fmt::format(R"({{"type":"error","error":{{"type":"{}","message":{}}}}})",
+                              error_type(error.status), base::json_string(base::repair_utf8(error.message)));
+  return response;
+}
+
 ApiError from_upstream(const Error& error, int64_t breaker_open_ms) {
   ApiError out;
   if (error.code == ErrorCode::kDeadline) {

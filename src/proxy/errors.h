@@ -34,6 +34,9 @@ http::Response to_response(const ApiError& error);
 /// circuit breaker is open or a queue is full, 504 too late.
 ApiError from_upstream(const Error& error, int64_t breaker_open_ms);
 
+/// In the dialect of this path: Anthropic's form below /v1/messages, OpenAI's everywhere else.
+http::Response to_response(const ApiError& error, std::string_view path);
+
 /// For the server's own protocol errors on /v1 paths (413, 431, 405, 404, 408...).
 http::Response openai_error(int status, std::string_view message);
 

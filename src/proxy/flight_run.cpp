@@ -100,6 +100,9 @@ class FlightRun {
       co_return false;
     }
     services_->observer.on_lookup(*found);
+    if (services_->watch != nullptr && plan_.identity != nullptr)
+      services_->watch->saw_lookup(*plan_.identity, found->entry != nullptr,
+                                   found->nearest ? found->nearest->similarity : 0);
     if (found->entry != nullptr && is_servable(*found->entry, plan_.dialect)) {
       flight_->publish_hit(std::move(*found));
       co_return true;
@@ -265,6 +268,11 @@ class FlightRun {
       co_return;
     }
     check_withheld(*answer);
+    if (services_->watch != nullptr && plan_.identity != nullptr &&
+        !services_->watch->may_insert(*plan_.identity, 1)) {
+      services_->observer.on_learn("insert_rate");
+      co_return;
+    }
     StoreRequest store = std::move(plan_.store);
     store.prompt = plan_.prompt;
     store.generation = generation_;

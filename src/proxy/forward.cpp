@@ -62,6 +62,7 @@ bool is_for_upstream(std::string_view name, const ForwardRules& rules,
   if (is_one_of(name, kHopByHop) || is_control_header(name)) return false;
   const base::HeaderClass what = base::header_class(name);
   if (what == base::HeaderClass::kLocal || equals_ignoring_case(name, "x-egptc-key")) return false;
+  if (rules.drop_authorization && equals_ignoring_case(name, "authorization")) return false;
   if (!rules.keep_encoding && equals_ignoring_case(name, "accept-encoding")) return false;
   if (!rules.keep_cookies && equals_ignoring_case(name, "cookie")) return false;
   if (!rules.keep_conditions && is_one_of(name, kConditions)) return false;

@@ -10,8 +10,9 @@
 namespace enhanced_gptcache::proxy {
 
 struct ForwardRules {
-  bool keep_credentials = true;  ///< false: another vendor, or the configured key is used
-  bool keep_encoding = false;    ///< pass-through: the bytes go on as they are, Accept-Encoding included
+  bool keep_credentials = true;     ///< false: another vendor, or the configured key is used
+  bool drop_authorization = false;  ///< it is a token for us
+  bool keep_encoding = false;       ///< pass-through: the bytes go on as they are, Accept-Encoding included
   bool keep_cookies = false;
   /// False: the answer is for more than the caller, so it is to be the whole one, whatever the caller has.
   bool keep_conditions = true;

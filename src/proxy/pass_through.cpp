@@ -139,6 +139,7 @@ asio::awaitable<void> pass_through(CallPtr call, PassThrough how, HangupPtr hang
   rules.keep_encoding = true;
   rules.keep_credentials = services.upstream->passes_caller_credential(how.model);
   rules.keep_cookies = rules.keep_credentials;
+  rules.drop_authorization = call->own_authorization();
   rules.upgrade = wants_websocket(from);
   if (auto missing = missing_credential(services, *call->options, how.model, call->has_secret)) {
     call->reason = "no_upstream_key";

@@ -3,6 +3,7 @@
 #include "base/canonical_json.h"
 #include "proxy/call.h"
 #include "proxy/completion.h"
+#include "proxy/control_rights.h"
 #include "proxy/embeddings.h"
 #include "proxy/flight_table.h"
 #include "proxy/forward.h"
@@ -18,9 +19,15 @@ ProxyObserver& silent_observer() {
   return observer;
 }
 
-/// Reads who calls. Our own keys are refused while there is no list of them to check against, and
-/// never forwarded.
+/// Reads who calls. With security on the request hook has found out; with it off our own keys are refused,
+/// because nothing says whose they are. Neither way are they forwarded.
 std::optional<ApiError> identify(Call& call) {
+  if (const security::Identity* identity = call.identity()) {
+    call.prompt.tenant = identity->tenant;
+    call.prompt.principal = identity->id;
+    call.has_secret = security::has_provider_secret(call.exchange->request(), call.own_authorization());
+    return std::nullopt;
+  }
   const auto carriers = security::carriers_of(call.exchange->request());
   if (carriers.has_own_key()) {
     ApiError error;
@@ -37,6 +44,16 @@ std::optional<ApiError> identify(Call& call) {
   return std::nullopt;
 }
 
+/// Whose tau decides, and whose personal answers these are. A token's subject cannot be talked over; a key
+/// speaks for many users, and for itself when it names none.
+std::string user_of(const Call& call) {
+  const security::Identity* identity = call.identity();
+  if (identity != nullptr && !identity->user.empty()) return identity->user;
+  if (!call.controls.subject.empty()) return call.controls.subject;
+  if (!call.body.user.empty() || identity == nullptr) return call.body.user;
+  return identity->id;
+}
+
 /// Body, credentials, controls: everything that is cheap and needed for the exact layer.
 ApiResult<void> read_request(Call& call, Dialect dialect) {
   const http::Request& request = call.exchange->request();
@@ -48,11 +65,15 @@ ApiResult<void> read_request(Call& call, Dialect dialect) {
                                 {call.options->honour_cache_control, call.options->ttl_s_max});
   if (!controls) return tl::unexpected(std::move(controls.error()));
   call.controls = std::move(*controls);
+  const security::Identity* identity = call.identity();
+  if (identity != nullptr)
+    if (auto allowed = apply_rights(*identity, call.controls); !allowed)
+      return tl::unexpected(std::move(allowed.error()));
 
   Prompt& prompt = call.prompt;
   prompt.name_space = call.controls.name_space;
   prompt.model = call.body.model;
-  prompt.user = call.controls.subject.empty() ? call.body.user : call.controls.subject;
+  prompt.user = user_of(call);
   prompt.dialect = to_string(dialect);
   prompt.canonical = std::move(call.body.canonical);
   // With no user of its own a caller is told apart by its key, which the tenant is made of.
@@ -108,6 +129,9 @@ void serve_cached(const CallPtr& call, Dialect dialect) {
   }
   if (call->controls.type == CacheType::kExact && call->prompt.ineligible.empty())
     call->prompt.ineligible = "cache_type";
+  security::CacheWatch* watch = call->services->watch;
+  if (watch != nullptr && call->identity() != nullptr && !watch->may_match(*call->identity()))
+    call->lookup.semantic = false;
   start_session(call);
 }
 
@@ -123,7 +147,8 @@ Proxy::Proxy(ProxyOptions options, ProxyParts parts)
                        parts.clock != nullptr ? *parts.clock : base::system_clock(),
                        OptionsCell(std::move(options)),
                        std::make_shared<FlightTable>(),
-                       {}})) {}
+                       {},
+                       parts.watch})) {}
 
 Proxy::~Proxy() = default;
 

@@ -15,6 +15,7 @@
 #include "proxy/errors.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
+#include "security/cache_watch.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -28,6 +29,7 @@ struct ProxyParts {
   base::SecretKey instance_key{};            ///< names tenants
   ProxyObserver* observer = nullptr;         ///< null: nobody listens
   const base::Clock* clock = nullptr;        ///< null: the system's
+  security::CacheWatch* watch = nullptr;     ///< null: nobody is limited; outlives the server's threads
 };
 
 /// Thread rule: any thread. Requests in the air keep what they need alive beyond the Proxy itself.

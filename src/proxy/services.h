@@ -15,6 +15,7 @@
 #include "http/upstream.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
+#include "security/cache_watch.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -75,6 +76,7 @@ struct Services {
   std::shared_ptr<FlightTable> flights;
   UsageRefusals usage_refusals;
   std::atomic<size_t> shadow_checks{0};  ///< under way (shadow_check.h)
+  security::CacheWatch* watch = nullptr;
 };
 using ServicesPtr = std::shared_ptr<Services>;
 

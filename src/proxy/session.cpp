@@ -37,6 +37,7 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
   ForwardRules rules;
   rules.keep_credentials = call.services->upstream->passes_caller_credential(call.body.model);
   rules.keep_conditions = false;
+  rules.drop_authorization = call.own_authorization();
   request.path = upstream_path(from, rules.keep_credentials);
   request.model = call.body.model;
   request.headers = upstream_headers(from, rules);
@@ -49,6 +50,7 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
 FlightPlan make_plan(const Call& call) {
   FlightPlan plan;
   plan.options = call.options;
+  if (call.exchange->pass != nullptr) plan.identity = call.exchange->pass->identity;
   plan.dialect = call.body.dialect;
   plan.prompt = call.prompt;
   plan.lookup = call.lookup;
@@ -66,8 +68,9 @@ FlightPlan make_plan(const Call& call) {
   plan.store.ttl_ms = call.controls.ttl_ms;
   plan.store.tags = call.controls.tags;
   plan.store.subject = call.controls.subject.empty() ? call.body.user : call.controls.subject;
-  plan.store.principal = call.prompt.tenant;
   plan.judge = judge_request(*call.services, *call.options, call.exchange->request());
+  plan.store.trusted = call.identity() == nullptr || call.identity()->is_trusted_writer();
+  plan.store.principal = call.identity() == nullptr ? call.prompt.tenant : call.identity()->id;
   return plan;
 }
 

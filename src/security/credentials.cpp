@@ -66,6 +66,12 @@ std::string Carriers::tenant(const base::SecretKey& instance_key) const {
   return base::keyed_hash(instance_key, "tenant", {joined}).hex();
 }
 
+bool is_own_carrier(std::string_view name, std::string_view value, bool own_authorization) {
+  if (base::header_class(name) != base::HeaderClass::kSecret) return false;
+  if (base::holds_own_key(value)) return true;
+  return own_authorization && lower_case(name) == "authorization";
+}
+
 std::string strip_credentials(std::string_view query) { return base::without_credentials(query); }
 
 }  // namespace enhanced_gptcache::security

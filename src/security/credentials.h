@@ -40,6 +40,9 @@ class Carriers {
   bool secret_ = false;
 };
 
+/// A header that holds one of our keys, or a token for us in Authorization.
+bool is_own_carrier(std::string_view name, std::string_view value, bool own_authorization);
+
 /// Carriers of anything with `headers` ({name, value}) and `query`, such as http::Request.
 template <typename Request>
 Carriers carriers_of(const Request& request) {
@@ -47,6 +50,18 @@ Carriers carriers_of(const Request& request) {
   for (const auto& header : request.headers) carriers.add_header(header.name, header.value);
   carriers.add_query(request.query);
   return carriers;
+}
+
+/// With security on: does a header or parameter carry a credential that is not ours? `own_authorization`: the
+/// Authorization header is.
+template <typename Request>
+bool has_provider_secret(const Request& request, bool own_authorization) {
+  Carriers carriers;
+  for (const auto& header : request.headers)
+    if (!is_own_carrier(header.name, header.value, own_authorization))
+      carriers.add_header(header.name, header.value);
+  if (!request.query.empty()) carriers.add_query(request.query);
+  return carriers.has_secret();
 }
 
 /// `query` without its credential parameters; everything else stays as written.

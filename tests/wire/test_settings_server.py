@@ -216,13 +216,6 @@ def test_queue(start_server, key):
 
 
 # --- security and storage ----------------------------------------------------------------------
-@changes("security.enabled")
-def test_security_is_refused_for_now(tmp_path):
-    server = harness.Server(tmp_path, None, {"EGPTC_SECURITY__ENABLED": "true"})
-    server.start(wait=False)
-    assert server.process.wait(harness.START_SECONDS) == 1 and "security.enabled" in server.log()
-
-
 @changes("security.instance_key_file", "storage.path")
 def test_instance_key_file(start_server, tmp_path):
     path = tmp_path / "shared.key"

@@ -6,10 +6,17 @@ import json
 import pytest
 
 import harness
+import test_attacks  # noqa: F401
+import test_audit  # noqa: F401
+import test_limits  # noqa: F401
+import test_networks  # noqa: F401
+import test_security  # noqa: F401
 import test_settings_cache  # noqa: F401  the tests claim their keys when they are loaded
 import test_settings_server  # noqa: F401
 import test_settings_upstream  # noqa: F401
 import test_storage  # noqa: F401
+import test_tls  # noqa: F401
+import test_tokens  # noqa: F401
 from settings_walk import CLAIMED
 
 TABLE = json.loads(harness.run_binary("validate-config", "--table").stdout or "[]") \

@@ -1,0 +1,161 @@
+#include "app/gatekeeper.h"
+
+#include <fmt/format.h>
+
+#include "app/access_guard.h"
+#include "app/credential.h"
+#include "proxy/errors.h"
+#include "proxy/forward.h"
+
+namespace enhanced_gptcache::app {
+namespace {
+
+constexpr std::string_view kHowTo =
+    "send 'Authorization: Bearer egptc_...' or 'X-EGPTC-Key: egptc_...' (the latter leaves Authorization to "
+    "the "
+    "provider's own key)";
+
+bool refuse(const http::ExchangePtr& exchange, int status, std::string code, std::string message,
+            http::Headers headers = {}) {
+  proxy::ApiError error;
+  error.status = status;
+  error.code = std::move(code);
+  error.message = std::move(message);
+  exchange->notes.refused = true;
+  exchange->notes.audit = error.message;
+  http::Response response = proxy::to_response(error, exchange->request().path);
+  for (http::Header& header : headers) response.headers.push_back(std::move(header));
+  if (status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer realm=\"enhanced-gptcache\""});
+  if (exchange->notes.route.empty()) exchange->notes.route = "refused";
+  exchange->send(std::move(response));
+  return true;
+}
+
+bool refuse_over_limit(const http::ExchangePtr& exchange, const security::LimitRefusal& refusal) {
+  const security::LimitVerdict& verdict = refusal.verdict;
+  const std::string wait = std::to_string(verdict.retry_after_s);
+  std::string why =
+      fmt::format("this {} sends more requests than it may; try again in {} s", refusal.what, wait);
+  if (verdict.by_concurrency)
+    why = fmt::format("this {} has as many requests running as it may ({:g})", refusal.what, verdict.limit);
+  return refuse(exchange, 429, "rate_limit_exceeded", std::move(why),
+                {{"Retry-After", wait},
+                 {"RateLimit-Limit", fmt::format("{:.0f}", verdict.limit)},
+                 {"RateLimit-Remaining", "0"},
+                 {"RateLimit-Reset", wait}});
+}
+
+}  // namespace
+
+std::optional<base::IpAddress> client_address(const http::Request& request,
+                                              const std::vector<base::IpNetwork>& trusted_proxies) {
+  auto address = base::parse_ip(request.peer);
+  if (!address || !base::contains(trusted_proxies, *address)) return address;
+  // Several header lines are one list; the proxy nearest to us wrote the end of the last one.
+  for (auto header = request.headers.rbegin(); header != request.headers.rend(); ++header) {
+    if (!proxy::equals_ignoring_case(header->name, "x-forwarded-for")) continue;
+    std::string_view rest = header->value;
+    while (true) {
+      const size_t comma = rest.rfind(',');
+      std::string_view hop = comma == rest.npos ? rest : rest.substr(comma + 1);
+      while (hop.starts_with(' ')) hop.remove_prefix(1);
+      while (hop.ends_with(' ')) hop.remove_suffix(1);
+      address = base::parse_ip(hop);
+      if (!address || !base::contains(trusted_proxies, *address)) return address;
+      if (comma == rest.npos) break;
+      rest = rest.substr(0, comma);
+    }
+  }
+  return address;
+}
+
+Gatekeeper::Gatekeeper(GateParts parts, const config::Settings& settings)
+    : parts_(parts), enabled_(settings.security.enabled), rules_(rules_of(settings)) {}
+
+Gatekeeper::Rules Gatekeeper::rules_of(const config::Settings& settings) {
+  return {settings, base::parse_networks(settings.security.admin_networks),
+          base::parse_networks(settings.security.trusted_proxies),
+          settings.limits.requests_per_second_ip > 0 || settings.limits.concurrent_ip > 0};
+}
+
+void Gatekeeper::configure(const config::Settings& settings) { rules_.set(rules_of(settings)); }
+
+bool Gatekeeper::admit(const http::ExchangePtr& exchange) const {
+  // Held by a reference, not pinned: a refusal is sent from here, and that may take up the next request.
+  const std::shared_ptr<const Rules> held = rules_.get();
+  const Rules& rules = *held;
+  if (enabled_) return admit_by_key(exchange, rules);
+  const http::Request& request = exchange->request();
+  if (needs_access_check(request)) {
+    const auto refused = check_access(rules.settings, request);
+    if (refused) return refuse(exchange, refused->status, "", refused->message);
+  }
+  if (!rules.needs_address) return false;
+  const security::Permission* row = security::find_permission(request.method, request.path);
+  if (row == nullptr || row->open) return false;
+  auto pass = std::make_shared<security::Pass>();
+  if (is_address_over_limit(exchange, rules, *pass)) return true;
+  exchange->pass = std::move(pass);
+  return false;
+}
+
+bool Gatekeeper::is_address_over_limit(const http::ExchangePtr& exchange, const Rules& rules,
+                                       security::Pass& pass) const {
+  if (!rules.needs_address) return false;
+  const auto from = client_address(exchange->request(), rules.trusted_proxies);
+  // Whoever cannot be told apart shares one bucket.
+  const std::string address = from ? from->limit_key() : "unknown";
+  const auto refusal = parts_.limiter.admit({}, {}, address, pass.address_lease);
+  return refusal && refuse_over_limit(exchange, *refusal);
+}
+
+bool Gatekeeper::is_key_over_limit(const http::ExchangePtr& exchange, security::Pass& pass) const {
+  const auto refusal = parts_.limiter.admit(pass.identity->id, pass.identity->user, {}, pass.lease);
+  return refusal && refuse_over_limit(exchange, *refusal);
+}
+
+bool Gatekeeper::identify(const http::ExchangePtr& exchange, security::Pass& pass) const {
+  const Credential credential = find_credential(exchange->request());
+  if (!credential.problem.empty()) {
+    refuse(exchange, 401, "invalid_api_key", credential.problem);
+  } else if (!credential.token.empty()) {
+    auto who = parts_.tokens.authenticate(credential.token);
+    if (who)
+      pass.identity = std::move(*who);
+    else
+      refuse(exchange, 401, "invalid_token", who.error().message);
+    pass.own_authorization = true;
+  } else if (credential.key.empty()) {
+    refuse(exchange, 401, "missing_api_key", fmt::format("a key of this server is needed: {}", kHowTo));
+  } else {
+    pass.identity = parts_.keys.authenticate(credential.key);
+    if (pass.identity == nullptr)
+      refuse(exchange, 401, "invalid_api_key", "this key is unknown, expired or revoked");
+  }
+  return pass.identity != nullptr;
+}
+
+bool Gatekeeper::admit_by_key(const http::ExchangePtr& exchange, const Rules& rules) const {
+  const http::Request& request = exchange->request();
+  const security::Permission* row = security::find_permission(request.method, request.path);
+  if (row == nullptr) return refuse(exchange, 403, "forbidden", "this path is open to nobody");
+  if (row->open || (rules.settings.security.metrics_open && row->path == "/metrics")) return false;
+  if (row->admin_network && !rules.admin_networks.empty()) {
+    const auto from = client_address(request, rules.trusted_proxies);
+    if (!from || !base::contains(rules.admin_networks, *from))
+      return refuse(exchange, 403, "forbidden",
+                    "this path is not answered for callers from this address (security.admin_networks)");
+  }
+  auto pass = std::make_shared<security::Pass>();
+  // Before the credential is checked, because checking one is what a flood of wrong ones would cost.
+  if (is_address_over_limit(exchange, rules, *pass)) return true;
+  if (!identify(exchange, *pass)) return true;
+  exchange->notes.key_id = pass->identity->id;
+  if (std::string why = security::why_not(*row, *pass->identity); !why.empty())
+    return refuse(exchange, 403, "forbidden", std::move(why));
+  if (is_key_over_limit(exchange, *pass)) return true;
+  exchange->pass = std::move(pass);
+  return false;
+}
+
+}  // namespace enhanced_gptcache::app

@@ -1,0 +1,171 @@
+#include "http/server_tls.h"
+
+#include <fmt/format.h>
+#include <openssl/err.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "http/server_thread.h"
+
+namespace enhanced_gptcache::http {
+namespace {
+
+constexpr int64_t kLookEveryUs = 1'000'000;
+constexpr char kTls12Ciphers[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown reason";
+  char text[256];
+  ERR_error_string_n(code, text, sizeof text);
+  return text;
+}
+
+tl::unexpected<Error> wrong(std::string_view setting, const std::string& path) {
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}: {}", setting, path, openssl_reason()));
+}
+
+/// Only HTTP/1.1 is spoken here; a client that offers nothing we know goes on without.
+int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
+                    const unsigned char* offered, unsigned offered_size, void* /*unused*/) {
+  static constexpr unsigned char kOurs[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  const int found = SSL_select_next_proto(&chosen, out_size, kOurs, sizeof kOurs - 1, offered, offered_size);
+  *out = chosen;
+  return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+}  // namespace
+
+TlsSession::TlsSession(SSL_CTX* context, int socket) : ssl_(SSL_new(context)) {
+  if (ssl_ == nullptr || SSL_set_fd(ssl_.get(), socket) != 1) {
+    failed_ = true;
+    return;
+  }
+  SSL_set_accept_state(ssl_.get());
+}
+
+TlsSession::Progress TlsSession::progress_of(int returned) {
+  switch (SSL_get_error(ssl_.get(), returned)) {
+    case SSL_ERROR_WANT_READ:
+      return Progress::kWantRead;
+    case SSL_ERROR_WANT_WRITE:
+      return Progress::kWantWrite;
+    case SSL_ERROR_ZERO_RETURN:
+      return Progress::kClosed;
+    default:
+      // After these nothing more may be done with the connection, not even a goodbye.
+      failed_ = true;
+      ERR_clear_error();
+      return Progress::kFailed;
+  }
+}
+
+TlsSession::Progress TlsSession::handshake() {
+  if (failed_) return Progress::kFailed;
+  ERR_clear_error();
+  const int done = SSL_do_handshake(ssl_.get());
+  return done == 1 ? Progress::kDone : progress_of(done);
+}
+
+TlsSession::Progress TlsSession::read(char* data, size_t size, size_t& count) {
+  if (failed_) return Progress::kFailed;
+  ERR_clear_error();
+  const int done = SSL_read_ex(ssl_.get(), data, size, &count);
+  return done == 1 ? Progress::kDone : progress_of(done);
+}
+
+TlsSession::Progress TlsSession::write(std::string_view data, size_t& count) {
+  if (failed_) return Progress::kFailed;
+  ERR_clear_error();
+  const int done = SSL_write_ex(ssl_.get(), data.data(), data.size(), &count);
+  return done == 1 ? Progress::kDone : progress_of(done);
+}
+
+void TlsSession::say_goodbye() {
+  if (failed_ || !SSL_is_init_finished(ssl_.get())) return;
+  ERR_clear_error();
+  if (SSL_shutdown(ssl_.get()) < 0) ERR_clear_error();
+}
+
+Result<TlsContext::ContextPtr> TlsContext::load(const TlsOptions& options) {
+  ContextPtr context(SSL_CTX_new(TLS_server_method()), [](SSL_CTX* gone) { SSL_CTX_free(gone); });
+  if (context == nullptr) return fail(ErrorCode::kInternal, "TLS cannot be set up: " + openssl_reason());
+  SSL_CTX* raw = context.get();
+  SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
+  SSL_CTX_set_options(raw, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(
+      raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_cipher_list(raw, kTls12Ciphers);
+  SSL_CTX_set_alpn_select_cb(raw, choose_protocol, nullptr);
+  if (SSL_CTX_use_certificate_chain_file(raw, options.certificate_file.c_str()) != 1)
+    return wrong("server.tls_cert_file", options.certificate_file);
+  if (SSL_CTX_use_PrivateKey_file(raw, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(raw) != 1)
+    return wrong("server.tls_key_file", options.key_file);
+  if (options.client_ca_file.empty()) return context;
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.client_ca_file.c_str());
+  if (names == nullptr || SSL_CTX_load_verify_locations(raw, options.client_ca_file.c_str(), nullptr) != 1) {
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+    return wrong("server.tls_client_ca_file", options.client_ca_file);
+  }
+  SSL_CTX_set_client_CA_list(raw, names);
+  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  // A session that is taken up again was verified by those in force then.
+  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(raw, 0);
+  return context;
+}
+
+std::string TlsContext::stamp(const TlsOptions& options) {
+  std::string text;
+  for (const std::string* path : {&options.certificate_file, &options.key_file, &options.client_ca_file}) {
+    struct stat status {};
+    if (path->empty() || ::stat(path->c_str(), &status) != 0) {
+      text += "-;";
+      continue;
+    }
+    text += fmt::format("{}:{}:{}.{};", status.st_ino, status.st_size, status.st_mtim.tv_sec,
+                        status.st_mtim.tv_nsec);
+  }
+  return text;
+}
+
+Result<std::unique_ptr<TlsContext>> TlsContext::open(TlsOptions options) {
+  std::unique_ptr<TlsContext> made(new TlsContext(std::move(options)));
+  made->stamp_ = stamp(made->options_);
+  EGPTC_TRY(made->context_, load(made->options_));
+  return made;
+}
+
+void TlsContext::refresh() {
+  const std::lock_guard lock(mutex_);
+  const int64_t now = now_us();
+  if (now - looked_us_ < kLookEveryUs) return;
+  looked_us_ = now;
+  std::string fresh = stamp(options_);
+  if (fresh == stamp_) return;
+  auto loaded = load(options_);
+  stamp_ = std::move(fresh);
+  if (!loaded) {
+    failures_.fetch_add(1, std::memory_order_relaxed);
+    base::log_error("tls: the old certificate stays: {}", loaded.error().message);
+    return;
+  }
+  context_ = std::move(*loaded);
+  reloads_.fetch_add(1, std::memory_order_relaxed);
+  base::log_info("tls: a new certificate is in force for new connections");
+}
+
+std::unique_ptr<TlsSession> TlsContext::accept(int socket) {
+  const std::lock_guard lock(mutex_);
+  return std::make_unique<TlsSession>(context_.get(), socket);
+}
+
+}  // namespace enhanced_gptcache::http
