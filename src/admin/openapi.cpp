@@ -96,6 +96,13 @@ ordered_json schemas() {
           {"Feedback", closed(feedback, {})},
           {"Invalidate", closed(filter, {})},
           {"Flush", closed({{"namespace", text("")}, {"confirm", {{"const", "flush"}}}}, {"confirm"})},
+          {"Key",
+           {{"type", "object"},
+            {"properties",
+             {{"name", text("")},
+              {"role", {{"enum", {"viewer", "client", "operator", "admin"}}}},
+              {"tenant", text("default: one of its own")}}},
+            {"required", {"name", "role"}}}},
           {"Settings", {{"type", "object"}, {"examples", {{{"cache", {{"size_mb", 300}}}}}}}},
           {"ProviderBody", {{"type", "object"}, {"description", "as the provider documents it"}}}};
 }
