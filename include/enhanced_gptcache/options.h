@@ -4,12 +4,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace enhanced_gptcache {
+
+namespace vault {
+class ErasureLedger;
+class Vault;
+}  // namespace vault
 
 enum class DecisionPolicy {
   kStatic,    ///< similarity >= similarity_threshold
@@ -32,9 +38,10 @@ struct ContextOptions {
 struct PcaOptions {
   bool enabled = true;
   size_t target_dimensions = 128;
-  size_t training_samples = 100;       ///< first fit after so many vectors
-  size_t compression_threshold = 100;  ///< active from so many entries on
-  std::string model_path;              ///< empty: kept in memory only
+  size_t training_samples = 100;             ///< first fit after so many vectors
+  size_t compression_threshold = 100;        ///< active from so many entries on
+  std::string model_path;                    ///< empty: kept in memory only
+  std::shared_ptr<vault::Vault> vault = {};  ///< seals the file; null: it is plain
 };
 
 /// Tau: each user's learned similarity threshold (MeanCache, arXiv 2403.02694).
@@ -65,6 +72,13 @@ struct StorageOptions {
   StorageSync sync = StorageSync::kInterval;
   int64_t sync_interval_ms = 1000;         ///< kInterval, and answers that nobody waits for
   size_t bytes_max = size_t{2048} << 20U;  ///< of its files; the least recently used entries go first
+  /// Encryption at rest, of entries and of what Options::state_folder holds; null: none. With a path its
+  /// keystore is open. Neither this nor `erasures` is changed by set_options.
+  std::shared_ptr<vault::Vault> vault = {};
+  /// What was erased and must stay so; null: erase() is not remembered.
+  std::shared_ptr<vault::ErasureLedger> erasures = {};
+  /// Open without the keystore that entries of subjects were sealed with: those are lost then.
+  bool accepts_other_keystore = false;
 };
 
 struct Options {

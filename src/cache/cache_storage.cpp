@@ -59,7 +59,7 @@ struct CacheImpl::Loading {
   std::vector<base::Hash128> unwanted;  // guarded by mutex: keys to remove from disk
   size_t bytes = 0;                     // guarded by mutex
   size_t bytes_max = 0;
-  uint64_t outdated = 0;  // guarded by mutex
+  uint64_t outdated = 0, erased = 0;  // guarded by mutex
 };
 
 Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
@@ -70,6 +70,9 @@ Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
   table.quarantine = options.storage.path + "/quarantine";
   table.owner = base::keyed_hash(secret, "storage owner", {}).hex();
   table.bytes_max = options.storage.bytes_max;
+  table.accepts_other_keystore = options.storage.accepts_other_keystore;
+  if (options.storage.vault != nullptr)
+    table.sealer = std::make_shared<const store::EntrySealer>(options.storage.vault, secret);
   return store::open_rocks_table(table);
 }
 
@@ -80,9 +83,10 @@ void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const bas
   // Entries of other rules are not served, whatever they are.
   const bool is_outdated =
       record->is_expired(clock_.wall_ms()) || record->view().text(EntryText::kPolicyEpoch) != kPolicyEpoch;
+  const bool must_go = is_erased(*record);
   const std::lock_guard lock(loading.mutex);
-  if (is_outdated) {
-    ++loading.outdated;
+  if (is_outdated || must_go) {
+    ++(must_go ? loading.erased : loading.outdated);
     loading.unwanted.push_back(key);
     return;
   }
@@ -143,6 +147,9 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   found_at_start_.loaded = count;
   found_at_start_.damaged = report.damaged;
   found_at_start_.outdated = loading.outdated;
+  found_at_start_.tampered = report.tampered;
+  found_at_start_.keyless = report.keyless;
+  found_at_start_.erased = loading.erased;
   found_at_start_.load_ms = static_cast<uint64_t>((base::system_clock().mono_us() - started_us) / 1000);
   if (found.was_replaced)
     found_at_start_.problem = "the stored entries could not be opened at start and were put aside";
@@ -154,6 +161,13 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
                  count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,
                  found_at_start_.exact_only);
+  if (report.keyless + loading.erased > 0)
+    base::log_info("storage: {} entries left out because they were erased, {} because their key was",
+                   loading.erased, report.keyless);
+  // What was written without a seal, or under an older key, is written again in the background.
+  const bool is_mixed = vault_ != nullptr && (report.to_reseal > 0 || log_->seal_keys().size() > 1 ||
+                                              vault_->accepts_plain() == vault_->encrypts());
+  if (is_mixed) EGPTC_TRY_VOID(reseal());
   return {};
 }
 
