@@ -47,7 +47,7 @@ TauOptions sane(TauOptions options) {
 
 /// The step of MeanCache with asymmetric sizes: false hits at rate delta cancel confirmed ones.
 double step_of(TauOutcome outcome, const TauOptions& options) {
-  const double delta = std::min(options.target_error_rate, kMeanErrorAtMost);
+  const double delta = std::min(options.target_error_rate, match::kMeanErrorAtMost);
   switch (outcome) {
     case TauOutcome::kFalseHit:
       return options.learning_rate;

@@ -204,10 +204,10 @@ class BrokenCache final : public EnhancedCache {
   Result<void> commit() override { return broken(); }
   void commit_async(CommitCallback done) override { done(broken()); }
   Result<void> checkpoint(const std::string&) override { return broken(); }
-  StorageStats storage_stats() const override { return {}; }
   Result<void> set_options(const Options&) override { return broken(); }
   Options options() const override { return {}; }
   CacheStats stats() const override { return {}; }
+  StorageStats storage_stats() const override { return {}; }
   bool silent = false;
 
  private:
