@@ -58,8 +58,9 @@ int verify_receipt(const config::Settings& settings, const SubjectArguments& wan
   const auto receipt = native::check_receipt(*text, public_key);
   if (!receipt) return report(receipt.error());
   fmt::print("{}\n", *receipt);
-  fmt::print(stderr, public_key.empty() ? "the signature holds; whose it is was not checked (--public-key)\n"
-                                        : "the signature of this installation holds\n");
+  fmt::print(stderr, "{}\n",
+             public_key.empty() ? "the signature holds; whose it is was not checked (--public-key)"
+                                : "the signature of this installation holds");
   return 0;
 }
 
