@@ -36,16 +36,17 @@ rocksdb::Status compact(RocksDb& db, rocksdb::ColumnFamilyHandle* family, const 
   return db.db->CompactRange(options, family, begin, end);
 }
 
-bool is_gone(RocksDb& db, const std::string& folder, const std::set<std::string>& old_logs) {
+/// A file that nobody needs any more and that is still there; empty: there is none.
+std::string leftover(RocksDb& db, const std::string& folder, const std::set<std::string>& old_logs) {
   for (const std::string& name : files_of(folder, ".log"))
-    if (old_logs.contains(name)) return false;
+    if (old_logs.contains(name)) return name;
   std::vector<rocksdb::LiveFileMetaData> live;
   db.db->GetLiveFilesMetaData(&live);
   std::set<std::string> wanted;
   for (const rocksdb::LiveFileMetaData& file : live) wanted.insert(fs::path(file.name).filename().string());
   for (const std::string& name : files_of(folder, ".sst"))
-    if (!wanted.contains(name)) return false;
-  return true;
+    if (!wanted.contains(name)) return name;
+  return {};
 }
 
 }  // namespace
@@ -68,11 +69,14 @@ Result<void> purge(RocksDb& db, const std::string& folder, std::span<const base:
       if (status.ok()) status = compact(db, family, &slice, &slice);
     }
   }
+  // Logs of earlier runs are found by a full scan only, which RocksDB makes every six hours, or now.
+  if (status.ok()) status = db.db->DisableFileDeletions();
+  if (status.ok()) status = db.db->EnableFileDeletions(false);
   if (!status.ok()) return fail(error_of(status));
   const auto end = std::chrono::steady_clock::now() + kWaitMax;
-  while (!is_gone(db, folder, old_logs)) {
+  for (std::string old = leftover(db, folder, old_logs); !old.empty(); old = leftover(db, folder, old_logs)) {
     if (std::chrono::steady_clock::now() > end)
-      return fail(ErrorCode::kIo, fmt::format("old files of {} are still there", folder));
+      return fail(ErrorCode::kIo, fmt::format("{}/{} is still there", folder, old));
     std::this_thread::sleep_for(kWaitStep);
   }
   return {};

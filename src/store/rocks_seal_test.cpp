@@ -7,6 +7,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "store/rocks_db.h"
 #include "store/rocks_table.h"
 #include "store/stored_samples.h"
 #include "vault/erasure_ledger.h"
@@ -103,6 +104,13 @@ class SealedTable : public testing::Test {
     return false;
   }
 
+  std::string files() const {
+    std::string names;
+    for (const auto& file : fs::directory_iterator(folder_ / "entries"))
+      names += file.path().filename().string() + " ";
+    return names;
+  }
+
   TestFolder folder_;
   std::string keystore_ = folder_ / "subjects.keys";
   bool accepts_other_keystore_ = false;
@@ -174,7 +182,7 @@ TEST_F(SealedTable, EveryFlippedBitOfARecordIsFound) {
   }
   std::string whole;
   tamper([&](RocksDb& db) { whole = row(db, 1); });
-  for (size_t bit = 0; bit < whole.size() * 8; bit += 37) {
+  for (size_t bit = 0; bit < whole.size() * 8; bit += 149) {
     std::string bad = whole;
     bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
     tamper([&](RocksDb& db) {
@@ -235,7 +243,8 @@ TEST_F(SealedTable, PlainEntriesAreBelievedUntilAllIsSealed) {
     auto table = must_open(kKeyA);
     EXPECT_EQ(load(*table).size(), 2U) << "a kill in between";
     write(*table, {put_of(1, "plain one", ""), put_of(2, "plain two", "anna")});
-    ASSERT_TRUE(table->finish_reseal());
+    const auto finished = table->finish_reseal();
+    ASSERT_TRUE(finished) << finished.error().message << " of " << files();
     EXPECT_FALSE(is_on_disk("plain one"));
   }
   tamper([&](RocksDb& db) { set_row(db, 1, std::string(put_of(1, "plain one", "").bytes)); });
@@ -260,7 +269,8 @@ TEST_F(SealedTable, AnOldKeyIsNeededUntilEverythingIsSealedAnew) {
     auto table = must_open(kKeyB + "," + kKeyA);
     write(*table, {put_of(1, "one", ""), put_of(2, "two", "anna")});
     ASSERT_TRUE(vault_->rewrap());
-    ASSERT_TRUE(table->finish_reseal());
+    const auto finished = table->finish_reseal();
+    ASSERT_TRUE(finished) << finished.error().message << " of " << files();
     EXPECT_EQ(table->seal_keys().size(), 1U);
   }
   auto table = must_open(kKeyB);
@@ -277,7 +287,8 @@ TEST_F(SealedTable, SealsCanBeTakenAwayAgain) {
     EXPECT_EQ(load(*table).size(), 1U);
     EXPECT_EQ(report_.to_reseal, 1U);
     write(*table, {put_of(1, "one", "anna")});
-    ASSERT_TRUE(table->finish_reseal());
+    const auto finished = table->finish_reseal();
+    ASSERT_TRUE(finished) << finished.error().message << " of " << files();
   }
   EXPECT_EQ(load(*must_open("")).size(), 1U);
 }
