@@ -134,10 +134,10 @@ def test_an_answer_under_way_is_not_kept(server, standin, key):
 
 def test_what_was_learned_of_the_user_goes(server, key):
     user = {"X-Cache-Subject": "anna"}
-    store(server, key, QUESTION, "Click forgot.")
-    found = server.post("/cache/lookup", {"query": QUESTION}, key, user).json()
-    done = server.post("/cache/feedback", {"request_id": found["request_id"], "correct": True}, key, user)
-    assert done.status_code == 200 and done.json()["action"] == "confirmed"
+    entry = store(server, key, QUESTION, "Click forgot.")
+    missed = server.post("/cache/lookup", {"query": "My password, how?"}, key, user).json()
+    body = {"request_id": missed["request_id"], "missed_entry_id": entry}
+    assert server.post("/cache/feedback", body, key, user).status_code == 200
     assert server.post("/cache/export", {"subject": "anna"}, key).json()["learned_threshold"] is not None
     receipt = erase(server, key, "anna")["receipt"]
     assert receipt["removed"]["learned_thresholds"] == 1
@@ -301,7 +301,7 @@ def test_roles_and_the_audit_log(standin, tmp_path):
         for path in ("/cache/erase", "/cache/export"):
             assert server.post(path, {"subject": "Anna-Musterfrau"}, client).status_code == 403
         receipt = erase(server, admin, "Anna-Musterfrau")["receipt"]
-        assert receipt["removed"]["entries"] == 1 and receipt["tenant"] == "acme"
+        assert receipt["removed"]["entries"] == 1 and receipt["tenant"].endswith("acme")
         assert not lookup(server, client, "Whose?")["hit"]
         lines = server.get_as("/admin/audit", server.admin).json()["entries"]
         assert any("a subject was erased: 1 entries" in line["detail"] for line in lines)
