@@ -268,6 +268,7 @@ struct CacheStats {
   uint64_t entries = 0, semantic_entries = 0, partitions = 0, bytes = 0;
   uint64_t exact_hits = 0, exact_misses = 0, semantic_hits = 0, semantic_misses = 0;
   uint64_t stores = 0, store_refused = 0, evictions_size = 0, evictions_expired = 0, removals = 0;
+  uint64_t personal_skipped = 0, personal_redacted = 0;  ///< entries, by Options::privacy
   uint64_t flights_joined = 0, embed_failures = 0;
   uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
   bool pca_active = false;

@@ -57,6 +57,19 @@ struct TauOptions {
   double target_error_rate = 0.02;
 };
 
+/// What becomes of an entry in which personal data is found by its form (privacy/personal_data.h).
+enum class PersonalData {
+  kStore,   ///< it is stored as any other
+  kRedact,  ///< in a question: stored without its text, for the exact layer alone; in an answer: not stored
+  kSkip,    ///< it is not stored
+};
+struct PrivacyOptions {
+  PersonalData personal_data = PersonalData::kStore;
+  std::vector<std::pair<std::string, PersonalData>> by_namespace;  ///< namespaces with a policy of their own
+  /// Kinds that count; unknown names are left out.
+  std::vector<std::string> kinds = {"email", "phone", "card", "iban", "ip", "secret", "national_id"};
+};
+
 /// When an entry is on disk for good.
 enum class StorageSync {
   kAlways,    ///< a commit waits for fsync: survives a loss of power
@@ -72,6 +85,8 @@ struct StorageOptions {
   StorageSync sync = StorageSync::kInterval;
   int64_t sync_interval_ms = 1000;         ///< kInterval, and answers that nobody waits for
   size_t bytes_max = size_t{2048} << 20U;  ///< of its files; the least recently used entries go first
+  /// The disk gets hashes of prompts, not their texts: after a restart those entries are exact matches only.
+  bool hashes_prompts = false;
   /// Encryption at rest, of entries and of what Options::state_folder holds; null: none. With a path its
   /// keystore is open. Neither this nor `erasures` is changed by set_options.
   std::shared_ptr<vault::Vault> vault = {};
@@ -110,6 +125,7 @@ struct Options {
   PcaOptions pca;
   TauOptions tau;
   StorageOptions storage;
+  PrivacyOptions privacy;
   /// Names of guards that are not asked ("numbers", "names"...); to measure what each one is worth.
   std::vector<std::string> guards_off;
   /// 32 secret bytes that key every hash; empty: random, so nothing stored is found by another instance.

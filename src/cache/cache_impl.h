@@ -18,6 +18,7 @@
 #include "cache/learned_state.h"
 #include "cache/maintenance.h"
 #include "cache/pca_feed.h"
+#include "cache/privacy_policy.h"
 #include "cache/recent_decisions.h"
 #include "cache/settings_cell.h"
 #include "enhanced_gptcache/enhanced_cache.h"
@@ -102,6 +103,7 @@ class CacheImpl final : public EnhancedCache {
     std::string ineligible;
     std::shared_ptr<const Embedding> embedding;
     std::optional<store::EntryContext> context;
+    std::optional<Redaction> redaction;
   };
   /// Asynchronous calls under way; the destructor waits for them.
   struct PendingCalls {
@@ -173,6 +175,7 @@ class CacheImpl final : public EnhancedCache {
                                ErasedSubject& erased);
 
   // cache_reseal.cpp
+  void begin_reseal();
   void reseal_some();
   Result<void> finish_reseal();
 

@@ -67,7 +67,7 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
       clock_(clock),
       keys_(secret_, embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()),
       tau_(tau_options(options)),
-      learned_state_(options.state_folder, options.storage.vault, tau_, budgets_),
+      learned_state_(options.state_folder, tau_, budgets_, options.storage.vault),
       entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
       decisions_(keys_),
       pca_(with_vault(options)) {
@@ -160,6 +160,8 @@ CacheStats CacheImpl::stats() const {
   stats.semantic_misses = counters_.sum(Count::kSemanticMisses);
   stats.stores = counters_.sum(Count::kStores);
   stats.store_refused = counters_.sum(Count::kStoreRefused);
+  stats.personal_skipped = counters_.sum(Count::kPersonalSkipped);
+  stats.personal_redacted = counters_.sum(Count::kPersonalRedacted);
   stats.evictions_size = counters_.sum(Count::kEvictionsSize);
   stats.evictions_expired = counters_.sum(Count::kEvictionsExpired);
   stats.removals = counters_.sum(Count::kRemovals);

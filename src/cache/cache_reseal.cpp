@@ -29,13 +29,17 @@ Result<void> reseal_file(const vault::Vault& vault, const std::string& path) {
 Result<void> CacheImpl::reseal() {
   if (vault_ == nullptr || log_ == nullptr)
     return fail(ErrorCode::kUnsupported, "nothing is encrypted here: storage.encryption is off");
+  begin_reseal();
+  return {};
+}
+
+void CacheImpl::begin_reseal() {
   const std::lock_guard lock(reseal_.mutex);
   reseal_.waiting = entries_.all();
   reseal_.count = reseal_.waiting.size();
   reseal_.is_running = true;
-  base::log_info("encryption: {} entries are written again under the master key {}", reseal_.waiting.size(),
-                 vault_->encrypts() ? vault_->current_key().hex() : "(none)");
-  return {};
+  base::log_info("storage: {} entries are written again, under the master key {}", reseal_.waiting.size(),
+                 vault_ != nullptr && vault_->encrypts() ? vault_->current_key().hex() : "(none)");
 }
 
 void CacheImpl::reseal_some() {
@@ -54,24 +58,25 @@ void CacheImpl::reseal_some() {
   if (reseal_.count > 0 || clock_.mono_us() < reseal_.next_us) return;
   if (auto done = finish_reseal(); !done) {
     reseal_.next_us = clock_.mono_us() + kRetryUs;
-    base::log_error("encryption: older keys are still needed: {}", done.error().message);
+    base::log_error("storage: what was written before is still there: {}", done.error().message);
   }
 }
 
 Result<void> CacheImpl::finish_reseal() {
-  const vault::KeyId key = vault_->current_key();
+  const vault::KeyId key = vault_ == nullptr ? vault::KeyId{} : vault_->current_key();
   EGPTC_TRY_VOID(log_->commit());
-  EGPTC_TRY_VOID(vault_->rewrap());
-  if (!learned_state_.save_all()) return fail(ErrorCode::kIo, "what was learned cannot be written");
-  const Options options = this->options();
-  if (!options.pca.model_path.empty()) EGPTC_TRY_VOID(reseal_file(*vault_, options.pca.model_path));
+  if (vault_ != nullptr) {
+    EGPTC_TRY_VOID(vault_->rewrap());
+    if (!learned_state_.save_all()) return fail(ErrorCode::kIo, "what was learned cannot be written");
+    const Options options = this->options();
+    if (!options.pca.model_path.empty()) EGPTC_TRY_VOID(reseal_file(*vault_, options.pca.model_path));
+  }
   EGPTC_TRY_VOID(log_->finish_reseal());
   const std::lock_guard lock(reseal_.mutex);
   // Another one was asked for meanwhile.
-  if (!reseal_.waiting.empty() || vault_->current_key() != key) return {};
+  if (!reseal_.waiting.empty() || (vault_ != nullptr && vault_->current_key() != key)) return {};
   reseal_.is_running = false;
-  base::log_info("encryption: everything stored is {}",
-                 vault_->encrypts() ? "sealed under the master key " + key.hex() : std::string("plain"));
+  base::log_info("storage: everything is written as the settings say");
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "cache/cache_impl.h"
 #include "cache/keys.h"
 #include "cache/storage_table.h"
+#include "store/hashed_prompts.h"
 #include "store/rocks_table.h"
 
 namespace enhanced_gptcache::cache {
@@ -73,7 +74,13 @@ Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
   table.accepts_other_keystore = options.storage.accepts_other_keystore;
   if (options.storage.vault != nullptr)
     table.sealer = std::make_shared<const store::EntrySealer>(options.storage.vault, secret);
-  return store::open_rocks_table(table);
+  EGPTC_TRY(auto opened, store::open_rocks_table(table));
+  if (!options.storage.hashes_prompts) return opened;
+  // Of any model: the hash is of the request's text.
+  const auto keys = std::make_shared<const Keys>(secret, "");
+  return store::with_hashed_prompts(
+      std::move(opened), [keys](std::string_view canonical) { return keys->hashed_request(canonical); },
+      &is_hashed_request);
 }
 
 /// On several threads at once.
@@ -165,9 +172,10 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
     base::log_info("storage: {} entries left out because they were erased, {} because their key was",
                    loading.erased, report.keyless);
   // What was written without a seal, or under an older key, is written again in the background.
-  const bool is_mixed = vault_ != nullptr && (report.to_reseal > 0 || log_->seal_keys().size() > 1 ||
-                                              vault_->accepts_plain() == vault_->encrypts());
-  if (is_mixed) EGPTC_TRY_VOID(reseal());
+  const bool is_mixed =
+      report.to_reseal > 0 ||
+      (vault_ != nullptr && (log_->seal_keys().size() > 1 || vault_->accepts_plain() == vault_->encrypts()));
+  if (is_mixed) begin_reseal();
   return {};
 }
 

@@ -17,7 +17,8 @@ namespace enhanced_gptcache::cache {
 class LearnedState {
  public:
   /// `folder` empty: nothing is kept. `vault` null: the files are plain.
-  LearnedState(std::string folder, std::shared_ptr<vault::Vault> vault, TauManager& tau, Budgets& budgets)
+  LearnedState(std::string folder, TauManager& tau, Budgets& budgets,
+               std::shared_ptr<vault::Vault> vault = nullptr)
       : folder_(std::move(folder)), vault_(std::move(vault)), tau_(tau), budgets_(budgets) {}
 
   void load(double target);

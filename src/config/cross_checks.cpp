@@ -142,6 +142,14 @@ void check_encryption(const Loaded& loaded, std::vector<Problem>& errors) {
       add(errors, loaded, name, std::string(kMasked),
           "cannot be set through /admin/config: use the settings file, the environment or a flag");
   }
+  if (storage.prompts == "encrypted" && storage.encryption == "off")
+    add(errors, loaded, "storage.prompts", storage.prompts, "needs storage.encryption: aes-256-gcm");
+  for (const std::string& row : loaded.settings.compliance.pii_by_namespace) {
+    const size_t equals = row.rfind('=');
+    const std::string policy = equals == row.npos ? "" : row.substr(equals + 1);
+    if (policy != "store" && policy != "redact" && policy != "skip")
+      add(errors, loaded, "compliance.pii_by_namespace", row, "must be namespace=store, =redact or =skip");
+  }
   if (storage.encryption != "off" && named == 0)
     add(errors, loaded, "storage.encryption", storage.encryption,
         "needs a key: storage.encryption_key_file, EGPTC_STORAGE__ENCRYPTION_KEYS or encryption_key_command");

@@ -20,8 +20,8 @@ struct Caller {
   std::string tenant;
   std::string user;
   std::string principal;           ///< who wrote an entry (provenance)
-  std::string subject;             ///< whose data its entries are when they name nobody; may be empty
   security::IdentityPtr identity;  ///< null while security is off
+  std::string subject = {};        ///< whose data its entries are when they name nobody; may be empty
   /// Does what it stores count for all of the tenant?
   bool is_trusted() const { return identity == nullptr || identity->is_trusted_writer(); }
   /// May it see similarities, probabilities and entry ids of what was not its own question?
