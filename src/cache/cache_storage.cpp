@@ -164,6 +164,8 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
     found_at_start_.problem = "the write-ahead log was damaged at start";
   else if (report.damaged > 0)
     found_at_start_.problem = fmt::format("{} damaged entries were left out at start", report.damaged);
+  else if (erasures_ != nullptr && erasures_->damaged() > 0)
+    found_at_start_.problem = "the erasure ledger is damaged: what its damaged lines erased is not known";
   log_->start([this] { entries_.refill_log(); }, report.needs_replacing);
   base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
                  count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,

@@ -89,7 +89,8 @@ struct Detector {
 constexpr Detector kDetectors[] = {
     {DataKind::kSecret,
      R"(((?:sk|rk|pk)-[A-Za-z0-9_-]{16,}|egptc_[0-9a-f]{12}_[0-9A-Za-z]{16,}|gh[pousr]_[A-Za-z0-9]{20,})"
-     R"(|github_pat_[A-Za-z0-9_]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16})"
+     R"(|github_pat_[A-Za-z0-9_]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35})"
+     R"(|(?:AKIA|ASIA)[A-Z0-9]{16})"
      R"(|hf_[A-Za-z0-9]{20,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
      R"(|-----BEGIN [A-Z ]*PRIVATE KEY-----))",
      always},
@@ -101,7 +102,8 @@ constexpr Detector kDetectors[] = {
     {DataKind::kIp, R"((?:^|[^0-9A-Za-z:.])([0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,7}))", is_ip},
     {DataKind::kPhone, R"((\+[1-9][0-9](?:[ ().\/-]{0,2}[0-9]){6,13})\b)", is_phone},
     {DataKind::kPhone,
-     R"((?:^|[^0-9A-Za-z+.-])((?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4})\b)",
+     R"((?:^|[^0-9A-Za-z+.-])((?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-]))"
+     R"([2-9][0-9]{2}[.-][0-9]{4})\b)",
      is_phone}};
 
 /// Compiled once; RE2 objects are safe to share.
