@@ -278,7 +278,8 @@ Result<void> Application::Impl::rotate_keys() {
   std::vector<vault::KeyId> in_use;
   for (const std::string& id : cache->encryption_stats().keys_in_use) in_use.push_back(parse_key_id(id));
   EGPTC_TRY_VOID(vault_parts.vault->reload(in_use));
-  EGPTC_TRY(instance_key, open_instance_key(*settings, storage->path(), vault_parts.vault.get()));
+  // The file is sealed anew; the key in it is the same.
+  EGPTC_TRY_VOID(open_instance_key(*settings, storage->path(), vault_parts.vault.get()));
   return cache->reseal();
 }
 

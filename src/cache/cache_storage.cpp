@@ -180,9 +180,9 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
     base::log_info("storage: {} entries left out because they were erased, {} because their key was",
                    loading.erased, report.keyless);
   // What was written without a seal, or under an older key, is written again in the background.
-  const bool is_mixed =
-      report.to_reseal > 0 ||
-      (vault_ != nullptr && (log_->seal_keys().size() > 1 || vault_->accepts_plain() == vault_->encrypts()));
+  const size_t keys_wanted = vault_ != nullptr && vault_->encrypts() ? 1 : 0;
+  const bool is_mixed = report.to_reseal > 0 || log_->seal_keys().size() > keys_wanted ||
+                        (keys_wanted > 0 && vault_->accepts_plain());
   if (is_mixed) begin_reseal();
   return {};
 }
