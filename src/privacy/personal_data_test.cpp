@@ -41,7 +41,7 @@ TEST(PersonalData, WhatOnlyLooksLikeItIsNone) {
                            "999.1.1.1",
                            "order 4111 1111 1111 1112",
                            "0000 0000 0000 0000",
-                           "DE89 3704 0044 0532 0130 01",
+                           "GB82WEST12345698765433",
                            "a@b",
                            "@home",
                            "2026-11-23T12:00:00",
