@@ -12,7 +12,7 @@ set -euo pipefail
 runtime=(g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libsimdjson-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libeigen3-dev
   libsodium-dev zlib1g-dev libbrotli-dev libzstd-dev libcli11-dev libutf8proc-dev libexpected-dev
-  libssl-dev nlohmann-json3-dev librocksdb-dev libarchive-dev
+  libssl-dev nlohmann-json3-dev librocksdb-dev libarchive-dev libre2-dev
   python3 python3-venv python3-pip curl git ca-certificates openssl)
 package=(dpkg-dev file)
 image=(buildah debootstrap)

@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "fmt/": "fmt::fmt",
     "nlohmann/": "nlohmann_json::nlohmann_json",
     "openssl/": "OpenSSL::Crypto",
+    "re2/": "PkgConfig::RE2",
     "rocksdb/": "PkgConfig::ROCKSDB",
     "simdjson.h": "simdjson::simdjson",
     "sodium.h": "PkgConfig::SODIUM",

@@ -230,6 +230,9 @@ struct StorageStats {
   bool is_failing = false;  ///< the disk refuses; entries are served and none is stored
   std::string problem;      ///< why; or what was found at start and put aside; else empty
   uint64_t loaded = 0, damaged = 0, outdated = 0, exact_only = 0;  ///< entries, at start
+  uint64_t tampered = 0;  ///< of the damaged ones: sealed bytes that did not open
+  uint64_t keyless = 0;   ///< at start: of subjects whose key was destroyed
+  uint64_t erased = 0;    ///< at start: named by the erasure ledger
   uint64_t load_ms = 0;
   uint64_t stored = 0, removed = 0, written_bytes = 0, batches = 0, syncs = 0, errors = 0, rebuilds = 0;
   uint64_t refused = 0;                     ///< entries not stored because of the disk
@@ -238,10 +241,34 @@ struct StorageStats {
   uint64_t compactions_running = 0, compaction_pending_bytes = 0;
 };
 
+/// What erase() did.
+struct ErasedSubject {
+  uint64_t entries = 0;  ///< removed
+  uint64_t without_data_key =
+      0;                   ///< of them not sealed by the subject's own key: older backups still hold them
+  uint64_t taus = 0;       ///< learned thresholds forgotten
+  uint64_t data_keys = 0;  ///< destroyed
+  uint64_t ledger_sequence = 0;  ///< 0: there is no ledger
+  int64_t requested_ms = 0;      ///< wall clock; what was stored until then is erased
+  int64_t completed_ms = 0;
+  bool is_stored = false;  ///< there is a disk, and its files hold nothing of it any more
+};
+/// Encryption at rest.
+struct EncryptionStats {
+  bool is_on = false;
+  std::string current_key;               ///< id of the master key that seals what is written
+  std::vector<std::string> keys;         ///< all that are configured
+  std::vector<std::string> keys_in_use;  ///< that something stored may be sealed by
+  uint64_t data_keys = 0;                ///< of subjects
+  uint64_t waiting = 0;                  ///< entries still to be sealed again
+  bool is_resealing = false;
+};
+
 struct CacheStats {
   uint64_t entries = 0, semantic_entries = 0, partitions = 0, bytes = 0;
   uint64_t exact_hits = 0, exact_misses = 0, semantic_hits = 0, semantic_misses = 0;
   uint64_t stores = 0, store_refused = 0, evictions_size = 0, evictions_expired = 0, removals = 0;
+  uint64_t personal_skipped = 0, personal_redacted = 0;  ///< entries, by Options::privacy
   uint64_t flights_joined = 0, embed_failures = 0;
   uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
   bool pca_active = false;
@@ -302,6 +329,24 @@ class EnhancedCache {
   virtual size_t invalidate(const Filter& filter, bool dry_run) = 0;
   /// Removes one namespace of a tenant, or all of the tenant (nullopt). Cost in proportion to what goes.
   virtual size_t flush(std::string_view tenant, std::optional<std::string_view> name_space) = 0;
+
+  /// Removes all that is stored of a subject of this tenant (entries with it as subject, user or writer, its
+  /// tau, its data keys), in one namespace or all, from memory and every file of the storage; answers under
+  /// way are not kept. Noted in the ledger first, so that a start finishes what a crash cut short. Waits for
+  /// the disk; cost: the tenant's entries, and the files around those removed. kUnavailable, kIo: gone from
+  /// memory, not yet from disk; the next start finishes it.
+  virtual Result<ErasedSubject> erase(std::string_view tenant, std::string_view subject,
+                                      std::optional<std::string_view> name_space) = 0;
+  /// What erase() would remove, newest first, as list().
+  virtual std::vector<EntryPtr> list_subject(std::string_view tenant, std::string_view subject,
+                                             std::optional<std::string_view> name_space, size_t limit,
+                                             std::string_view cursor) const = 0;
+  /// What labels of this user taught; none: nothing.
+  virtual std::optional<double> learned_threshold(std::string_view tenant, std::string_view user) const = 0;
+  /// Seals every entry anew by the current master key (or takes the seals away, when the vault does not
+  /// encrypt), in the background. kUnsupported: no vault or no path.
+  virtual Result<void> reseal() = 0;
+  virtual EncryptionStats encryption_stats() const = 0;
 
   /// Waits until everything stored and removed so far is durable, as Options::storage.sync says; at once
   /// without a path. Removals (remove, invalidate, flush, feedback) hold in memory when they return and on

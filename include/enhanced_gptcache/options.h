@@ -4,12 +4,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace enhanced_gptcache {
+
+namespace vault {
+class ErasureLedger;
+class Vault;
+}  // namespace vault
 
 enum class DecisionPolicy {
   kStatic,    ///< similarity >= similarity_threshold
@@ -32,9 +38,10 @@ struct ContextOptions {
 struct PcaOptions {
   bool enabled = true;
   size_t target_dimensions = 128;
-  size_t training_samples = 100;       ///< first fit after so many vectors
-  size_t compression_threshold = 100;  ///< active from so many entries on
-  std::string model_path;              ///< empty: kept in memory only
+  size_t training_samples = 100;             ///< first fit after so many vectors
+  size_t compression_threshold = 100;        ///< active from so many entries on
+  std::string model_path;                    ///< empty: kept in memory only
+  std::shared_ptr<vault::Vault> vault = {};  ///< seals the file; null: it is plain
 };
 
 /// Tau: each user's learned similarity threshold (MeanCache, arXiv 2403.02694).
@@ -48,6 +55,19 @@ struct TauOptions {
   double tau_max = 0.99;
   /// delta: tau settles where this share of hits is wrong, and kVerified serves what is wrong no likelier.
   double target_error_rate = 0.02;
+};
+
+/// What becomes of an entry in which personal data is found by its form (privacy/personal_data.h).
+enum class PersonalData {
+  kStore,   ///< it is stored as any other
+  kRedact,  ///< in a question: stored without its text, for the exact layer alone; in an answer: not stored
+  kSkip,    ///< it is not stored
+};
+struct PrivacyOptions {
+  PersonalData personal_data = PersonalData::kStore;
+  std::vector<std::pair<std::string, PersonalData>> by_namespace;  ///< namespaces with a policy of their own
+  /// Kinds that count; unknown names are left out.
+  std::vector<std::string> kinds = {"email", "phone", "card", "iban", "ip", "secret", "national_id"};
 };
 
 /// When an entry is on disk for good.
@@ -65,6 +85,15 @@ struct StorageOptions {
   StorageSync sync = StorageSync::kInterval;
   int64_t sync_interval_ms = 1000;         ///< kInterval, and answers that nobody waits for
   size_t bytes_max = size_t{2048} << 20U;  ///< of its files; the least recently used entries go first
+  /// The disk gets hashes of prompts, not their texts: after a restart those entries are exact matches only.
+  bool hashes_prompts = false;
+  /// Encryption at rest, of entries and of what Options::state_folder holds; null: none. With a path its
+  /// keystore is open. Neither this nor `erasures` is changed by set_options.
+  std::shared_ptr<vault::Vault> vault = {};
+  /// What was erased and must stay so; null: erase() is not remembered.
+  std::shared_ptr<vault::ErasureLedger> erasures = {};
+  /// Open without the keystore that entries of subjects were sealed with: those are lost then.
+  bool accepts_other_keystore = false;
 };
 
 struct Options {
@@ -96,6 +125,7 @@ struct Options {
   PcaOptions pca;
   TauOptions tau;
   StorageOptions storage;
+  PrivacyOptions privacy;
   /// Names of guards that are not asked ("numbers", "names"...); to measure what each one is worth.
   std::vector<std::string> guards_off;
   /// 32 secret bytes that key every hash; empty: random, so nothing stored is found by another instance.

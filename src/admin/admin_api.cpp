@@ -172,6 +172,16 @@ void AdminApi::register_routes(http::Server& server) {
       return dropped ? reply(200, "{\"dropped\":true}") : refusal(dropped.error());
     });
   });
+  route("GET", "/admin/encryption", [](const State& state, const ExchangePtr& exchange) {
+    state.later(exchange, [&state] { return reply(200, state.hooks.encryption_json()); });
+  });
+  route("POST", "/admin/encryption/rotate", [](const State& state, const ExchangePtr& exchange) {
+    exchange->notes.audit = "master keys read again, everything is to be sealed by the first one";
+    State::run(state.hooks.offload_long, exchange, [&state] {
+      const auto done = state.hooks.rotate_keys();
+      return done ? reply(202, state.hooks.encryption_json()) : refusal(done.error());
+    });
+  });
   route("GET", "/admin/stats", [](const State& state, const ExchangePtr& exchange) {
     state.later(exchange, [&state] { return reply(200, state.hooks.stats_json()); });
   });

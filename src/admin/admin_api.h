@@ -22,6 +22,8 @@ struct AdminHooks {
   /// POST /admin/backup: a consistent copy of the entries, as JSON {"name", "path"}.
   std::function<Result<std::string>()> make_checkpoint;
   std::function<Result<void>(const std::string& name)> drop_checkpoint;  ///< DELETE /admin/backup/NAME
+  std::function<std::string()> encryption_json;                          ///< GET /admin/encryption
+  std::function<Result<void>()> rotate_keys;                             ///< POST /admin/encryption/rotate
   /// As `offload`, for what may take seconds.
   std::function<bool(std::function<void()>)> offload_long;
   /// Runs work off the connection's thread; false: too much waits already.

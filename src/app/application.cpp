@@ -20,6 +20,7 @@
 #include "app/server_metrics.h"
 #include "app/storage_folder.h"
 #include "app/storage_metrics.h"
+#include "app/vault_parts.h"
 #include "base/canonical_json.h"
 #include "base/cpu_budget.h"
 #include "base/log.h"
@@ -27,7 +28,6 @@
 #include "native/native_api.h"
 #include "proxy/proxy.h"
 #include "security/credentials.h"
-#include "security/instance_key.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -64,6 +64,7 @@ Result<native::Caller> native_caller(const security::IdentityPtr& identity, std:
                 : subject.empty()       ? identity->id
                                         : std::string(subject);
   caller.principal = identity->id;
+  caller.subject = identity->user.empty() ? std::string(subject) : identity->user;
   caller.identity = identity;
   return caller;
 }
@@ -109,7 +110,14 @@ class Application::Impl {
     metrics.set_detailed_logging(now.monitoring.detailed_logging);
     proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
   }
+  native::NativeOptions native_options_of(const config::Settings& from) const {
+    native::NativeOptions options = native_options(from);
+    options.receipt_key = instance_key;
+    return options;
+  }
   static void commit_all(EnhancedCache& of);
+  /// Reads the master keys again and seals everything by the new first one, in the background.
+  Result<void> rotate_keys();
   HealthInputsSource health_source();
   Result<native::Caller> caller_of(const http::Exchange& exchange) const;
 
@@ -119,6 +127,7 @@ class Application::Impl {
   ProxyMetrics proxy_metrics{metrics};
   ThreadBudget budget;
   std::unique_ptr<StorageFolder> storage;
+  VaultParts vault_parts;
   base::SecretKey instance_key{};
   std::unique_ptr<SecurityParts> security;
   std::shared_ptr<const Embedder> embedder;
@@ -139,9 +148,8 @@ class Application::Impl {
 
 Result<void> Application::Impl::open_storage() {
   EGPTC_TRY(storage, StorageFolder::open(settings->storage.path));
-  const std::string& named = settings->security.instance_key_file;
-  EGPTC_TRY(instance_key, security::load_or_create_instance_key(
-                              named.empty() ? security::instance_key_path(storage->path()) : named));
+  EGPTC_TRY(vault_parts, open_vault_parts(*settings, storage->path()));
+  instance_key = vault_parts.instance_key;
   EGPTC_TRY(security, SecurityParts::open(*settings, storage->path(), instance_key));
   admits.store(true, std::memory_order_release);
   return {};
@@ -167,6 +175,8 @@ Options Application::Impl::stored_cache_options(const config::Settings& from) co
   Options options = cache_options(from);
   options.key_bytes.assign(instance_key.begin(), instance_key.end());
   options.storage = storage_options(from, storage->path());
+  options.storage.vault = vault_parts.vault;
+  options.storage.erasures = vault_parts.erasures;
   return options;
 }
 
@@ -189,6 +199,7 @@ Result<native::Caller> Application::Impl::caller_of(const http::Exchange& exchan
   caller.tenant = carriers.tenant(instance_key);
   caller.user = request.header("x-cache-subject");
   caller.principal = caller.user.empty() ? caller.tenant : caller.user;
+  caller.subject = caller.user;
   return caller;
 }
 
@@ -229,7 +240,7 @@ void Application::Impl::open_routes() {
   parts.watch = &security->limiter();
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
-      native_options(*settings), *cache,
+      native_options_of(*settings), *cache,
       [this](const http::Exchange& exchange) { return caller_of(exchange); },
       [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics,
       &security->limiter());
@@ -243,6 +254,8 @@ void Application::Impl::open_routes() {
   };
   hooks.make_checkpoint = [this] { return checkpoints->make(); };
   hooks.drop_checkpoint = [this](const std::string& name) { return checkpoints->drop(name); };
+  hooks.encryption_json = [this] { return encryption_json(cache->encryption_stats()); };
+  hooks.rotate_keys = [this] { return rotate_keys(); };
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
   hooks.offload_long = [this](std::function<void()> work) { return admin_pool->run(std::move(work)); };
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
@@ -257,6 +270,17 @@ void Application::Impl::open_routes() {
   metrics.watch_server(*server);
   metrics.watch_limits(security->limiter());
   server->open_routes();
+}
+
+Result<void> Application::Impl::rotate_keys() {
+  if (vault_parts.vault == nullptr)
+    return fail(ErrorCode::kUnsupported, "nothing is encrypted here: storage.encryption is off");
+  std::vector<vault::KeyId> in_use;
+  for (const std::string& id : cache->encryption_stats().keys_in_use) in_use.push_back(parse_key_id(id));
+  EGPTC_TRY_VOID(vault_parts.vault->reload(in_use));
+  // The file is sealed anew; the key in it is the same.
+  EGPTC_TRY_VOID(open_instance_key(*settings, storage->path(), vault_parts.vault.get()));
+  return cache->reseal();
 }
 
 HealthInputsSource Application::Impl::health_source() {
@@ -281,7 +305,7 @@ void Application::Impl::apply(const config::Change& change) {
   }
   proxy->set_options(proxy_options(now));
   configure_monitoring(now);
-  native->set_options(native_options(now));
+  native->set_options(native_options_of(now));
 }
 
 void Application::Impl::watch_settings() {

@@ -21,6 +21,23 @@ DecisionPolicy decision_of(const std::string& setting) {
   return setting == "adaptive" ? DecisionPolicy::kAdaptive : DecisionPolicy::kVerified;
 }
 
+PersonalData personal_data_of(std::string_view setting) {
+  if (setting == "redact") return PersonalData::kRedact;
+  return setting == "skip" ? PersonalData::kSkip : PersonalData::kStore;
+}
+
+PrivacyOptions privacy_options(const config::Settings& settings) {
+  PrivacyOptions options;
+  options.personal_data = personal_data_of(settings.compliance.pii);
+  for (const std::string& row : settings.compliance.pii_by_namespace) {
+    const size_t equals = row.rfind('=');  // config/cross_checks.cpp has refused what is no policy
+    options.by_namespace.emplace_back(row.substr(0, equals),
+                                      personal_data_of(std::string_view(row).substr(equals + 1)));
+  }
+  options.kinds = settings.compliance.pii_kinds;
+  return options;
+}
+
 /// The folder of the program itself, for trees that are run where they were built and for releases, which
 /// carry bin/ and share/ side by side.
 std::string program_folder() {
@@ -89,6 +106,7 @@ Options cache_options(const config::Settings& settings) {
   options.share_after = static_cast<size_t>(cache.share_after_principals);
   options.candidates = static_cast<size_t>(cache.candidates);
   options.guards_off = cache.guards_off;
+  options.privacy = privacy_options(settings);
   options.context = {settings.context.enabled, settings.context.divergence_threshold,
                      static_cast<size_t>(settings.context.window_size)};
   options.pca.enabled = settings.pca.enabled;
@@ -113,6 +131,7 @@ StorageOptions storage_options(const config::Settings& settings, const std::stri
   if (settings.storage.sync == "always") options.sync = StorageSync::kAlways;
   if (settings.storage.sync == "os") options.sync = StorageSync::kOs;
   options.sync_interval_ms = settings.storage.sync_interval_ms;
+  options.hashes_prompts = settings.storage.prompts == "hash-only";
   options.bytes_max = static_cast<size_t>(settings.storage.size_mb) << 20U;
   return options;
 }

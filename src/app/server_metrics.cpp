@@ -126,6 +126,14 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
                         return std::vector<Sample>{{{"size"}, as_double(stats.evictions_size)},
                                                    {{"expired"}, as_double(stats.evictions_expired)}};
                       });
+  registry_.collector(
+      family("cache_personal_data_total",
+             "Entries not stored, or stored without the question's text, by compliance.pii.", {"action"}),
+      Kind::kCounter, [&cache] {
+        const CacheStats stats = cache.stats();
+        return std::vector<Sample>{{{"skipped"}, as_double(stats.personal_skipped)},
+                                   {{"redacted"}, as_double(stats.personal_redacted)}};
+      });
   decisions_.watch(cache);
 }
 

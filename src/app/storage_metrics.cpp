@@ -48,14 +48,16 @@ void watch_storage(metrics::Registry& registry, const EnhancedCache& cache) {
                                {{"write_ahead_log"}, as_double(stats.log_bytes)},
                                {{"engine_memory"}, as_double(stats.engine_memory_bytes)}};
   });
-  registry.collector({"storage_loaded_entries", "Entries found at start, by outcome.", {"outcome"}, 4},
-                     Kind::kGauge, [&cache] {
-                       const StorageStats stats = cache.storage_stats();
-                       return std::vector<Sample>{{{"loaded"}, as_double(stats.loaded)},
-                                                  {{"damaged"}, as_double(stats.damaged)},
-                                                  {{"outdated"}, as_double(stats.outdated)},
-                                                  {{"exact_only"}, as_double(stats.exact_only)}};
-                     });
+  registry.collector(
+      {"storage_loaded_entries", "Entries found at start, by outcome.", {"outcome"}, 7}, Kind::kGauge,
+      [&cache] {
+        const StorageStats stats = cache.storage_stats();
+        return std::vector<Sample>{
+            {{"loaded"}, as_double(stats.loaded)},     {{"damaged"}, as_double(stats.damaged)},
+            {{"outdated"}, as_double(stats.outdated)}, {{"exact_only"}, as_double(stats.exact_only)},
+            {{"tampered"}, as_double(stats.tampered)}, {{"keyless"}, as_double(stats.keyless)},
+            {{"erased"}, as_double(stats.erased)}};
+      });
 }
 
 }  // namespace enhanced_gptcache::app

@@ -18,11 +18,14 @@
 #include "cache/learned_state.h"
 #include "cache/maintenance.h"
 #include "cache/pca_feed.h"
+#include "cache/privacy_policy.h"
 #include "cache/recent_decisions.h"
 #include "cache/settings_cell.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "enhanced_gptcache/tau_manager.h"
 #include "store/entry_log.h"
+#include "vault/erasure_ledger.h"
+#include "vault/vault.h"
 
 namespace enhanced_gptcache::cache {
 
@@ -55,6 +58,15 @@ class CacheImpl final : public EnhancedCache {
   size_t invalidate(const Filter& filter, bool dry_run) override;
   size_t flush(std::string_view tenant, std::optional<std::string_view> name_space) override;
 
+  Result<ErasedSubject> erase(std::string_view tenant, std::string_view subject,
+                              std::optional<std::string_view> name_space) override;
+  std::vector<EntryPtr> list_subject(std::string_view tenant, std::string_view subject,
+                                     std::optional<std::string_view> name_space, size_t limit,
+                                     std::string_view cursor) const override;
+  std::optional<double> learned_threshold(std::string_view tenant, std::string_view user) const override;
+  Result<void> reseal() override;
+  EncryptionStats encryption_stats() const override;
+
   Result<void> commit() override;
   void commit_async(CommitCallback done) override;
   Result<void> checkpoint(const std::string& folder) override;
@@ -66,6 +78,8 @@ class CacheImpl final : public EnhancedCache {
 
   /// Fills the empty cache from `table` and mirrors every change to it from now on. Before anything else.
   Result<void> open_storage(std::unique_ptr<store::EntryTable> table);
+  /// Finishes erasures that a crash cut short, and all of them after a restore. Before anything is served.
+  void replay_erasures();
   /// One step of the background work: sweep what has expired, train, free. Tests call it by hand.
   void maintain();
   /// Has a thread call maintain() from now on.
@@ -89,6 +103,7 @@ class CacheImpl final : public EnhancedCache {
     std::string ineligible;
     std::shared_ptr<const Embedding> embedding;
     std::optional<store::EntryContext> context;
+    std::optional<Redaction> redaction;
   };
   /// Asynchronous calls under way; the destructor waits for them.
   struct PendingCalls {
@@ -148,12 +163,31 @@ class CacheImpl final : public EnhancedCache {
   void file_loaded(Loading& loading);
   void evict(const Options& options);
 
+  // cache_erase.cpp
+  bool is_erased(const Record& record) const;
+  std::vector<RecordPtr> records_of(std::string_view tenant, std::string_view subject,
+                                    std::optional<std::string_view> name_space, const Record* cursor,
+                                    size_t limit) const;
+  uint64_t count_without_data_key(std::span<const RecordPtr> records, std::string_view subject) const;
+  bool forget_tau(const base::Hash128& user);
+  Result<void> erase_from_disk(std::string_view tenant, std::string_view subject,
+                               std::optional<std::string_view> name_space, std::vector<RecordPtr> removed,
+                               ErasedSubject& erased);
+
+  // cache_reseal.cpp
+  void begin_reseal();
+  void reseal_some();
+  Result<void> finish_reseal();
+
   // cache_open.cpp
   void return_memory();
   void summarise(CacheStats& stats) const;
   std::shared_ptr<const Settings> settings_of(const Options& options, const Settings* before) const;
 
-  const std::shared_ptr<const Embedder> embedder_;  // null: exact layer only
+  const std::shared_ptr<const Embedder> embedder_;        // null: exact layer only
+  const std::shared_ptr<vault::Vault> vault_;             // null: nothing is sealed
+  const std::shared_ptr<vault::ErasureLedger> erasures_;  // null: erasures are not remembered
+  const base::SecretKey secret_;
   const base::Clock& clock_;
   const Keys keys_;
   SettingsCell settings_;
@@ -181,6 +215,17 @@ class CacheImpl final : public EnhancedCache {
   mutable Summaries summaries_;  // guarded by summaries_mutex_
 
   const std::shared_ptr<PendingCalls> pending_ = std::make_shared<PendingCalls>();
+
+  std::mutex erase_mutex_;  // one erase() at a time: they rewrite the same files
+  /// Entries that are still to be sealed again; the newest last.
+  struct Reseal {
+    std::mutex mutex;
+    std::vector<RecordPtr> waiting;  // guarded by mutex
+    std::atomic<size_t> count{0};
+    std::atomic<bool> is_running{false};
+    int64_t next_us = 0;  // maintain()'s own
+  };
+  Reseal reseal_;
 
   std::optional<Maintenance> maintenance_;  // last: its thread uses everything above
 };

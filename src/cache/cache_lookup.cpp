@@ -52,7 +52,7 @@ bool is_shared_with(const Record& record, const Prompt& prompt, size_t share_aft
 RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const Prompt& prompt,
                                        const LookupOptions& options) const {
   RecordPtr record = entries_.find_exact(key);
-  if (record == nullptr || !is_same_request(record->view(), prompt)) return nullptr;
+  if (record == nullptr || !is_same_request(record->view(), prompt, keys_)) return nullptr;
   return is_young_enough(*record, options, clock_) ? record : nullptr;
 }
 

@@ -33,6 +33,13 @@ TauOptions tau_options(const Options& options) {
   return tau;
 }
 
+/// The file of the PCA model is sealed as the others are.
+PcaOptions with_vault(const Options& options) {
+  PcaOptions pca = options.pca;
+  pca.vault = options.storage.vault;
+  return pca;
+}
+
 /// The key is with the keys; nobody reads it back from here.
 Options effective(Options options) {
   options.key_bytes.clear();
@@ -54,13 +61,16 @@ Result<std::shared_ptr<const match::Verifier>> open_verifier(const std::string& 
 CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> embedder,
                      const base::Clock& clock)
     : embedder_(std::move(embedder)),
+      vault_(options.storage.vault),
+      erasures_(options.storage.erasures),
+      secret_(secret_of(options)),
       clock_(clock),
-      keys_(secret_of(options), embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()),
+      keys_(secret_, embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()),
       tau_(tau_options(options)),
-      learned_state_(options.state_folder, tau_, budgets_),
+      learned_state_(options.state_folder, tau_, budgets_, options.storage.vault),
       entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
       decisions_(keys_),
-      pca_(options.pca) {
+      pca_(with_vault(options)) {
   settings_.set(settings_of(options, nullptr));
   learned_state_.load(options.tau.target_error_rate);
 }
@@ -100,6 +110,7 @@ void CacheImpl::maintain() {
   base::epoch_collect();
   return_memory();
   pca_.work();
+  reseal_some();
   learned_state_.save_sometimes(clock_.mono_us(), settings_.get()->options.tau.target_error_rate);
 }
 
@@ -122,7 +133,7 @@ Result<void> CacheImpl::set_options(const Options& options) {
     const std::lock_guard summaries(summaries_mutex_);
     summaries_ = {};
   }
-  pca_.set_options(options.pca);
+  pca_.set_options(with_vault(options));
   evict(options);
   return {};
 }
@@ -149,6 +160,8 @@ CacheStats CacheImpl::stats() const {
   stats.semantic_misses = counters_.sum(Count::kSemanticMisses);
   stats.stores = counters_.sum(Count::kStores);
   stats.store_refused = counters_.sum(Count::kStoreRefused);
+  stats.personal_skipped = counters_.sum(Count::kPersonalSkipped);
+  stats.personal_redacted = counters_.sum(Count::kPersonalRedacted);
   stats.evictions_size = counters_.sum(Count::kEvictionsSize);
   stats.evictions_expired = counters_.sum(Count::kEvictionsExpired);
   stats.removals = counters_.sum(Count::kRemovals);
@@ -184,6 +197,7 @@ Result<std::unique_ptr<CacheImpl>> open_cache(const Options& options,
   }
   auto cache = std::make_unique<CacheImpl>(options, std::move(embedder), clock);
   if (table != nullptr) EGPTC_TRY_VOID(cache->open_storage(std::move(table)));
+  cache->replay_erasures();
   if (is_maintained) cache->start_maintenance(kMaintenanceInterval);
   return cache;
 }

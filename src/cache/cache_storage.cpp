@@ -10,6 +10,7 @@
 #include "cache/cache_impl.h"
 #include "cache/keys.h"
 #include "cache/storage_table.h"
+#include "store/hashed_prompts.h"
 #include "store/rocks_table.h"
 
 namespace enhanced_gptcache::cache {
@@ -64,7 +65,7 @@ struct CacheImpl::Loading {
   std::vector<base::Hash128> unwanted;  // guarded by mutex: keys to remove from disk
   size_t bytes = 0;                     // guarded by mutex
   size_t bytes_max = 0;
-  uint64_t outdated = 0;  // guarded by mutex
+  uint64_t outdated = 0, erased = 0;  // guarded by mutex
 };
 
 Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
@@ -76,7 +77,16 @@ Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
   table.owner = base::keyed_hash(secret, "storage owner", {}).hex();
   // A small cache must not pay for the buffers of a large disk.
   table.bytes_max = std::min<uint64_t>(options.storage.bytes_max, options.bytes_max);
-  return store::open_rocks_table(table);
+  table.accepts_other_keystore = options.storage.accepts_other_keystore;
+  if (options.storage.vault != nullptr)
+    table.sealer = std::make_shared<const store::EntrySealer>(options.storage.vault, secret);
+  EGPTC_TRY(auto opened, store::open_rocks_table(table));
+  if (!options.storage.hashes_prompts) return opened;
+  // Of any model: the hash is of the request's text.
+  const auto keys = std::make_shared<const Keys>(secret, "");
+  return store::with_hashed_prompts(
+      std::move(opened), [keys](std::string_view canonical) { return keys->hashed_request(canonical); },
+      &is_hashed_request);
 }
 
 /// On several threads at once.
@@ -86,9 +96,10 @@ void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const bas
   // Entries of other rules are not served, whatever they are.
   const bool is_outdated =
       record->is_expired(clock_.wall_ms()) || record->view().text(EntryText::kPolicyEpoch) != kPolicyEpoch;
+  const bool must_go = is_erased(*record);
   const std::lock_guard lock(loading.mutex);
-  if (is_outdated) {
-    ++loading.outdated;
+  if (is_outdated || must_go) {
+    ++(must_go ? loading.erased : loading.outdated);
     loading.unwanted.push_back(key);
     return;
   }
@@ -149,6 +160,9 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   found_at_start_.loaded = count;
   found_at_start_.damaged = report.damaged;
   found_at_start_.outdated = loading.outdated;
+  found_at_start_.tampered = report.tampered;
+  found_at_start_.keyless = report.keyless;
+  found_at_start_.erased = loading.erased;
   found_at_start_.load_ms = static_cast<uint64_t>((base::system_clock().mono_us() - started_us) / 1000);
   if (found.was_replaced)
     found_at_start_.problem = "the stored entries could not be opened at start and were put aside";
@@ -156,10 +170,20 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
     found_at_start_.problem = "the write-ahead log was damaged at start";
   else if (report.damaged > 0)
     found_at_start_.problem = fmt::format("{} damaged entries were left out at start", report.damaged);
+  else if (erasures_ != nullptr && erasures_->damaged() > 0)
+    found_at_start_.problem = "the erasure ledger is damaged: what its damaged lines erased is not known";
   log_->start([this] { entries_.refill_log(); }, report.needs_replacing);
   base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
                  count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,
                  found_at_start_.exact_only);
+  if (report.keyless + loading.erased > 0)
+    base::log_info("storage: {} entries left out because they were erased, {} because their key was",
+                   loading.erased, report.keyless);
+  // What was written without a seal, or under an older key, is written again in the background.
+  const size_t keys_wanted = vault_ != nullptr && vault_->encrypts() ? 1 : 0;
+  const bool is_mixed = report.to_reseal > 0 || log_->seal_keys().size() > keys_wanted ||
+                        (keys_wanted > 0 && vault_->accepts_plain());
+  if (is_mixed) begin_reseal();
   return {};
 }
 

@@ -51,7 +51,7 @@ std::string answer_of(const Entry& entry) {
 }  // namespace
 
 Result<CacheImpl::Draft> CacheImpl::draft_of(const StoreRequest& request) const {
-  Draft draft{request, settings_.get(), {}, request.embedding, std::nullopt};
+  Draft draft{request, settings_.get(), {}, request.embedding, std::nullopt, std::nullopt};
   const Options& options = draft.settings->options;
   if (const size_t bytes = text_bytes(request);
       bytes > std::min(options.entry_bytes_max, options.bytes_max)) {
@@ -68,6 +68,16 @@ Result<CacheImpl::Draft> CacheImpl::draft_of(const StoreRequest& request) const 
                             embedder_->dimensions()));
   }
   draft.ineligible = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(request.prompt);
+  auto redaction = apply_privacy(options.privacy, request, keys_);
+  if (!redaction) {
+    counters_.add(Count::kPersonalSkipped);
+    return fail(std::move(redaction).error());
+  }
+  draft.redaction = std::move(*redaction);
+  if (draft.redaction) {
+    counters_.add(Count::kPersonalRedacted);
+    draft.ineligible = "personal_data";
+  }
   return draft;
 }
 
@@ -109,6 +119,10 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   fields.dialect = prompt.dialect;
   fields.canonical = prompt.canonical;
   fields.query = prompt.query;
+  if (draft.redaction) {
+    fields.canonical = draft.redaction->canonical;
+    fields.query = draft.redaction->query;
+  }
   fields.text = request.text;
   fields.response_json = request.response_json;
   fields.completion = request.completion;

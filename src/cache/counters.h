@@ -17,6 +17,8 @@ enum class Count : uint8_t {
   kStores,
   kStoreRefused,
   kStorageRefused,
+  kPersonalSkipped,   ///< not stored, because of Options::privacy
+  kPersonalRedacted,  ///< stored without the question's text
   kEvictionsSize,
   kEvictionsExpired,
   kRemovals,

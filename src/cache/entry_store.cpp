@@ -53,10 +53,12 @@ void EntryStore::log_stored(const RecordPtr& record) {
 }
 
 void EntryStore::refill_log() {
-  for (const RecordPtr& record : ledger_.all()) {
-    const std::lock_guard lock(stripe_of(record->exact_key()));
-    if (record->live.load(std::memory_order_relaxed)) log_stored(record);
-  }
+  for (const RecordPtr& record : ledger_.all()) log_again(record);
+}
+
+void EntryStore::log_again(const RecordPtr& record) {
+  const std::lock_guard lock(stripe_of(record->exact_key()));
+  if (record->live.load(std::memory_order_relaxed)) log_stored(record);
 }
 
 /// Under the stripe of the record's key.

@@ -41,6 +41,9 @@ class EntryStore {
   void attach(store::EntryLog* log) { log_ = log; }
   /// Gives every entry to the log.
   void refill_log();
+  /// One of them, if it is still stored.
+  void log_again(const RecordPtr& record);
+  std::vector<RecordPtr> all() const { return ledger_.all(); }
 
   /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the
   /// entry of the same exact key, with no moment in which neither is found.

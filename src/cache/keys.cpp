@@ -6,6 +6,11 @@
 #include "cache/eligibility.h"
 
 namespace enhanced_gptcache::cache {
+namespace {
+
+constexpr std::string_view kHashedRequest = "hashed:";
+
+}  // namespace
 
 Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
     : secret_(secret),
@@ -58,10 +63,18 @@ uint64_t Keys::request_tag(uint64_t number) const {
   return base::short_hash(request_key_, {bytes}).low;
 }
 
-bool is_same_request(const store::EntryView& entry, const Prompt& prompt) {
+std::string Keys::hashed_request(std::string_view canonical) const {
+  return std::string(kHashedRequest) + base::keyed_hash(secret_, "canonical request", {canonical}).hex();
+}
+
+bool is_hashed_request(std::string_view canonical) { return canonical.starts_with(kHashedRequest); }
+
+bool is_same_request(const store::EntryView& entry, const Prompt& prompt, const Keys& keys) {
   using store::EntryText;
-  return entry.text(EntryText::kCanonical) == prompt.canonical &&
-         entry.text(EntryText::kTenant) == prompt.tenant &&
+  const std::string_view canonical = entry.text(EntryText::kCanonical);
+  const bool is_same = is_hashed_request(canonical) ? canonical == keys.hashed_request(prompt.canonical)
+                                                    : canonical == prompt.canonical;
+  return is_same && entry.text(EntryText::kTenant) == prompt.tenant &&
          entry.text(EntryText::kNamespace) == prompt.name_space &&
          entry.text(EntryText::kModel) == prompt.model && entry.text(EntryText::kDialect) == prompt.dialect &&
          entry.text(EntryText::kUser) == scope_user(prompt);

@@ -31,6 +31,8 @@ class Keys {
   base::Hash128 request(std::string_view request_id) const;
   /// Sixteen raw bytes: TauManager learns no names.
   std::string tau_user(std::string_view tenant, std::string_view user) const;
+  /// What stands for a canonical request where its text must not be kept.
+  std::string hashed_request(std::string_view canonical) const;
   /// Proves that a request id was given out by this instance.
   uint64_t request_tag(uint64_t number) const;
   const std::string& model_epoch() const { return model_epoch_; }
@@ -45,8 +47,11 @@ class Keys {
   const std::string model_epoch_;
 };
 
-/// True when the entry was stored for exactly this request: all parts of the exact key, byte for byte.
-bool is_same_request(const store::EntryView& entry, const Prompt& prompt);
+/// True when the entry was stored for exactly this request: all parts of the exact key, byte for byte, or,
+/// where the entry holds no text, the canonical request by its hash.
+bool is_same_request(const store::EntryView& entry, const Prompt& prompt, const Keys& keys);
+/// Whether this stands for a canonical request (which is a JSON object) instead of being one.
+bool is_hashed_request(std::string_view canonical);
 
 /// Whose entries this prompt may use beside its tenant's: `user` when scoped, else empty.
 std::string_view scope_user(const Prompt& prompt);

@@ -6,6 +6,7 @@
 #include "cli/backup_commands.h"
 #include "cli/commands.h"
 #include "cli/eval_commands.h"
+#include "cli/privacy_commands.h"
 #include "cli/security_commands.h"
 
 namespace enhanced_gptcache::cli {
@@ -44,6 +45,7 @@ struct CommandLine {
   EvalCommands evaluation;
   BackupCommands backups;
   SecurityCommands security;
+  PrivacyCommands privacy;
   bool doctor_json = false;
   int exit_code = 0;
 };
@@ -169,6 +171,7 @@ int run(std::vector<std::string> arguments) {
   add_eval_commands(app, line.common, line.evaluation, line.exit_code);
   add_backup_commands(app, line.common, line.backups, line.exit_code);
   add_security_commands(app, line.common, line.security, line.exit_code);
+  add_privacy_commands(app, line.common, line.privacy, line.exit_code);
   if (const std::string unknown = unknown_command(app, arguments); !unknown.empty()) {
     fmt::print(stderr, "error: unknown command {}; there are {}\n", unknown,
                fmt::join(command_names(app), ", "));

@@ -31,6 +31,8 @@ void add_restore(CLI::App& app, const Common& common, RestoreArguments& wanted, 
   command->add_option("--models-to", wanted.models, "folder of the models (default: models below the root)");
   command->add_option("--data-to", wanted.data, "storage.path (default: data/cache below the root)");
   command->add_option("--logs-to", wanted.logs, "folder of the logs (default: logs below the root)");
+  command->add_option("--ledger", wanted.ledger,
+                      "an erasure ledger kept elsewhere; what it names is erased from the backup, too");
   command->add_flag("--dry-run", wanted.dry_run, "verify and unpack, then replace nothing");
   command->callback([&] { exit_code = restore(common, wanted); });
 }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "app/vault_parts.h"
 #include "base/small_file.h"
 #include "cli/security_commands.h"
 #include "security/audit_chain.h"
-#include "security/instance_key.h"
 
 namespace enhanced_gptcache::cli {
 namespace {
@@ -17,14 +17,6 @@ int report(const Error& error) {
   return 1;
 }
 
-/// Never makes a key: a log that is checked under a fresh one would look forged.
-Result<base::SecretKey> instance_key(const config::Settings& settings) {
-  const std::string& named = settings.security.instance_key_file;
-  const std::string path = named.empty() ? security::instance_key_path(settings.storage.path) : named;
-  EGPTC_TRY_VOID(base::read_private_file(path, 4096));
-  return security::load_or_create_instance_key(path);
-}
-
 }  // namespace
 
 int audit_verify(const Common& common, const AuditArguments& wanted) {
@@ -34,7 +26,8 @@ int audit_verify(const Common& common, const AuditArguments& wanted) {
   const std::string folder = wanted.folder.empty() ? loaded->settings.storage.path : wanted.folder;
   config::Settings settings = loaded->settings;
   settings.storage.path = folder;
-  const auto key = instance_key(settings);
+  // Never makes a key: a log that is checked under a fresh one would look forged.
+  const auto key = app::read_instance_key(settings, folder);
   if (!key) return report(key.error());
   const auto found = security::verify_audit(folder, *key);
   if (!found) return report(found.error());

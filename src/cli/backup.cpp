@@ -9,6 +9,7 @@
 
 #include "app/options_from_settings.h"
 #include "app/storage_folder.h"
+#include "app/vault_parts.h"
 #include "cli/backup_commands.h"
 #include "cli/http_call.h"
 
@@ -19,10 +20,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::chrono::hours kLogAgeMax{7 * 24};
-/// Live files of the running server, and what a backup must not hold: damaged files, and keys that exist so
-/// that destroying them erases what older backups hold.
+/// Live files of the running server, and what a backup must not hold: damaged files, keys that exist so that
+/// destroying them erases what older backups hold, and the admin's key in clear.
 constexpr std::string_view kNotData[] = {"LOCK",        "entries",    "entries.mark", "entries.mark.new",
-                                         "checkpoints", "quarantine", "keystore"};
+                                         "checkpoints", "quarantine", "keystore",     "admin.key"};
 
 int report(const Error& error) {
   fmt::print(stderr, "error: {}\n", error.message);
@@ -97,6 +98,12 @@ void add_data(const std::string& storage_path, std::vector<backup::Source>& sour
   }
 }
 
+/// What was erased must stay so wherever the backup is restored.
+void add_ledger(const config::Settings& settings, std::vector<backup::Source>& sources) {
+  const std::string path = app::ledger_path(app::keystore_folder(settings, settings.storage.path));
+  if (fs::exists(path)) sources.push_back({path, kLedgerInBackup});
+}
+
 /// The log file and its rotated ones, as far as they changed within a week.
 void add_logs(const std::string& log_file, std::vector<backup::Source>& sources) {
   if (log_file.empty()) return;
@@ -137,6 +144,7 @@ Result<int> make(const Common& common, const config::Loaded& loaded, const Backu
             Entries::open(settings.storage.path, server_url(common, settings), std::move(headers)));
   add_data(settings.storage.path, plan.sources);
   if (fs::is_directory(entries.path())) plan.sources.push_back({entries.path(), "cache/entries"});
+  add_ledger(settings, plan.sources);
   add_logs(settings.monitoring.log_file, plan.sources);
   EGPTC_TRY(const backup::Made made, backup::make_backup(plan));
   fmt::print("{}\n{} files, {} bytes before compression, verified; {}\n", made.path,

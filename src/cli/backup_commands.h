@@ -13,6 +13,9 @@ class App;
 
 namespace enhanced_gptcache::cli {
 
+/// Where a backup keeps its copy of the erasure ledger.
+inline constexpr const char* kLedgerInBackup = "cache/erasures.ledger";
+
 struct BackupArguments {
   std::string output = "/opt/backups/enhanced-gptcache";
   std::string verify;  ///< a backup to verify instead of making one
@@ -24,6 +27,7 @@ struct RestoreArguments {
   std::string file;
   std::string root = "/opt/enhanced-gptcache";
   std::string config, models, data, logs;  ///< places; empty: below root
+  std::string ledger;                      ///< a newer erasure ledger, from elsewhere
   bool dry_run = false;
 };
 

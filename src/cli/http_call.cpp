@@ -60,12 +60,12 @@ std::string take_key(http::Headers& headers) {
 
 Result<std::vector<HttpAnswer>> http_calls(const std::string& base_url, const std::string& method,
                                            const std::string& path, std::string body, http::Headers headers,
-                                           size_t count) {
+                                           size_t count, int64_t timeout_ms) {
   http::UpstreamOptions options;
   options.default_target = {"server", base_url, take_key(headers)};
   options.retries_max = 0;
   options.connect_timeout_ms = 5'000;
-  options.first_byte_timeout_ms = 30'000;
+  options.first_byte_timeout_ms = timeout_ms;
   EGPTC_TRY(auto client, http::UpstreamClient::create(options));
   http::UpstreamRequest request;
   request.method = method;
@@ -85,8 +85,9 @@ Result<std::vector<HttpAnswer>> http_calls(const std::string& base_url, const st
 }
 
 Result<HttpAnswer> http_call(const std::string& base_url, const std::string& method, const std::string& path,
-                             std::string body, http::Headers headers) {
-  EGPTC_TRY(auto answers, http_calls(base_url, method, path, std::move(body), std::move(headers), 1));
+                             std::string body, http::Headers headers, int64_t timeout_ms) {
+  EGPTC_TRY(auto answers,
+            http_calls(base_url, method, path, std::move(body), std::move(headers), 1, timeout_ms));
   return std::move(answers.front());
 }
 

@@ -14,14 +14,15 @@ struct HttpAnswer {
   std::string body;
 };
 
-/// kUnavailable: nobody answers there, with the reason. Never retries; 30 s at most for the first byte.
+/// kUnavailable: nobody answers there, with the reason. Never retries; `timeout_ms` at most for the first
+/// byte.
 Result<HttpAnswer> http_call(const std::string& base_url, const std::string& method, const std::string& path,
-                             std::string body, http::Headers headers = {});
+                             std::string body, http::Headers headers = {}, int64_t timeout_ms = 30'000);
 
 /// The same call `count` times, one after the other, with the cost of setting up a client paid once.
 Result<std::vector<HttpAnswer>> http_calls(const std::string& base_url, const std::string& method,
                                            const std::string& path, std::string body, http::Headers headers,
-                                           size_t count);
+                                           size_t count, int64_t timeout_ms = 30'000);
 
 /// The `message` of an error body, or the body itself.
 std::string error_text(const HttpAnswer& answer);

@@ -9,12 +9,12 @@
 #include "admin/security_api.h"
 #include "app/first_key.h"
 #include "app/storage_folder.h"
+#include "app/vault_parts.h"
 #include "base/clock.h"
 #include "cli/http_call.h"
 #include "cli/security_commands.h"
 #include "config/small_file.h"
 #include "security/api_key.h"
-#include "security/instance_key.h"
 
 namespace enhanced_gptcache::cli {
 namespace {
@@ -63,9 +63,8 @@ struct Operation {
 
 Result<json> run_on_folder(const config::Settings& settings, const Operation& operation) {
   const std::string& folder = settings.storage.path;
-  const std::string& named = settings.security.instance_key_file;
-  EGPTC_TRY(const base::SecretKey key, security::load_or_create_instance_key(
-                                           named.empty() ? security::instance_key_path(folder) : named));
+  EGPTC_TRY(const auto vault, app::open_vault(settings));
+  EGPTC_TRY(const base::SecretKey key, app::open_instance_key(settings, folder, vault.get()));
   EGPTC_TRY(const auto keys, security::KeyStore::open(folder, key));
   return operation.on_folder(*keys);
 }

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "app/storage_folder.h"
+#include "app/vault_parts.h"
 #include "backup/backup.h"
 #include "cli/backup_commands.h"
 #include "enhanced_gptcache/enhanced_cache.h"
@@ -37,33 +38,109 @@ Places places_of(const RestoreArguments& wanted, const std::string& timestamp) {
           wanted.root + "/.restore_" + timestamp};
 }
 
-/// The settings of the backup must be ones this program can start with.
-Result<void> check_config(const Common& common, const std::string& path) {
+/// The settings of the backup must be ones this program can start with; without any in it, those of the
+/// caller.
+Result<std::shared_ptr<const config::Loaded>> check_config(const Common& common, const std::string& path) {
   config::LoadRequest request = common.load;
-  request.path = path;
-  EGPTC_TRY_VOID(config::load_or_error(request));
-  return {};
+  if (!path.empty()) request.path = path;
+  return config::load_or_error(request);
 }
 
-/// Every entry is read before anything is replaced; how many there are.
-Result<uint64_t> check_entries(const std::string& data) {
-  if (!fs::is_directory(data + "/entries")) return 0;
+/// What is to be put in place, while it is still aside.
+struct Staged {
+  config::Settings settings;  ///< with the staged folders
+  std::string data;
+  std::string live_keystore;  ///< where the keystore is that goes on
+  bool keystore_is_inside = true;
+};
+
+Staged stage(const config::Settings& settings, const Places& places) {
+  Staged staged{settings, places.staging + "/cache", settings.storage.keystore_path, false};
+  staged.keystore_is_inside = staged.live_keystore.empty();
+  if (staged.keystore_is_inside) staged.live_keystore = places.data + "/keystore";
+  staged.settings.storage.keystore_path = places.staging + "/keystore";
+  return staged;
+}
+
+/// The keystore and the ledger go on from what they are now, not from what they were when the backup was
+/// made.
+Result<void> copy_keystore(const Staged& staged) {
+  std::error_code error;
+  if (fs::is_directory(staged.live_keystore, error))
+    fs::copy(staged.live_keystore, staged.settings.storage.keystore_path, fs::copy_options::recursive, error);
+  else
+    fs::create_directories(staged.settings.storage.keystore_path, error);
+  if (!error) fs::permissions(staged.settings.storage.keystore_path, fs::perms::owner_all, error);
+  if (!error) return {};
+  return fail(ErrorCode::kIo, fmt::format("{} cannot be copied: {}", staged.live_keystore, error.message()));
+}
+
+Result<void> merge_ledger(vault::ErasureLedger& into, const std::string& path) {
+  if (path.empty() || !fs::exists(path)) return {};
+  EGPTC_TRY(const auto other, vault::ErasureLedger::open(path, into.instance_key()));
+  if (other->damaged() > 0)
+    return fail(ErrorCode::kCorrupt, path + " is damaged: what it erased would come back; bring a good copy");
+  return into.merge(*other);
+}
+
+Result<app::VaultParts> open_parts(const Staged& staged, const RestoreArguments& wanted) {
+  const std::string& named = staged.settings.security.instance_key_file;
+  const std::string key = named.empty() ? security::instance_key_path(staged.data) : named;
+  if (!fs::exists(key))
+    return fail(ErrorCode::kNotFound,
+                fmt::format("the backup holds entries but their instance key {} is missing: put it into its "
+                            "place and restore again",
+                            key));
+  EGPTC_TRY_VOID(copy_keystore(staged));
+  auto parts = app::open_vault_parts(staged.settings, staged.data);
+  if (!parts) return fail(std::move(parts).error());
+  if (parts->erasures->damaged() > 0)
+    return fail(
+        ErrorCode::kCorrupt,
+        fmt::format("the erasure ledger in {} is damaged: what it erased would come back; bring a good "
+                    "copy (--ledger) and move this one away",
+                    staged.live_keystore));
+  EGPTC_TRY_VOID(merge_ledger(*parts->erasures, staged.data + "/erasures.ledger"));
+  EGPTC_TRY_VOID(merge_ledger(*parts->erasures, wanted.ledger));
+  if (!parts->erasures->empty()) EGPTC_TRY_VOID(parts->erasures->note_restore());
+  return parts;
+}
+
+/// Every entry is read before anything is replaced, and what was erased since is taken out; what is left.
+Result<StorageStats> check_entries(const Staged& staged, const RestoreArguments& wanted) {
+  if (!fs::is_directory(staged.data + "/entries")) return StorageStats{};
+  EGPTC_TRY(const app::VaultParts parts, open_parts(staged, wanted));
   Options options;
-  options.storage.path = data;
+  options.storage.path = staged.data;
+  options.state_folder = staged.data;
   options.bytes_max = size_t{1} << 40U;
   options.storage.bytes_max = options.bytes_max;
-  if (!fs::exists(security::instance_key_path(data)))
-    return fail(
-        ErrorCode::kNotFound,
-        "the backup holds entries but no instance.key (security.instance_key_file was set): put the key "
-        "into its place and restore with --data-to where the settings expect it");
-  EGPTC_TRY(const base::SecretKey key,
-            security::load_or_create_instance_key(security::instance_key_path(data)));
-  options.key_bytes.assign(key.begin(), key.end());
+  options.storage.vault = parts.vault;
+  options.storage.erasures = parts.erasures;
+  options.storage.accepts_other_keystore = true;
+  options.key_bytes.assign(parts.instance_key.begin(), parts.instance_key.end());
   EGPTC_TRY(const auto cache, EnhancedCache::open(options, nullptr));
-  const StorageStats stats = cache->storage_stats();
+  StorageStats stats = cache->storage_stats();
   if (!stats.problem.empty()) return fail(ErrorCode::kCorrupt, "the entries of the backup: " + stats.problem);
-  return stats.loaded;
+  if (!parts.erasures->pending().empty())
+    return fail(ErrorCode::kIo, "what was erased could not be taken out of the backup");
+  return stats;
+}
+
+/// The ledger that was completed, and the keystore where it lies inside the data, go with the data.
+Result<void> place_keystore(const Staged& staged) {
+  const std::string& from = staged.settings.storage.keystore_path;
+  std::error_code error;
+  fs::remove(staged.data + "/erasures.ledger", error);
+  if (!fs::is_directory(from)) return {};
+  if (staged.keystore_is_inside) {
+    fs::rename(from, staged.data + "/keystore", error);
+  } else {
+    fs::create_directories(staged.live_keystore, error);
+    fs::copy(from, staged.live_keystore, fs::copy_options::overwrite_existing, error);
+  }
+  if (!error) return {};
+  return fail(ErrorCode::kIo, fmt::format("{}: {}", staged.live_keystore, error.message()));
 }
 
 std::vector<backup::Replacement> replacements_of(const Places& places, const backup::Metadata& metadata) {
@@ -101,17 +178,27 @@ Result<int> run(const Common& common, const RestoreArguments& wanted) {
   const Staging staging{places.staging};
   EGPTC_TRY(const backup::Metadata metadata, backup::unpack_backup(wanted.file, places.staging));
   if (places.config.empty()) places.config = wanted.root + "/" + metadata.config_name;
-  if (!metadata.config_name.empty())
-    EGPTC_TRY_VOID(check_config(common, places.staging + "/" + metadata.config_name));
-  EGPTC_TRY(const uint64_t entries, check_entries(places.staging + "/cache"));
+  const bool has_config = !metadata.config_name.empty();
+  EGPTC_TRY(const auto loaded,
+            check_config(common, has_config ? places.staging + "/" + metadata.config_name : std::string()));
+  const Staged staged = stage(loaded->settings, places);
+  EGPTC_TRY(const StorageStats entries, check_entries(staged, wanted));
   fmt::print("{} of {}: {} files verified, settings valid, {} entries readable\n", wanted.file,
-             metadata.timestamp, metadata.files.size(), entries);
+             metadata.timestamp, metadata.files.size(), entries.loaded);
+  if (entries.erased > 0)
+    fmt::print("{} entries left out: they were erased after the backup was made\n", entries.erased);
+  if (entries.keyless > 0)
+    fmt::print("{} entries left out: their subjects' keys were destroyed, or the keystore is not here\n",
+               entries.keyless);
+  if (!wanted.dry_run) EGPTC_TRY_VOID(place_keystore(staged));
   const std::vector<backup::Replacement> all = replacements_of(places, metadata);
   if (wanted.dry_run) {
     for (const backup::Replacement& one : all) fmt::print("would replace {}\n", one.to);
     return 0;
   }
   EGPTC_TRY_VOID(backup::replace_all(all));
+  // A second copy of the keys would outlive their destruction.
+  fs::remove_all(places.kept + "/cache/keystore", error);
   for (const backup::Replacement& one : all) fmt::print("restored {}\n", one.to);
   if (fs::is_directory(places.kept)) fmt::print("what was there before is in {}\n", places.kept);
   return 0;

@@ -126,6 +126,35 @@ void check_tls(const Loaded& loaded, std::vector<Problem>& errors) {
     add(errors, loaded, "server.tls_client_ca_file", server.tls_client_ca_file, "needs server.tls_cert_file");
 }
 
+void check_encryption(const Loaded& loaded, std::vector<Problem>& errors) {
+  const auto& storage = loaded.settings.storage;
+  const std::pair<const char*, bool> sources[] = {
+      {"storage.encryption_key_file", !storage.encryption_key_file.empty()},
+      {"storage.encryption_keys", !storage.encryption_keys.empty()},
+      {"storage.encryption_key_command", !storage.encryption_key_command.empty()}};
+  int named = 0;
+  for (const auto& [name, is_set] : sources) {
+    if (is_set && ++named == 2)
+      add(errors, loaded, name, std::string(kMasked),
+          "give one of encryption_key_file, _keys and _key_command");
+    // Whoever may change settings over the network must not choose what this machine runs or reads as a key.
+    if (is_set && loaded.values[find_key(name)].origin == Origin::kAdmin)
+      add(errors, loaded, name, std::string(kMasked),
+          "cannot be set through /admin/config: use the settings file, the environment or a flag");
+  }
+  if (storage.prompts == "encrypted" && storage.encryption == "off")
+    add(errors, loaded, "storage.prompts", storage.prompts, "needs storage.encryption: aes-256-gcm");
+  for (const std::string& row : loaded.settings.compliance.pii_by_namespace) {
+    const size_t equals = row.rfind('=');
+    const std::string policy = equals == row.npos ? "" : row.substr(equals + 1);
+    if (policy != "store" && policy != "redact" && policy != "skip")
+      add(errors, loaded, "compliance.pii_by_namespace", row, "must be namespace=store, =redact or =skip");
+  }
+  if (storage.encryption != "off" && named == 0)
+    add(errors, loaded, "storage.encryption", storage.encryption,
+        "needs a key: storage.encryption_key_file, EGPTC_STORAGE__ENCRYPTION_KEYS or encryption_key_command");
+}
+
 /// A limit that counts keys does nothing where there are none, and nothing must look like protection.
 void check_limits(const Loaded& loaded, std::vector<Problem>& errors) {
   const auto& limits = loaded.settings.limits;
@@ -166,6 +195,7 @@ void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vec
   check_jwt(loaded, errors);
   check_tls(loaded, errors);
   check_limits(loaded, errors);
+  check_encryption(loaded, errors);
   if (!is_loopback(settings.server.host) && !settings.security.enabled &&
       !settings.security.insecure_listen) {
     add(errors, loaded, "server.host", settings.server.host,

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <filesystem>
 #include <mutex>
 
 #include "base/epoch.h"
 #include "base/log.h"
 #include "match/pca_file.h"
 #include "match/pca_model.h"
+#include "vault/vault.h"
 
 namespace enhanced_gptcache {
 namespace {
@@ -26,11 +28,15 @@ size_t bytes_of(const match::PcaModel& model) {
   return sizeof(model) + static_cast<size_t>(model.components.size() + model.mean.size()) * sizeof(float);
 }
 
+/// What a sealed file is bound to: it may move with its folder.
+std::string name_of(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
 }  // namespace
 
 class PCAWrapper::Impl {
  public:
-  explicit Impl(const PcaOptions& options) : target_(std::max<size_t>(1, options.target_dimensions)) {}
+  explicit Impl(const PcaOptions& options)
+      : target_(std::max<size_t>(1, options.target_dimensions)), vault_(options.vault) {}
   ~Impl() { delete model_.load(std::memory_order_acquire); }
 
   Result<void> add(std::span<const float> sample);
@@ -58,6 +64,7 @@ class PCAWrapper::Impl {
   void publish(std::unique_ptr<match::PcaModel> model);
 
   const size_t target_;
+  const std::shared_ptr<vault::Vault> vault_;           // null: files are plain
   std::atomic<const match::PcaModel*> model_{nullptr};  // retired through base/epoch.h
   std::atomic<size_t> count_{0};
   std::atomic<size_t> dimensions_{0};
@@ -162,14 +169,18 @@ Result<void> PCAWrapper::Impl::save(const std::string& path) const {
     seen = moments_;
   }
   if (seen.dimensions() == 0) return fail(ErrorCode::kUnavailable, "there is no PCA sample to save yet");
-  const std::string bytes = with_model([&](const match::PcaModel* model) {
+  std::string bytes = with_model([&](const match::PcaModel* model) {
     return match::encode_pca(std::min(target_, seen.dimensions()), seen, model);
   });
+  if (vault_ != nullptr) bytes = vault_->to_file(name_of(path), bytes);
   return match::write_file_atomically(path, bytes);
 }
 
 Result<void> PCAWrapper::Impl::load(const std::string& path) {
-  EGPTC_TRY(const std::string bytes, match::read_file(path, kFileBytesMax));
+  EGPTC_TRY(std::string bytes, match::read_file(path, kFileBytesMax));
+  if (vault_ != nullptr) {
+    EGPTC_TRY(bytes, vault_->from_file(name_of(path), std::move(bytes)));
+  }
   auto decoded = match::decode_pca(bytes);
   if (!decoded) return fail(decoded.error().code, fmt::format("{}: {}", path, decoded.error().message));
   if (decoded->target != std::min(target_, decoded->moments.dimensions()))

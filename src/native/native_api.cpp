@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "native/body.h"
 #include "native/deadline.h"
+#include "native/erasure.h"
 #include "native/raw_json.h"
 #include "native/reply.h"
 #include "native/requests.h"
@@ -42,6 +43,8 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   void explain(const ExchangePtr& exchange);
   void invalidate(const ExchangePtr& exchange);
   void flush(const ExchangePtr& exchange);
+  void erase(const ExchangePtr& exchange);
+  void export_subject(const ExchangePtr& exchange);
 
  private:
   /// The parsed body and the caller, or an answer already sent (false).
@@ -69,6 +72,9 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
 };
 
 namespace {
+
+/// One page of an export ends with the entry that goes beyond it.
+constexpr size_t kExportBytesMax = size_t{16} << 20U;
 
 double elapsed_ms(const http::Exchange& exchange) {
   return static_cast<double>(base::system_clock().mono_us() - exchange.started_us) / 1000.0;
@@ -310,6 +316,49 @@ void NativeApi::Impl::flush(const ExchangePtr& exchange) {
   });
 }
 
+void NativeApi::Impl::erase(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  Body body(call.body);
+  const SubjectCall wanted = read_erase(body, call.caller);
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, wanted] {
+    const auto erased = self->cache_.erase(tenant, wanted.subject, wanted.name_space);
+    if (!erased) return self->refuse(exchange, erased.error());
+    // Never the name: the audit log is kept longer than what it was erased from.
+    exchange->notes.audit = fmt::format("a subject was erased: {} entries, ledger number {}", erased->entries,
+                                        erased->ledger_sequence);
+    exchange->send(json_response(200, receipt_json(wanted, tenant, *erased, self->cache_.encryption_stats(),
+                                                   self->options()->receipt_key)));
+  });
+}
+
+void NativeApi::Impl::export_subject(const ExchangePtr& exchange) {
+  Call call;
+  if (!begin(exchange, call)) return;
+  Body body(call.body);
+  const SubjectCall wanted = read_export(body, call.caller, *options());
+  if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
+  later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, wanted] {
+    std::string out = "{\"entries\":[";
+    std::string last;
+    size_t count = 0;
+    for (const EntryPtr& entry :
+         self->cache_.list_subject(tenant, wanted.subject, wanted.name_space, wanted.limit, wanted.cursor)) {
+      if (count++ > 0) out += ',';
+      out += entry_json(*entry, true);
+      last = entry->id();
+      if (out.size() > kExportBytesMax) break;
+    }
+    const bool is_cut = count == wanted.limit || out.size() > kExportBytesMax;
+    out += "],\"next_cursor\":" + (is_cut ? base::json_string(last) : "null");
+    const auto tau = self->cache_.learned_threshold(tenant, wanted.subject);
+    out += tau ? fmt::format(",\"learned_threshold\":{:.6g}}}", *tau) : ",\"learned_threshold\":null}";
+    exchange->notes.audit = fmt::format("a subject was exported: {} entries", count);
+    exchange->send(json_response(200, std::move(out)));
+  });
+}
+
 NativeApi::NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
                      NativeObserver* observer, security::CacheWatch* watch)
     : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer,
@@ -334,6 +383,8 @@ void NativeApi::register_routes(http::Server& server) {
   route("POST", "/cache/explain", &Impl::explain);
   route("POST", "/cache/invalidate", &Impl::invalidate);
   route("POST", "/cache/flush", &Impl::flush);
+  route("POST", "/cache/erase", &Impl::erase);
+  route("POST", "/cache/export", &Impl::export_subject);
 }
 
 }  // namespace enhanced_gptcache::native

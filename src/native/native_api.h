@@ -1,5 +1,5 @@
 #pragma once
-// The cache's own HTTP API (/cache/...): lookup, entries, feedback, explain, invalidate, flush. It
+// The cache's own HTTP API (/cache/...): lookup, entries, feedback, explain, invalidate, flush, erase. It
 // shares one cache with the proxied traffic: a chat request with one user message is the native
 // `query` with an empty `context`. Bodies are strict: an unknown field is an error.
 
@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/keyed_hash.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/server.h"
 #include "security/cache_watch.h"
@@ -20,6 +21,7 @@ struct Caller {
   std::string user;
   std::string principal;           ///< who wrote an entry (provenance)
   security::IdentityPtr identity;  ///< null while security is off
+  std::string subject = {};        ///< whose data its entries are when they name nobody; may be empty
   /// Does what it stores count for all of the tenant?
   bool is_trusted() const { return identity == nullptr || identity->is_trusted_writer(); }
   /// May it see similarities, probabilities and entry ids of what was not its own question?
@@ -34,6 +36,7 @@ struct NativeOptions {
   size_t list_limit_max = 1000;
   bool clients_may_store = true;        ///< false: only trusted keys, operators and admins do
   int64_t request_timeout_ms = 30'000;  ///< lookups and stores answer 504 after it
+  base::SecretKey receipt_key{};        ///< the instance key: receipts are signed under it
 };
 
 /// What the embedding program wants to count. Called on any thread; must not block.

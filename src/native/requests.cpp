@@ -58,7 +58,7 @@ Checked<StoreRequest> read_entry(Body& body, const Caller& caller, const NativeO
     body.reject("response", "could not be read");
   }
   request.tags = body.texts("tags", kTagsMax, kNameBytesMax);
-  request.subject = body.text("subject", kNameBytesMax).value_or("");
+  request.subject = body.text("subject", kNameBytesMax).value_or(caller.subject);
   if (const auto ttl = body.integer("ttl_seconds", 1, kTtlSecondsMax)) request.ttl_ms = *ttl * 1000;
   request.principal = caller.principal;
   request.trusted = caller.is_trusted();

@@ -191,6 +191,16 @@ class BrokenCache final : public EnhancedCache {
   std::vector<EntryPtr> list(const Filter&, size_t, std::string_view) const override { return {}; }
   size_t invalidate(const Filter&, bool) override { return 0; }
   size_t flush(std::string_view, std::optional<std::string_view>) override { return 0; }
+  Result<ErasedSubject> erase(std::string_view, std::string_view, std::optional<std::string_view>) override {
+    return broken();
+  }
+  std::vector<EntryPtr> list_subject(std::string_view, std::string_view, std::optional<std::string_view>,
+                                     size_t, std::string_view) const override {
+    return {};
+  }
+  std::optional<double> learned_threshold(std::string_view, std::string_view) const override { return {}; }
+  Result<void> reseal() override { return broken(); }
+  EncryptionStats encryption_stats() const override { return {}; }
   Result<void> commit() override { return broken(); }
   void commit_async(CommitCallback done) override { done(broken()); }
   Result<void> checkpoint(const std::string&) override { return broken(); }

@@ -47,6 +47,13 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
   return request;
 }
 
+/// Whose data the answer is: of a token, always its own.
+std::string subject_of(const Call& call) {
+  const security::Identity* identity = call.identity();
+  if (identity != nullptr && !identity->user.empty()) return identity->user;
+  return call.controls.subject.empty() ? call.body.user : call.controls.subject;
+}
+
 FlightPlan make_plan(const Call& call) {
   FlightPlan plan;
   plan.options = call.options;
@@ -67,7 +74,7 @@ FlightPlan make_plan(const Call& call) {
     plan.plain_body = edit_body(call.exchange->request().body, {!call.body.cache.empty(), false});
   plan.store.ttl_ms = call.controls.ttl_ms;
   plan.store.tags = call.controls.tags;
-  plan.store.subject = call.controls.subject.empty() ? call.body.user : call.controls.subject;
+  plan.store.subject = subject_of(call);
   plan.judge = judge_request(*call.services, *call.options, call.exchange->request());
   plan.store.trusted = call.identity() == nullptr || call.identity()->is_trusted_writer();
   plan.store.principal = call.identity() == nullptr ? call.prompt.tenant : call.identity()->id;

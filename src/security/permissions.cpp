@@ -49,6 +49,7 @@ constexpr Permission kRows[] = {
     row("POST", "/cache/explain", kManagers, kCacheManage),
     managing("POST", "/cache/flush", kManagers, kCacheManage),
     managing("POST", "/cache/erase", kManagers, kCacheManage),
+    managing("POST", "/cache/export", kManagers, kCacheManage),
     // Reading needs no right to change, so dashboards and operators get by without an admin's key.
     admin("GET", "/admin/stats", kWatchers, kAdminRead, false),
     admin("GET", "/admin/config", kManagers, kAdminRead, false),

@@ -88,6 +88,16 @@ Result<void> EntryLog::checkpoint(const std::string& folder) {
   return table_->checkpoint(folder);
 }
 
+Result<void> EntryLog::purge(std::span<const base::Hash128> keys) {
+  EGPTC_TRY_VOID(commit());
+  return table_->purge(keys);
+}
+
+Result<void> EntryLog::finish_reseal() {
+  EGPTC_TRY_VOID(commit());
+  return table_->finish_reseal();
+}
+
 /// Until somebody waits for a commit, or changes have had time to gather, or it is time to keep house.
 void EntryLog::wait(std::unique_lock<std::mutex>& lock) {
   const auto is_urgent = [this] { return is_stopping_ || !waiters_.empty(); };

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/keyed_hash.h"
 #include "enhanced_gptcache/result.h"
@@ -32,6 +33,9 @@ struct LoadReport {
   uint64_t damaged = 0;  ///< listed, but missing, changed or unreadable: named in the log, not handed out
   /// Not listed: a removal of them is known or cannot be ruled out. Not handed out.
   uint64_t stray = 0;
+  uint64_t tampered = 0;  ///< of the damaged ones: sealed bytes that do not open, or none where there must be
+  uint64_t keyless = 0;   ///< sealed by a data key that was destroyed. Not handed out, and removed
+  uint64_t to_reseal = 0;  ///< of the entries: not sealed as they would be now
   /// Part of the table cannot be read at all; replace() it once its entries are held elsewhere.
   bool needs_replacing = false;
 };
@@ -48,8 +52,8 @@ struct TableStats {
   bool log_was_damaged = false;  ///< records of the write-ahead log were skipped at start
 };
 
-/// Thread rule: write(), sync(), settle(), recover() and replace() by one thread at a time; checkpoint(),
-/// clear_quarantine() and stats() by any. load() before the first write().
+/// Thread rule: write(), sync(), settle(), recover() and replace() by one thread at a time; everything from
+/// checkpoint() on by any. load() before the first write().
 class EntryTable {
  public:
   /// Bytes of an intact entry, and the key and id it is listed under. Called by several threads at once.
@@ -71,6 +75,14 @@ class EntryTable {
   virtual Result<LoadReport> load(size_t threads, const Take& take) = 0;
   /// A consistent copy of everything written so far in `folder`, which must not exist.
   virtual Result<void> checkpoint(const std::string& folder) = 0;
+  /// What was removed or replaced under these keys (none: anywhere) is in no file any more when this returns,
+  /// the write-ahead log included. As checkpoint(), by any thread. kIo.
+  virtual Result<void> purge(std::span<const base::Hash128> keys) = 0;
+  /// Every entry has been written again, and nothing else is needed of older seals: purge() of everything,
+  /// and older master keys may go. By any thread.
+  virtual Result<void> finish_reseal() = 0;
+  /// Master keys that something may be sealed by; empty: nothing is.
+  virtual std::vector<base::Hash128> seal_keys() const = 0;
   /// Forgets what was put aside: it may hold what somebody wants erased.
   virtual void clear_quarantine() = 0;
   virtual TableStats stats() const = 0;

@@ -32,8 +32,9 @@ rocksdb::ReadOptions read_options(const std::string& end, const rocksdb::Slice& 
 
 class Loader {
  public:
-  Loader(RocksDb& from, const EntryTable::Take& take, KeySet doubtful, bool is_blind)
-      : from_(from), take_(take), doubtful_(std::move(doubtful)), is_blind_(is_blind) {}
+  Loader(RocksDb& from, const EntrySealer* sealer, const EntryTable::Take& take, KeySet doubtful,
+         bool is_blind)
+      : from_(from), sealer_(sealer), take_(take), doubtful_(std::move(doubtful)), is_blind_(is_blind) {}
 
   LoadReport load(size_t threads) {
     std::vector<std::thread> others;
@@ -103,19 +104,43 @@ class Loader {
   void take_one(const rocksdb::Slice& key, const rocksdb::Slice& id, const rocksdb::Slice& bytes) {
     if (key.size() != sizeof(base::Hash128) || id.size() != sizeof(base::Hash128))
       return damaged(key, id, "its key or id has another length");
-    const auto view = EntryView::parse(bytes.ToStringView());
-    if (!view) return damaged(key, id, view.error().message);
     const base::Hash128 key_hash = key_of(key.ToStringView());
     const base::Hash128 id_hash = key_of(id.ToStringView());
+    EntryBytes copy;
+    if (!open(key, id, bytes.ToStringView(), copy)) return;
+    const auto view = EntryView::parse(copy.view());
+    if (!view) return damaged(key, id, view.error().message);
     if (view->exact_key() != key_hash || view->text(EntryText::kId) != id_hash.hex())
       return damaged(key, id, "its bytes are of another entry");
     if (is_blind_ || doubtful_.contains(key_hash))
       return damaged(key, id, "the write-ahead log lost records that may have changed it");
-    EntryBytes copy{std::make_unique<char[]>(bytes.size()), bytes.size()};
-    std::memcpy(copy.data.get(), bytes.data(), bytes.size());
     entries_.fetch_add(1, std::memory_order_relaxed);
-    bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
+    bytes_.fetch_add(copy.size, std::memory_order_relaxed);
+    if (sealer_ != nullptr && !sealer_->vault().is_current(bytes.ToStringView()))
+      to_reseal_.fetch_add(1, std::memory_order_relaxed);
     take_(std::move(copy), key_hash, id_hash);
+  }
+
+  /// False: it is none that can be read, and that is noted.
+  bool open(const rocksdb::Slice& key, const rocksdb::Slice& id, std::string_view stored, EntryBytes& into) {
+    if (sealer_ == nullptr) {
+      into = {std::make_unique<char[]>(stored.size()), stored.size()};
+      std::memcpy(into.data.get(), stored.data(), stored.size());
+      return true;
+    }
+    const vault::Opened opened =
+        sealer_->open(key_of(key.ToStringView()), key_of(id.ToStringView()), stored, into);
+    if (opened == vault::Opened::kYes) return true;
+    if (opened == vault::Opened::kKeyDestroyed) {
+      keyless_.fetch_add(1, std::memory_order_relaxed);
+      unwanted(key);
+      return false;
+    }
+    tampered_.fetch_add(1, std::memory_order_relaxed);
+    damaged(key, id,
+            opened == vault::Opened::kForeignKey ? "it names a master key that never sealed anything here"
+                                                 : "it was changed, moved or is not sealed");
+    return false;
   }
 
   void damaged(const rocksdb::Slice& key, const rocksdb::Slice& id, const std::string& why) {
@@ -125,6 +150,11 @@ class Loader {
       base::log_error("storage: entry {} (key {}) is damaged and left out: {}", name, key.ToString(true),
                       why);
     if (report_.damaged == kNamedMax) base::log_error("storage: further damaged entries are only counted");
+    unwanted_.push_back(key.ToString());
+  }
+
+  void unwanted(const rocksdb::Slice& key) {
+    const std::lock_guard lock(mutex_);
     unwanted_.push_back(key.ToString());
   }
 
@@ -146,6 +176,9 @@ class Loader {
   void clean() {
     report_.entries = entries_;
     report_.bytes = bytes_;
+    report_.tampered = tampered_;
+    report_.keyless = keyless_;
+    report_.to_reseal = to_reseal_;
     if (report_.needs_replacing || unwanted_.empty()) return;
     rocksdb::WriteBatch batch;
     for (const std::string& key : unwanted_) {
@@ -157,11 +190,12 @@ class Loader {
   }
 
   RocksDb& from_;
+  const EntrySealer* const sealer_;
   const EntryTable::Take& take_;
   const KeySet doubtful_;
   const bool is_blind_;
   std::atomic<int> next_{0};
-  std::atomic<uint64_t> entries_{0}, bytes_{0};
+  std::atomic<uint64_t> entries_{0}, bytes_{0}, tampered_{0}, keyless_{0}, to_reseal_{0};
   std::mutex mutex_;
   LoadReport report_;                  // guarded by mutex_
   std::vector<std::string> unwanted_;  // guarded by mutex_
@@ -169,7 +203,8 @@ class Loader {
 
 }  // namespace
 
-Result<LoadReport> load_entries(RocksDb& from, size_t threads, const EntryTable::Take& take) {
+Result<LoadReport> load_entries(RocksDb& from, const EntrySealer* sealer, size_t threads,
+                                const EntryTable::Take& take) {
   KeySet doubtful;
   bool is_blind = false;
   if (!from.damaged_log.empty()) {
@@ -178,7 +213,7 @@ Result<LoadReport> load_entries(RocksDb& from, size_t threads, const EntryTable:
     is_blind = !found;
     if (found) doubtful = std::move(*found);
   }
-  return Loader(from, take, std::move(doubtful), is_blind).load(std::max<size_t>(1, threads));
+  return Loader(from, sealer, take, std::move(doubtful), is_blind).load(std::max<size_t>(1, threads));
 }
 
 }  // namespace enhanced_gptcache::store

@@ -11,6 +11,8 @@
 #include "store/rocks_db.h"
 #include "store/rocks_load.h"
 #include "store/rocks_mark.h"
+#include "store/rocks_purge.h"
+#include "store/rocks_seal.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -38,7 +40,10 @@ Result<void> make_folder(const std::string& path) {
 
 class RocksTable final : public EntryTable {
  public:
-  explicit RocksTable(RocksTableOptions options) : options_(std::move(options)) {}
+  explicit RocksTable(RocksTableOptions options)
+      : options_(std::move(options)),
+        seals_(options_.sealer == nullptr ? nullptr : options_.sealer->shared_vault(),
+               options_.schema_version, options_.accepts_other_keystore) {}
   ~RocksTable() override {
     if (is_open()) close();
   }
@@ -52,6 +57,9 @@ class RocksTable final : public EntryTable {
   Result<void> replace() override;
   Result<LoadReport> load(size_t threads, const Take& take) override;
   Result<void> checkpoint(const std::string& folder) override;
+  Result<void> purge(std::span<const base::Hash128> keys) override;
+  Result<void> finish_reseal() override;
+  std::vector<base::Hash128> seal_keys() const override { return seals_.keys(); }
   void clear_quarantine() override;
   TableStats stats() const override;
 
@@ -66,8 +74,13 @@ class RocksTable final : public EntryTable {
   Result<void> check_meta();
   void close();
   Result<void> migrate(uint32_t from);
+  Result<std::string> migrate_one(const Migration& convert, std::string_view key,
+                                  std::string_view bytes) const;
+
+  Result<void> sync_keystore() const;
 
   const RocksTableOptions options_;
+  RocksSeals seals_;
   mutable std::shared_mutex mutex_;  // shared by those who use db_ beside the writing thread
   std::unique_ptr<RocksDb> db_;      // replaced by the writing thread under mutex_
   Mark mark_;                        // the writing thread's own: the newest one written
@@ -136,11 +149,14 @@ Result<void> RocksTable::check_meta() {
     rocksdb::WriteBatch batch;
     batch.Put(db_->meta, kSchemaKey, std::to_string(options_.schema_version));
     batch.Put(db_->meta, kOwnerKey, options_.owner);
-    return result_of(db.Write({}, &batch));
+    EGPTC_TRY_VOID(result_of(db.Write({}, &batch)));
+    EGPTC_TRY_VOID(seals_.check(*db_, options_.folder, true));
+    return seals_.begin(*db_, true);
   }
   EGPTC_TRY_VOID(result_of(found));
   EGPTC_TRY_VOID(result_of(db.Get({}, db_->meta, kOwnerKey, &owner)));
-  const uint32_t version = static_cast<uint32_t>(std::strtoul(schema.c_str(), nullptr, 10));
+  const auto written = static_cast<uint32_t>(std::strtoul(schema.c_str(), nullptr, 10));
+  const uint32_t version = written & ~kSealedSchemaBit;
   if (version == 0 || version > options_.schema_version) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{} has schema version {}, this build knows up to {}: use the version that wrote "
@@ -153,7 +169,23 @@ Result<void> RocksTable::check_meta() {
                             "storage.path",
                             options_.folder));
   }
-  return version < options_.schema_version ? migrate(version) : Result<void>();
+  EGPTC_TRY_VOID(seals_.check(*db_, options_.folder, false));
+  if (version < options_.schema_version) EGPTC_TRY_VOID(migrate(version));
+  return seals_.begin(*db_, false);
+}
+
+/// Sealed bytes are opened, converted and sealed again; those that do not open are left to load().
+Result<std::string> RocksTable::migrate_one(const Migration& convert, std::string_view key,
+                                            std::string_view bytes) const {
+  if (options_.sealer == nullptr || !vault::looks_sealed(bytes)) return convert(bytes);
+  std::string id;
+  EGPTC_TRY_VOID(result_of(db_->db->Get({}, db_->directory, rocksdb::Slice(key.data(), key.size()), &id)));
+  EntryBytes plain;
+  if (key.size() != sizeof(base::Hash128) || id.size() != sizeof(base::Hash128) ||
+      options_.sealer->open(key_of(key), key_of(id), bytes, plain) != vault::Opened::kYes)
+    return std::string(bytes);
+  EGPTC_TRY(const std::string converted, convert(plain.view()));
+  return options_.sealer->seal(key_of(key), key_of(id), converted);
 }
 
 /// One version after the other, each in one pass; a kill in between repeats the pass it was in.
@@ -168,7 +200,7 @@ Result<void> RocksTable::migrate(uint32_t from) {
     uint64_t dropped = 0;
     const std::unique_ptr<rocksdb::Iterator> each(db_->db->NewIterator({}, db_->entries));
     for (each->SeekToFirst(); each->Valid(); each->Next()) {
-      auto converted = convert(each->value().ToStringView());
+      auto converted = migrate_one(convert, each->key().ToStringView(), each->value().ToStringView());
       if (converted) {
         batch.Put(db_->entries, each->key(), *converted);
       } else {
@@ -181,7 +213,8 @@ Result<void> RocksTable::migrate(uint32_t from) {
       batch.Clear();
     }
     EGPTC_TRY_VOID(result_of(each->status()));
-    batch.Put(db_->meta, kSchemaKey, std::to_string(version + 1));
+    const uint32_t sealed_bit = seals_.keys().empty() ? 0 : kSealedSchemaBit;
+    batch.Put(db_->meta, kSchemaKey, std::to_string((version + 1) | sealed_bit));
     EGPTC_TRY_VOID(result_of(db_->db->Write(synced, &batch)));
     base::log_info("storage: schema version {} is now {}, {} entries could not be converted", version,
                    version + 1, dropped);
@@ -197,7 +230,7 @@ Result<void> RocksTable::check_open() const {
 Result<LoadReport> RocksTable::load(size_t threads, const Take& take) {
   EGPTC_TRY_VOID(check_open());
   log_was_damaged_ = !db_->damaged_log.empty();
-  auto report = load_entries(*db_, threads, take);
+  auto report = load_entries(*db_, options_.sealer.get(), threads, take);
   db_->damaged_log = {};
   return report;
 }
@@ -205,23 +238,50 @@ Result<LoadReport> RocksTable::load(size_t threads, const Take& take) {
 Result<void> RocksTable::write(std::span<const EntryChange> changes, bool is_synced) {
   EGPTC_TRY_VOID(check_open());
   rocksdb::WriteBatch batch;
+  if (options_.sealer != nullptr) seals_.add_key(*db_, batch);
   for (const EntryChange& change : changes) {
     const std::string key = key_bytes(change.key);
     if (change.is_removal()) {
       batch.Delete(db_->entries, key);
       batch.Delete(db_->directory, key);
     } else {
-      batch.Put(db_->entries, key, rocksdb::Slice(change.bytes.data(), change.bytes.size()));
+      if (options_.sealer == nullptr) {
+        batch.Put(db_->entries, key, rocksdb::Slice(change.bytes.data(), change.bytes.size()));
+      } else {
+        EGPTC_TRY(const std::string sealed, options_.sealer->seal(change.key, change.id, change.bytes));
+        batch.Put(db_->entries, key, sealed);
+      }
       batch.Put(db_->directory, key, key_bytes(change.id));
     }
   }
   rocksdb::WriteOptions options;
   options.sync = is_synced;
+  if (is_synced) EGPTC_TRY_VOID(sync_keystore());
   return result_of(db_->db->Write(options, &batch));
+}
+
+/// Data keys are on disk before what they seal is: an entry without its key is lost.
+Result<void> RocksTable::sync_keystore() const {
+  vault::SubjectKeys* keys = options_.sealer == nullptr ? nullptr : options_.sealer->vault().subjects();
+  return keys == nullptr ? Result<void>() : keys->sync();
+}
+
+Result<void> RocksTable::purge(std::span<const base::Hash128> keys) {
+  const std::shared_lock lock(mutex_);
+  EGPTC_TRY_VOID(check_open());
+  return store::purge(*db_, options_.folder, keys);
+}
+
+Result<void> RocksTable::finish_reseal() {
+  const std::shared_lock lock(mutex_);
+  EGPTC_TRY_VOID(check_open());
+  EGPTC_TRY_VOID(store::purge(*db_, options_.folder, {}));
+  return seals_.finish(*db_);
 }
 
 Result<void> RocksTable::sync() {
   EGPTC_TRY_VOID(check_open());
+  EGPTC_TRY_VOID(sync_keystore());
   const uint64_t sequence = db_->db->GetLatestSequenceNumber();
   EGPTC_TRY_VOID(result_of(db_->db->SyncWAL()));
   mark_ = make_mark(options_.folder, sequence, mark_);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "store/entry_seal.h"
 #include "store/entry_table.h"
 
 namespace enhanced_gptcache::store {
@@ -28,11 +29,16 @@ struct RocksTableOptions {
   uint32_t schema_version = kSchemaVersion;
   /// migrations[i] leads from version i + 1 to i + 2.
   std::vector<Migration> migrations = {};
+  /// Seals what is written and opens what was; null: neither. Its vault has a keystore.
+  std::shared_ptr<const EntrySealer> sealer = nullptr;
+  /// Go on without the keystore the entries were sealed with: those of subjects are lost then.
+  bool accepts_other_keystore = false;
 };
 
 /// kUnavailable: another process holds the folder; kUnsupported: written by a newer version;
-/// kInvalidArgument: written under another instance key; kIo: the disk refuses. Damage is no error: what
-/// cannot be opened is put aside and an empty table begins (TableStats::was_replaced).
+/// kInvalidArgument: written under another instance key, or sealed by a key that is not there; kIo: the disk
+/// refuses. Damage is no error: what cannot be opened is put aside and an empty table begins
+/// (TableStats::was_replaced).
 Result<std::unique_ptr<EntryTable>> open_rocks_table(const RocksTableOptions& options);
 
 }  // namespace enhanced_gptcache::store

@@ -21,7 +21,7 @@ struct FakeDisk {
   std::map<base::Hash128, Row> rows;    ///< guarded by mutex
   std::atomic<bool> is_full{false};     ///< writes and syncs fail with kIo
   std::atomic<bool> is_damaged{false};  ///< writes fail with kCorrupt until replace()
-  std::atomic<int> writes{0}, syncs{0}, settles{0}, replacements{0}, largest_batch{0};
+  std::atomic<int> writes{0}, syncs{0}, settles{0}, replacements{0}, largest_batch{0}, purges{0};
 
   size_t size() const {
     const std::lock_guard lock(mutex);
@@ -84,6 +84,12 @@ class FakeEntryTable final : public store::EntryTable {
   Result<void> checkpoint(const std::string&) override {
     return fail(ErrorCode::kUnsupported, "the fake has no files");
   }
+  Result<void> purge(std::span<const base::Hash128>) override {
+    ++disk_->purges;
+    return check();
+  }
+  Result<void> finish_reseal() override { return check(); }
+  std::vector<base::Hash128> seal_keys() const override { return {}; }
   void clear_quarantine() override {}
   store::TableStats stats() const override { return {}; }
 

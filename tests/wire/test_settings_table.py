@@ -8,8 +8,10 @@ import pytest
 import harness
 import test_attacks  # noqa: F401
 import test_audit  # noqa: F401
+import test_encryption  # noqa: F401
 import test_limits  # noqa: F401
 import test_networks  # noqa: F401
+import test_privacy  # noqa: F401
 import test_security  # noqa: F401
 import test_settings_cache  # noqa: F401  the tests claim their keys when they are loaded
 import test_settings_server  # noqa: F401
@@ -29,6 +31,8 @@ def load(tmp_path, name: str, value):
     given = {"cache": {}, "context": {}, "pca": {}, "federated": {}, section: {key: value}}
     if section == "limits" or name in ("cache.share_after_principals", "cache.client_stores"):
         given["security"] = {"enabled": True}  # they count callers by their keys
+    if name in ("storage.encryption", "storage.prompts"):
+        given["storage"] = {"encryption": "aes-256-gcm", "encryption_keys": "0" * 64, **given["storage"]}
     path.write_text(json.dumps(given))  # JSON is YAML
     return harness.run_binary("validate-config", str(path))
 

@@ -1,0 +1,44 @@
+#pragma once
+// Encryption at rest and erasure of one storage folder, opened from the settings in the order they need each
+// other: master keys, the instance key they may seal, the keystore, the ledger.
+
+#include <memory>
+#include <string>
+
+#include "base/keyed_hash.h"
+#include "config/settings.h"
+#include "enhanced_gptcache/enhanced_cache.h"
+#include "enhanced_gptcache/result.h"
+#include "vault/erasure_ledger.h"
+#include "vault/vault.h"
+
+namespace enhanced_gptcache::app {
+
+struct VaultParts {
+  std::shared_ptr<vault::Vault> vault;  ///< null: no keys are configured
+  base::SecretKey instance_key{};
+  std::shared_ptr<vault::ErasureLedger> erasures;
+};
+
+/// storage.keystore_path, or keystore inside the folder.
+std::string keystore_folder(const config::Settings& settings, const std::string& folder);
+std::string subject_keys_path(const std::string& keystore_folder);
+std::string ledger_path(const std::string& keystore_folder);
+
+/// The master keys; null when storage.encryption is off and none are named. Errors as vault::load_keys.
+Result<std::shared_ptr<vault::Vault>> open_vault(const config::Settings& settings);
+/// The instance key of the folder, sealed or not; made, and sealed, when it is missing. One that lies in the
+/// folder is sealed from now on when the vault encrypts, and plain again when it does not. kInvalidArgument:
+/// it is sealed and its key is not configured.
+Result<base::SecretKey> open_instance_key(const config::Settings& settings, const std::string& folder,
+                                          const vault::Vault* vault);
+/// The same without making or changing anything: for tools beside a running server. kNotFound.
+Result<base::SecretKey> read_instance_key(const config::Settings& settings, const std::string& folder);
+/// {"encryption", "current_key", "keys", "keys_in_use", "data_keys", "entries_waiting", "is_resealing"}
+std::string encryption_json(const EncryptionStats& stats);
+/// Requires what KeyId::hex() gave.
+vault::KeyId parse_key_id(std::string_view hex);
+/// Everything, for whoever owns the folder.
+Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder);
+
+}  // namespace enhanced_gptcache::app

@@ -1,0 +1,98 @@
+#pragma once
+// Data keys of subjects, each sealed by a master key, in one file that backups leave out: whoever destroys a
+// subject's key has erased the subject from every copy of the entries, older backups included. A key has a
+// slot of its own that is overwritten in place when it is destroyed (docs/formats.md).
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "vault/sealed.h"
+
+namespace enhanced_gptcache::vault {
+
+/// Whose entries, as keyed hashes: nothing of a name is in the file.
+struct SubjectRef {
+  base::Hash128 subject;     ///< of tenant and subject
+  base::Hash128 name_space;  ///< of tenant and namespace
+  friend bool operator==(const SubjectRef&, const SubjectRef&) = default;
+};
+
+struct DataKey {
+  KeyId id;  ///< random
+  std::shared_ptr<const Cipher> cipher;
+};
+
+/// Thread rule: any thread.
+class SubjectKeys {
+ public:
+  /// Makes the file (0600) when it is missing; then it is_new(). kInvalidArgument: a key in it, or the file
+  /// itself, is sealed by a master key that `ring` lacks, named; kCorrupt: no such file; kIo. A slot that is
+  /// damaged is counted and left alone.
+  static Result<std::unique_ptr<SubjectKeys>> open(const std::string& path,
+                                                   std::shared_ptr<const KeyRing> ring);
+  ~SubjectKeys();
+  SubjectKeys(const SubjectKeys&) = delete;
+  SubjectKeys& operator=(const SubjectKeys&) = delete;
+
+  /// The subject's key, made when there is none. It is in the file when this returns and survives a loss of
+  /// power after sync(). kIo.
+  Result<DataKey> key_for(const SubjectRef& ref);
+  /// Null: there is no such key, or it was destroyed.
+  std::shared_ptr<const Cipher> find(const KeyId& id) const;
+  Result<void> sync();
+  /// Destroys the subject's keys, in one namespace or all, for good; how many. kIo: some may be left.
+  Result<size_t> destroy(const base::Hash128& subject, const std::optional<base::Hash128>& name_space);
+  /// Seals every key by the current one of `ring` from now on. kIo: some are as before, which is no harm.
+  Result<void> rewrap(std::shared_ptr<const KeyRing> ring);
+
+  /// Random, kept for the life of the file: names it in what is sealed by its keys.
+  const KeyId& id() const { return id_; }
+  bool is_new() const { return is_new_; }
+  size_t count() const;
+  size_t damaged() const { return damaged_; }
+
+ private:
+  struct Slot {
+    uint64_t number = 0;
+    SubjectRef ref;
+    int64_t created_ms = 0;
+    DataKey key;
+  };
+  struct RefHasher {
+    size_t operator()(const SubjectRef& ref) const {
+      return static_cast<size_t>(ref.subject.low ^ ref.name_space.high);
+    }
+  };
+
+  SubjectKeys(std::string path, int fd, std::shared_ptr<const KeyRing> ring)
+      : path_(std::move(path)), fd_(fd), ring_(std::move(ring)) {}
+  Result<void> begin_file();
+  Result<void> read_file();
+  Result<void> take_slot(uint64_t number, std::string_view bytes);
+  Result<void> write_slot(const Slot& slot, std::string_view plain_key);
+  Result<void> write_at(uint64_t number, std::string_view bytes);
+  void forget(const Slot& slot);
+  Error io_error(const char* what) const;
+
+  const std::string path_;
+  const int fd_;
+  KeyId id_;
+  bool is_new_ = false;
+  size_t damaged_ = 0;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  std::shared_ptr<const KeyRing> ring_;
+  std::unordered_map<SubjectRef, Slot, RefHasher> slots_;
+  std::unordered_map<KeyId, std::shared_ptr<const Cipher>, base::Hash128Hasher> ciphers_;
+  std::unordered_map<base::Hash128, std::vector<SubjectRef>, base::Hash128Hasher> refs_;  // by subject
+  std::vector<uint64_t> free_;
+  uint64_t slot_count_ = 1;  // the head of the file is number 0
+  bool is_unsynced_ = false;
+};
+
+}  // namespace enhanced_gptcache::vault
