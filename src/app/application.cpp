@@ -9,10 +9,13 @@
 #include <thread>
 
 #include "admin/admin_api.h"
+#include "admin/console.h"
+#include "admin/live_api.h"
 #include "admin/openapi.h"
 #include "admin/security_api.h"
 #include "app/checkpoints.h"
 #include "app/health_checks.h"
+#include "app/live_stats.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
 #include "app/proxy_metrics.h"
@@ -101,6 +104,7 @@ class Application::Impl {
   Result<void> open_upstream();
   Result<void> open_listener();
   void open_routes();
+  void open_live_routes();
   void watch_settings();
   void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
@@ -239,9 +243,11 @@ void Application::Impl::open_routes() {
   hooks.on_health = [this](admin::HealthStatus status) { metrics.on_health(admin::to_string(status)); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] {
-    return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache));
+    return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache),
+                      labels_by_probability(*cache));
   };
   hooks.make_checkpoint = [this] { return checkpoints->make(); };
+  hooks.list_checkpoints = [this] { return checkpoints->list(); };
   hooks.drop_checkpoint = [this](const std::string& name) { return checkpoints->drop(name); };
   hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
   hooks.offload_long = [this](std::function<void()> work) { return admin_pool->run(std::move(work)); };
@@ -251,12 +257,30 @@ void Application::Impl::open_routes() {
       admin::SecurityHooks{&security->keys(), security->audit_log(),
                            [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
   security_api->register_routes(*server);
+  open_live_routes();
   native->register_routes(*server);
   proxy->register_routes(*server);
   admin::register_openapi(*server);
   metrics.watch_server(*server);
   metrics.watch_limits(security->limiter());
   server->open_routes();
+}
+
+void Application::Impl::open_live_routes() {
+  admin::LiveHooks hooks;
+  hooks.live_json = [this] { return live_json(metrics, proxy_metrics, *cache, server->stats()); };
+  hooks.tau_json = [this](const http::Exchange& exchange, const admin::TauQuestion& question) {
+    std::string tenant = security::tenant_of_name(question.tenant);
+    if (question.tenant.empty()) {
+      const auto caller = caller_of(exchange);
+      tenant = caller ? caller->tenant : "";
+    }
+    return tau_json(*cache, question.limit, tenant, question.user);
+  };
+  hooks.ready = [this] { return ready.load(); };
+  hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  admin::LiveApi(std::move(hooks)).register_routes(*server);
+  if (settings->server.console) admin::register_console(*server, settings->security.enabled);
 }
 
 HealthInputsSource Application::Impl::health_source() {

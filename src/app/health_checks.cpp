@@ -117,7 +117,7 @@ admin::HealthInputs health_inputs(const HealthInputsSource& from) {
 }
 
 std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
-                       const nlohmann::ordered_json& shadow) {
+                       const nlohmann::ordered_json& shadow, const nlohmann::ordered_json& labels) {
   using nlohmann::ordered_json;
   ordered_json misses;
   for (size_t i = 0; i < std::size(cache.misses_by_reason); ++i) {
@@ -143,6 +143,7 @@ std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
                               {"pca_active", cache.pca_active},
                               {"global_tau", cache.global_tau}}},
                             {"shadow", shadow},
+                            {"labels_by_probability", labels},
                             {"server",
                              {{"connections", server.connections},
                               {"connections_total", server.connections_total},

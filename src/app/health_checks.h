@@ -24,8 +24,8 @@ struct HealthInputsSource {
 
 admin::HealthInputs health_inputs(const HealthInputsSource& from);
 
-/// The body of /admin/stats.
+/// The body of /admin/stats; `labels` as labels_by_probability() gives them.
 std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
-                       const nlohmann::ordered_json& shadow);
+                       const nlohmann::ordered_json& shadow, const nlohmann::ordered_json& labels);
 
 }  // namespace enhanced_gptcache::app

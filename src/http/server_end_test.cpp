@@ -25,7 +25,9 @@ using testing_peers::Peer;
 class ServerEndTest : public testing::Test {
  protected:
   void start() {
-    server_ = std::make_unique<Server>(ServerOptions{.port = 0});
+    ServerOptions options;
+    options.port = 0;
+    server_ = std::make_unique<Server>(options);
     server_->route("GET", "/hold", [this](const ExchangePtr& exchange) {
       exchange->on_client_gone([this] { ++gone_; });
       held_.set_value(exchange);

@@ -50,7 +50,7 @@ TEST(Reply, ErrorsHaveOpenAiForm) {
 }
 
 struct ReadTest : testing::Test {
-  Caller caller{"t1", "u1"};
+  Caller caller{"t1", "u1", "u1", nullptr};
   NativeOptions options;
   Checked<std::vector<StoreRequest>> entries(const std::string& text) {
     return read_entries(text, json::parse(text), caller, options);

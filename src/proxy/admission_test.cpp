@@ -191,9 +191,13 @@ class BrokenCache final : public EnhancedCache {
   std::vector<EntryPtr> list(const Filter&, size_t, std::string_view) const override { return {}; }
   size_t invalidate(const Filter&, bool) override { return 0; }
   size_t flush(std::string_view, std::optional<std::string_view>) override { return 0; }
+  Result<void> commit() override { return broken(); }
+  void commit_async(CommitCallback done) override { done(broken()); }
+  Result<void> checkpoint(const std::string&) override { return broken(); }
   Result<void> set_options(const Options&) override { return broken(); }
   Options options() const override { return {}; }
   CacheStats stats() const override { return {}; }
+  StorageStats storage_stats() const override { return {}; }
   bool silent = false;
 
  private:

@@ -148,7 +148,8 @@ Proxy::Proxy(ProxyOptions options, ProxyParts parts)
                        OptionsCell(std::move(options)),
                        std::make_shared<FlightTable>(),
                        {},
-                       parts.watch})) {}
+                       parts.watch,
+                       {}})) {}
 
 Proxy::~Proxy() = default;
 

@@ -75,8 +75,8 @@ struct Services {
   OptionsCell options;
   std::shared_ptr<FlightTable> flights;
   UsageRefusals usage_refusals;
-  std::atomic<size_t> shadow_checks{0};  ///< under way (shadow_check.h)
   security::CacheWatch* watch = nullptr;
+  std::atomic<size_t> shadow_checks{0};  ///< under way (shadow_check.h)
 };
 using ServicesPtr = std::shared_ptr<Services>;
 

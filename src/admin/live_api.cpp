@@ -1,0 +1,211 @@
+#include "admin/live_api.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+#include <chrono>
+#include <optional>
+
+#include "admin/replies.h"
+#include "base/canonical_json.h"
+#include "base/request_fields.h"
+
+namespace enhanced_gptcache::admin {
+namespace {
+
+namespace asio = boost::asio;
+using http::ExchangePtr;
+using std::chrono::milliseconds;
+
+constexpr size_t kNameBytesMax = 256;
+/// While it waits for the next event a stream looks so often whether it is to end.
+constexpr int64_t kLookMs = 250;
+
+std::string decoded(std::string_view text) {
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return base::repair_utf8(base::percent_decoded(spaced));
+}
+
+Result<uint64_t> read_number(std::string_view name, std::string_view text, uint64_t low, uint64_t high) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size() && value >= low && value <= high) return value;
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}: is {}, the allowed range is {} to {}", name,
+                          base::json_string(base::repair_utf8(text.substr(0, 64))), low, high));
+}
+
+/// Calls take(name, value) for each parameter; false: it knows no such parameter.
+template <typename Take>
+Result<void> read_parameters(std::string_view query, std::string_view known, Take take) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.empty()) continue;
+    const size_t equals = std::min(pair.find('='), pair.size());
+    const std::string_view name = pair.substr(0, equals);
+    Result<bool> taken = take(name, pair.substr(std::min(pair.size(), equals + 1)));
+    if (!taken) return fail(taken.error());
+    if (!*taken && !base::is_credential_parameter(std::string(name)))
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: unknown parameter; known are {}",
+                              base::json_string(base::repair_utf8(name.substr(0, 64))), known));
+  }
+  return {};
+}
+
+Result<std::string> read_name(std::string_view name, std::string_view text) {
+  if (text.size() <= 3 * kNameBytesMax) {
+    std::string value = decoded(text);
+    if (value.size() <= kNameBytesMax) return value;
+  }
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{}: is longer than {} bytes", name, kNameBytesMax));
+}
+
+}  // namespace
+
+Result<StreamWish> read_stream_wish(std::string_view query) {
+  StreamWish wish;
+  const auto take = [&wish](std::string_view name, std::string_view value) -> Result<bool> {
+    if (name == "interval_ms") {
+      EGPTC_TRY(const uint64_t number, read_number(name, value, 200, 10'000));
+      wish.interval_ms = static_cast<int64_t>(number);
+    } else if (name == "count") {
+      EGPTC_TRY(wish.count, read_number(name, value, 0, 1'000'000));
+    } else {
+      return false;
+    }
+    return true;
+  };
+  EGPTC_TRY_VOID(read_parameters(query, "interval_ms and count", take));
+  return wish;
+}
+
+Result<TauQuestion> read_tau_question(std::string_view query) {
+  TauQuestion question;
+  const auto take = [&question](std::string_view name, std::string_view value) -> Result<bool> {
+    if (name == "limit") {
+      EGPTC_TRY(const uint64_t number, read_number(name, value, 1, 1000));
+      question.limit = static_cast<size_t>(number);
+    } else if (name == "user") {
+      EGPTC_TRY(question.user, read_name(name, value));
+    } else if (name == "tenant") {
+      EGPTC_TRY(question.tenant, read_name(name, value));
+    } else {
+      return false;
+    }
+    return true;
+  };
+  EGPTC_TRY_VOID(read_parameters(query, "limit, user and tenant", take));
+  return question;
+}
+
+struct LiveApi::State {
+  explicit State(LiveHooks its_hooks) : hooks(std::move(its_hooks)) {}
+
+  LiveHooks hooks;
+  std::atomic<size_t> streams{0};
+
+  /// One of kStreamsMax places, given back when the coroutine ends, however it does.
+  struct Place {
+    explicit Place(std::shared_ptr<State> its_state) : state(std::move(its_state)) {}
+    ~Place() { state->streams.fetch_sub(1, std::memory_order_acq_rel); }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    const std::shared_ptr<State> state;
+  };
+  using PlacePtr = std::shared_ptr<Place>;
+  static PlacePtr take_place(const std::shared_ptr<State>& state) {
+    if (state->streams.fetch_add(1, std::memory_order_acq_rel) < kStreamsMax)
+      return std::make_shared<Place>(state);
+    state->streams.fetch_sub(1, std::memory_order_acq_rel);
+    return nullptr;
+  }
+
+  /// The figures, made on the pool; nothing when it is busy.
+  asio::awaitable<std::optional<std::string>> figures() const {
+    struct Waiting {
+      explicit Waiting(const asio::any_io_executor& executor) : timer(executor) {}
+      asio::steady_timer timer;
+      std::optional<std::string> text;  // touched on the coroutine's executor only
+    };
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    auto waiting = std::make_shared<Waiting>(executor);
+    waiting->timer.expires_after(std::chrono::seconds(5));
+    const bool taken = hooks.offload([this, waiting, executor] {
+      asio::dispatch(executor, [waiting, text = hooks.live_json()]() mutable {
+        waiting->text = std::move(text);
+        waiting->timer.cancel();
+      });
+    });
+    if (taken && !waiting->text) co_await waiting->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_return std::move(waiting->text);
+  }
+
+  /// False: it is time to end.
+  asio::awaitable<bool> wait(const ExchangePtr& exchange, int64_t interval_ms) const {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (interval_ms > 0 && hooks.ready() && !exchange->client_gone()) {
+      const int64_t step_ms = std::min(interval_ms, kLookMs);
+      interval_ms -= step_ms;
+      timer.expires_after(milliseconds(step_ms));
+      co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    co_return hooks.ready() && !exchange->client_gone();
+  }
+
+  asio::awaitable<void> stream(ExchangePtr exchange, [[maybe_unused]] PlacePtr place, StreamWish wish) const {
+    http::Headers headers;
+    headers.push_back({"Content-Type", "text/event-stream"});
+    headers.push_back({"Cache-Control", "no-store"});
+    headers.push_back({"X-Accel-Buffering", "no"});  // nginx in front would hold events back
+    bool goes_on = co_await exchange->start(200, std::move(headers));
+    for (uint64_t sent = 0; goes_on && (wish.count == 0 || sent < wish.count); ++sent) {
+      if (sent > 0) {
+        goes_on = co_await wait(exchange, wish.interval_ms);
+        if (!goes_on) break;
+      }
+      std::optional<std::string> text = co_await figures();
+      std::string event = text ? "event: stats\ndata: " + *text + "\n\n" : ": busy\n\n";
+      goes_on = co_await exchange->write(std::move(event));
+    }
+    co_await exchange->finish();
+  }
+};
+
+LiveApi::LiveApi(LiveHooks hooks) : state_(std::make_shared<State>(std::move(hooks))) {}
+
+void LiveApi::register_routes(http::Server& server) {
+  server.route("GET", "/admin/events", [state = state_](const ExchangePtr& exchange) {
+    exchange->notes.route = "/admin/events";
+    const auto wish = read_stream_wish(exchange->request().query);
+    if (!wish) return exchange->send(refusal(wish.error()));
+    State::PlacePtr place = State::take_place(state);
+    if (place == nullptr)
+      return exchange->send(
+          refusal(503, fmt::format("{} streams of events are open, which is the limit", kStreamsMax)));
+    asio::co_spawn(exchange->executor(), state->stream(exchange, std::move(place), *wish), asio::detached);
+  });
+  server.route("GET", "/admin/tau", [state = state_](const ExchangePtr& exchange) {
+    exchange->notes.route = "/admin/tau";
+    auto question = read_tau_question(exchange->request().query);
+    if (!question) return exchange->send(refusal(question.error()));
+    const bool taken = state->hooks.offload([state, exchange, question = std::move(*question)] {
+      exchange->send(reply(200, state->hooks.tau_json(*exchange, question)));
+    });
+    if (!taken)
+      exchange->send(refusal(503, "too many administrative calls are waiting; try again in a second"));
+  });
+}
+
+}  // namespace enhanced_gptcache::admin
