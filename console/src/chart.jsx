@@ -8,7 +8,7 @@ import { onTheme } from "./theme.js";
 const HEIGHT = 210;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-function optionsOf(series, { width, unit, isTime, range, format }) {
+function optionsOf(series, { width, unit, isTime, range, format, xFormat }) {
   const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
   const font = "12px system-ui, sans-serif";
   return {
@@ -18,7 +18,7 @@ function optionsOf(series, { width, unit, isTime, range, format }) {
     legend: { show: true, live: false },
     cursor: { drag: { x: false, y: false }, points: { show: false } },
     axes: [
-      { ...axis, font },
+      { ...axis, font, values: isTime ? undefined : (_, values) => values.map((value) => xFormat(value)) },
       { ...axis, font, size: 58, values: (_, values) => values.map((value) => format(value)), label: unit },
     ],
     series: [
@@ -49,7 +49,7 @@ export function Lines({ label, x, series, isTime = true, unit, range, format = S
     const draw = () => {
       plot.current?.destroy();
       const { x: points, series: lines } = newest.current;
-      const options = optionsOf(lines, { width: width(), unit, isTime, range, format });
+      const options = optionsOf(lines, { width: width(), unit, isTime, range, format, xFormat });
       plot.current = new uPlot(options, [points, ...lines.map((one) => one.values)], place);
     };
     draw();

@@ -4,6 +4,8 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
 export const count = (value) => (value == null ? "–" : whole.format(value));
+/** "1 label", "2 labels". */
+export const plural = (value, word) => `${whole.format(value)} ${word}${value === 1 ? "" : "s"}`;
 export const compact = (value) => (value == null ? "–" : short.format(value));
 export const percent = (share, digits = 1) =>
   share == null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`;

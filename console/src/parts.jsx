@@ -176,7 +176,7 @@ export function Check({ label, checked, onValue }) {
 }
 
 /** A modal question; the browser keeps the focus inside and gives it back. */
-export function Ask({ title, children, confirm, danger, onConfirm, onClose, error, busy }) {
+export function Ask({ title, children, confirm, danger, more, cancel = "Cancel", onConfirm, onClose, error, busy }) {
   const dialog = useRef();
   const id = useId();
   useEffect(() => {
@@ -195,8 +195,9 @@ export function Ask({ title, children, confirm, danger, onConfirm, onClose, erro
         <Problem error={error} />
         <div class="actions end">
           <button type="button" onClick={() => dialog.current.close()}>
-            Cancel
+            {cancel}
           </button>
+          {more}
           {confirm ? (
             <button type="submit" class={danger ? "danger" : "primary"} disabled={busy}>
               {confirm}

@@ -144,7 +144,7 @@ test("feedback in the playground reaches thresholds and tau", async () => {
 
   await show(page, "Thresholds");
   const says = page.locator("#probability-says");
-  await eventually(() => says.textContent(), (text) => text.startsWith("Of 1 judged decisions"), "labels");
+  await eventually(() => says.textContent(), (text) => text.startsWith("Of 1 judged decision,"), "labels");
   const slider = page.getByRole("slider");
   await slider.focus();
   await slider.press("Home");
@@ -220,7 +220,7 @@ test("a setting changed by the API is seen, and one changed here is in force", a
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Changed: cache.ttl_seconds.").waitFor();
   assert.equal(await now(), 77);
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Close" }).click();
   await eventually(() => row.locator(".value").textContent(), (text) => text === "77", "the value in the list");
   await page.getByRole("button", { name: "Reset changes" }).click();
   await page.getByRole("button", { name: "Reset", exact: true }).click();
@@ -266,7 +266,7 @@ test("erasure shows where the server has it, and gives the receipt", async () =>
   await show(other, "Erasure");
   await other.getByLabel("Subject").fill("mia");
   await other.getByRole("button", { name: "Erase…" }).click();
-  await other.getByText(/1 entries of mia/).waitFor();
+  await other.getByText(/1 entry of mia/).waitFor();
   await other.getByRole("button", { name: "Erase", exact: true }).click();
   await other.getByText('"receipt": "r-1"').waitFor();
   assert.deepEqual(asked, [{ subject: "mia" }]);

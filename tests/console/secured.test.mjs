@@ -96,7 +96,7 @@ test("keys are made, shown once, rotated and revoked", async () => {
   const page = await openPage(browser, url, { expected: REFUSED });
   await signIn(page, keys.admin);
   await show(page, "Keys");
-  await page.getByLabel("Name").fill("web shop");
+  await page.getByLabel("Name", { exact: true }).fill("web shop");
   await page.getByLabel("Tenant").fill("has space");
   await page.getByRole("button", { name: "Create" }).click();
   await page.getByRole("alert").getByText(/tenant: must be 1 to 128 visible ASCII/).waitFor();

@@ -1,5 +1,6 @@
 import { useMemo, useState } from "preact/hooks";
 import { call, get, post } from "../api.js";
+import { cut } from "../format.js";
 import { Ask, Badge, Card, Field, Notice, Problem, View, useAction, useLoad } from "../parts.jsx";
 
 const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -34,7 +35,7 @@ export function Configuration({ can }) {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
     return (settings.data?.rows ?? []).filter((row) => {
       const all = `${row.name} ${row.sentence} ${text(row.value)}`.toLowerCase();
-      return words.every((word) => all.includes(word)) && (!changed || row.origin !== "default");
+      return words.every((word) => all.includes(word)) && (!changed || row.origin !== "built-in");
     });
   }, [settings.data, filter, changed]);
   const sections = [...new Set(shown.map((row) => row.section))];
@@ -151,7 +152,7 @@ function Section({ name, rows, open, onEdit }) {
               <div class="muted">{row.sentence}</div>
             </div>
             <div class="origin">
-              <Badge kind={row.origin === "default" ? "" : "info"}>{row.origin}</Badge>
+              <Badge kind={row.origin === "built-in" ? "" : "info"}>{row.origin}</Badge>
               {row.reload === "restart" ? <Badge>restart</Badge> : null}
               {onEdit ? (
                 <button type="button" class="small" aria-label={`Change ${row.name}`} onClick={() => onEdit(row)}>
@@ -177,7 +178,7 @@ function valueOf(row, value) {
     }
   }
   if (row.type === "int" || row.type === "double") {
-    if (value.trim() === "" || Number.isNaN(Number(value))) throw new Error(`${row.name}: ${value || "nothing"} is no number`);
+    if (value.trim() === "" || Number.isNaN(Number(value))) throw new Error(`${row.name}: ${cut(value, 40) || "nothing"} is no number`);
     return Number(value);
   }
   return value;
@@ -186,8 +187,12 @@ function valueOf(row, value) {
 function Edit({ row, onClose, onDone }) {
   const [value, setValue] = useState(row.secret ? "" : text(row.value));
   const body = () => ({ [row.name]: valueOf(row, value) });
-  const check = useAction(() => call("PUT", "/admin/config?dry_run=true", body()));
+  const check = useAction(() => {
+    save.clear();
+    return call("PUT", "/admin/config?dry_run=true", body());
+  });
   const save = useAction(async () => {
+    check.clear();
     const done = await call("PUT", "/admin/config", body());
     onDone();
     return done;
@@ -198,6 +203,8 @@ function Edit({ row, onClose, onDone }) {
     <Ask
       title="Change a setting"
       confirm={save.result ? null : "Save"}
+      more={save.result ? null : <CheckButton action={check} />}
+      cancel={save.result ? "Close" : "Cancel"}
       busy={save.busy}
       error={save.error ?? check.error}
       onConfirm={() => save.run()}
@@ -218,14 +225,15 @@ function Edit({ row, onClose, onDone }) {
       {row.reload === "restart" ? <Notice kind="warn">It takes effect at the next start.</Notice> : null}
       {check.result && !save.result ? <Valid change={check.result} /> : null}
       {save.result ? <Done change={save.result} /> : null}
-      {save.result ? null : (
-        <button type="button" onClick={() => check.run()} disabled={check.busy}>
-          Check only
-        </button>
-      )}
     </Ask>
   );
 }
+
+const CheckButton = ({ action }) => (
+  <button type="button" onClick={() => action.run()} disabled={action.busy}>
+    Check only
+  </button>
+);
 
 function Valid({ change }) {
   const what = [...change.changed, ...change.pending_restart.map((name) => `${name} (after a restart)`)];

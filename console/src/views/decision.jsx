@@ -1,5 +1,5 @@
 // One decision of the cache, explained: shared by the playground and the entry browser.
-import { count, cut, fixed, ms, percent } from "../format.js";
+import { count, cut, fixed, ms, percent, plural } from "../format.js";
 import { Badge, Card, Table } from "../parts.jsx";
 
 const LAYERS = { exact: "exact layer: the same request", semantic: "semantic layer: the same meaning" };
@@ -40,7 +40,7 @@ export function Explanation({ explanation }) {
     ["Policy", explanation.policy],
     ["Best similarity", best ? fixed(best.similarity) : "–"],
     ["Best probability", best ? fixed(best.probability) : "–"],
-    ["Similarity held against", fixed(explanation.threshold)],
+    ["Similarity held against", explanation.threshold ? fixed(explanation.threshold) : "–"],
     ["Probability needed", required ? fixed(required.probability) : "–"],
     ["Tau", `${fixed(explanation.tau, 4)} (${explanation.tau_source})`],
     ["Entries in the partition", count(explanation.partition_entries)],
@@ -49,15 +49,17 @@ export function Explanation({ explanation }) {
   ];
   return (
     <>
-      <dl class="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-      {required ? <Requirement required={required} /> : null}
+      <Card title="How it was decided">
+        <dl class="facts">
+          {facts.map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+        {required ? <Requirement required={required} /> : null}
+      </Card>
       <Candidates candidates={explanation.candidates} />
     </>
   );
@@ -75,7 +77,7 @@ function Requirement({ required }) {
     <p class="muted">
       Serve when likelier right than {percent(1 - required.target_error_rate)} (cache.target_error_rate)
       {shifts.map(([name, shift]) => `, ${shift > 0 ? "stricter" : "looser"} by ${fixed(Math.abs(shift), 2)} log odds for the ${name}`)}
-      .{labels ? ` The tenant has ${count(labels)} labels, ${count(required.labels.wrong)} of them wrong.` : ""}
+      .{labels ? ` The tenant has ${plural(labels, "label")}, ${count(required.labels.wrong)} wrong.` : ""}
     </p>
   );
 }

@@ -13,7 +13,7 @@ export function Entries({ session, query, can }) {
   const [round, setRound] = useState(0);
   const changed = () => setRound((before) => before + 1);
   return (
-    <View title="Entries" lead="Stored answers of your tenant, newest first.">
+    <View title="Entries" lead={`Stored answers of ${session.tenant || "callers without a credential"}, newest first.`}>
       {session.security ? null : <AsCaller onChange={changed} />}
       {chosen ? <Entry key={`${chosen}-${round}`} id={chosen} can={can} onRemoved={changed} /> : null}
       {lists ? <Search key={`list-${round}`} can={can} chosen={chosen} /> : <ById chosen={chosen} />}
@@ -157,7 +157,10 @@ function RemoveAll({ filter, onDone }) {
           onConfirm={() => remove.run()}
           onClose={() => setMatched(null)}
         >
-          <p>{count(matched)} entries match, also those that are not listed yet. They cannot be brought back.</p>
+          <p>
+            {count(matched)} {matched === 1 ? "entry matches" : "entries match"}, listed or not. They cannot be brought
+            back.
+          </p>
         </Ask>
       )}
     </>

@@ -8,9 +8,9 @@ export function Erasure({ can }) {
   const [subject, setSubject] = useState("");
   const [matched, setMatched] = useState(null);
   const look = useAction(async () => {
-    if (!can("POST", "/cache/invalidate")) return setMatched("?");
+    if (!can("POST", "/cache/invalidate")) return setMatched("All entries");
     const found = await post("/cache/invalidate", { subject, dry_run: true });
-    return setMatched(count(found.matched));
+    return setMatched(`${count(found.matched)} ${found.matched === 1 ? "entry" : "entries"}`);
   });
   const erase = useAction(async () => {
     const receipt = await post("/cache/erase", { subject });
@@ -47,7 +47,7 @@ export function Erasure({ can }) {
           onClose={() => setMatched(null)}
         >
           <p>
-            {matched} entries of <strong>{subject}</strong>, and what was learned about this user. Nothing brings it back.
+            {matched} of <strong>{subject}</strong>, and what was learned about this user. Nothing brings it back.
           </p>
         </Ask>
       )}

@@ -12,7 +12,7 @@ const ROLES = {
 
 const list = (value) => value.split(",").map((one) => one.trim()).filter(Boolean);
 
-export function Keys() {
+export function Keys({ session }) {
   const keys = useLoad((signal) => get("/admin/keys", { signal }));
   const [made, setMade] = useState(null);
   const [asked, setAsked] = useState(null);
@@ -50,6 +50,9 @@ export function Keys() {
   }));
   return (
     <View title="Keys" lead="API keys of this installation. Their secrets are kept nowhere.">
+      {session.security ? null : (
+        <Notice kind="warn">security.enabled is false: nobody is asked for a key until the server runs with it.</Notice>
+      )}
       {made ? <Secret made={made} onClose={() => setMade(null)} /> : null}
       <Create onDone={done} />
       <Problem error={keys.error} />

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { readEvents } from "../api.js";
 import { Lines } from "../chart.jsx";
-import { bytes, compact, count, duration, ms, percent, time } from "../format.js";
+import { bytes, compact, count, duration, ms, percent, plural, time } from "../format.js";
 import { Bars, Card, Notice, Problem, Tile, View } from "../parts.jsx";
 import { distribution, rate, shares } from "../series.js";
 
@@ -80,19 +80,19 @@ function Figures({ samples, now }) {
           name="hit_rate"
           label="Hit rate"
           value={percent(total.hitRate)}
-          note={`${count(total.asked)} requests; here ${percent(window.hitRate)} of ${count(window.asked)}`}
+          note={`of ${plural(total.asked, "request")}; on this page ${percent(window.hitRate)} of ${count(window.asked)}`}
         />
         <Tile
           name="exact"
           label="Exact layer"
           value={percent(rate(now.layers.exact))}
-          note={`${count(now.layers.exact.hits)} hits`}
+          note={plural(now.layers.exact.hits, "hit")}
         />
         <Tile
           name="semantic"
           label="Semantic layer"
           value={percent(rate(now.layers.semantic))}
-          note={`${count(now.layers.semantic.hits)} hits`}
+          note={plural(now.layers.semantic.hits, "hit")}
         />
         <Tile name="p95" label="Latency p95" value={ms(now.recent_ms.p95)} note={`median ${ms(now.recent_ms.p50)}`} />
         <Tile
@@ -117,7 +117,7 @@ function Figures({ samples, now }) {
           name="uptime"
           label="Up for"
           value={duration(now.uptime_seconds)}
-          note={`${count(now.server.connections)} connections`}
+          note={`${plural(now.server.connections, "connection")}`}
         />
       </dl>
       <div class="grid">

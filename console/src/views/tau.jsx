@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { get, queryOf } from "../api.js";
 import { Lines } from "../chart.jsx";
-import { count, fixed, time } from "../format.js";
+import { count, fixed, plural, time } from "../format.js";
 import { Card, Field, Notice, Problem, Table, Tile, View, useAction, useLoad } from "../parts.jsx";
 
 export function Tau({ session }) {
@@ -41,7 +41,7 @@ function Figures({ tau }) {
         value={fixed(tau.global_tau, 4)}
         note={tau.is_learned ? `from ${count(tau.aggregations)} aggregations` : "initial_tau, nothing aggregated yet"}
       />
-      <Tile name="users" label="Users with labels" value={count(tau.users)} note={`${count(tau.updates)} labels`} />
+      <Tile name="users" label="Users with labels" value={count(tau.users)} note={plural(tau.updates, "label")} />
       <Tile name="below" label="More trusting" value={count(classes.below)} note={classes.below ? `mean ${fixed(classes.mean_below, 4)}` : "below initial_tau"} />
       <Tile name="above" label="Stricter" value={count(classes.above)} note={classes.above ? `mean ${fixed(classes.mean_above, 4)}` : "above initial_tau"} />
       <Tile
@@ -101,6 +101,7 @@ function Rounds({ tau }) {
           x={x}
           series={series}
           isTime={false}
+          xFormat={(value) => (Number.isInteger(value) ? count(value) : "")}
           range={(_, low, high) => [Math.min(low ?? 0.8, tau.initial_tau) - 0.01, Math.max(high ?? 0.9, tau.initial_tau) + 0.01]}
           format={(value) => fixed(value, 3)}
           xName="Aggregation"

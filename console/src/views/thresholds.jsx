@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { call, get } from "../api.js";
 import { Lines } from "../chart.jsx";
-import { count, fixed, percent, wilson } from "../format.js";
+import { count, fixed, percent, plural, wilson } from "../format.js";
 import { Card, Notice, Problem, Table, Tile, View, useAction, useLoad } from "../parts.jsx";
 import { outcomeAt } from "../series.js";
 
@@ -147,14 +147,14 @@ function Says({ outcome }) {
   const [low, high] = wilson(outcome.wrong, outcome.served);
   return (
     <>
-      Of {count(outcome.labels)} judged decisions, {count(outcome.served)} would have been served,{" "}
+      Of {plural(outcome.labels, "judged decision")}, {count(outcome.served)} would have been served,{" "}
       <strong>
         {count(outcome.wrong)} wrongly
         {outcome.served ? ` (${percent(outcome.wrong / outcome.served)}, 95 % interval ${percent(low)} to ${percent(high)})` : ""}
       </strong>
       ; {count(outcome.withheldRight)} right and {count(outcome.withheldWrong)} wrong ones would have been left out.
       {outcome.regained + outcome.lost
-        ? ` Of ${count(outcome.regained + outcome.lost)} lost hits it would have served ${count(outcome.regained)}.`
+        ? ` Of ${plural(outcome.regained + outcome.lost, "lost hit")} it would have served ${count(outcome.regained)}.`
         : ""}
     </>
   );
@@ -185,7 +185,10 @@ function Labels({ shadow }) {
         rows={rows}
         empty="Nobody has judged a hit yet."
       />
-      <p class="muted">Guards refused before any threshold do not appear here. Target: {fixed(shadow.target_error_rate, 4)}.</p>
+      <p class="muted">
+        What a guard refused does not appear here: no threshold would have served it. Target:{" "}
+        {fixed(shadow.target_error_rate, 4)}.
+      </p>
     </Card>
   );
 }
