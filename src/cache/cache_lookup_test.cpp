@@ -134,6 +134,9 @@ TEST_F(CacheTest, PersonalPromptsBelongToTheirUser) {
   EXPECT_EQ(ask(again), "12");
   again.user = "ben";
   EXPECT_EQ(ask(again), "miss: empty");
+  Prompt same = mine;
+  same.user = "ben";
+  EXPECT_EQ(cache_->find_exact(same, {}), nullptr) << "the very same words ask for something else";
   Prompt general = prompt(kStored);
   general.user = "anna";
   put(general, "button");

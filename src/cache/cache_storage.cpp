@@ -23,6 +23,9 @@ constexpr double kEntryShare = 0.8;
 /// Loading may hold so many times the cache's limit before the oldest entries are given up.
 constexpr size_t kLoadOvershoot = 2;
 constexpr size_t kLoadThreadsMax = 8;
+/// What waits for the disk may take this part of the cache's limit on top of it.
+constexpr size_t kQueueShare = 16;
+constexpr size_t kQueueBytesMin = size_t{4} << 20U;
 
 size_t record_bytes_max(const Options& options) {
   if (options.storage.path.empty()) return SIZE_MAX;
@@ -33,8 +36,10 @@ size_t load_threads() { return std::clamp<size_t>(std::thread::hardware_concurre
 
 bool is_older(const RecordPtr& a, const RecordPtr& b) { return a->created_ms() < b->created_ms(); }
 
-store::EntryLogOptions log_options(const StorageOptions& from) {
+store::EntryLogOptions log_options(const Options& all) {
+  const StorageOptions& from = all.storage;
   store::EntryLogOptions options;
+  options.queue_bytes_max = std::clamp(all.bytes_max / kQueueShare, kQueueBytesMin, options.queue_bytes_max);
   switch (from.sync) {
     case StorageSync::kAlways:
       options.sync = store::SyncMode::kAlways;
@@ -69,7 +74,8 @@ Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
   table.folder = options.storage.path + "/entries";
   table.quarantine = options.storage.path + "/quarantine";
   table.owner = base::keyed_hash(secret, "storage owner", {}).hex();
-  table.bytes_max = options.storage.bytes_max;
+  // A small cache must not pay for the buffers of a large disk.
+  table.bytes_max = std::min<uint64_t>(options.storage.bytes_max, options.bytes_max);
   return store::open_rocks_table(table);
 }
 
@@ -125,7 +131,7 @@ void CacheImpl::file_loaded(Loading& loading) {
 Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   const Options options = this->options();
   const int64_t started_us = base::system_clock().mono_us();
-  auto log = std::make_unique<store::EntryLog>(std::move(table), log_options(options.storage));
+  auto log = std::make_unique<store::EntryLog>(std::move(table), log_options(options));
   Loading loading;
   loading.bytes_max = options.bytes_max;
   EGPTC_TRY(const store::LoadReport report,

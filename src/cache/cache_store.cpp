@@ -105,7 +105,7 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   fields.tenant = prompt.tenant;
   fields.name_space = prompt.name_space;
   fields.model = prompt.model;
-  fields.user = exact_user(prompt);
+  fields.user = scope_user(prompt);
   fields.dialect = prompt.dialect;
   fields.canonical = prompt.canonical;
   fields.query = prompt.query;

@@ -1,5 +1,6 @@
 #include "cache/keys.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "cache/eligibility.h"
@@ -15,21 +16,24 @@ Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
       request_key_(base::derive_short_key(base::random_key(), "request")),
       model_epoch_(model_epoch) {}
 
-std::string_view exact_user(const Prompt& prompt) {
-  return prompt.user_scoped ? std::string_view(prompt.user) : std::string_view();
+std::string_view scope_user(const Prompt& prompt) {
+  if (prompt.user.empty() || prompt.user_scoped) return prompt.user;
+  const auto is_own = [](const Turn& turn) { return turn.role == "user" && is_personal(turn.content); };
+  const bool is_scoped =
+      is_personal(prompt.query) || std::any_of(prompt.context.begin(), prompt.context.end(), is_own);
+  return is_scoped ? std::string_view(prompt.user) : std::string_view();
 }
 
 base::Hash128 Keys::exact(const Prompt& prompt) const {
   return base::short_hash(exact_key_, {prompt.tenant, prompt.name_space, prompt.model, prompt.dialect,
-                                       prompt.canonical, exact_user(prompt)});
+                                       prompt.canonical, scope_user(prompt)});
 }
 
 base::Hash128 Keys::partition(const Prompt& prompt) const {
-  const bool by_user = prompt.user_scoped || (!prompt.user.empty() && is_personal(prompt.query));
   return base::keyed_hash(
       secret_, "partition",
       {prompt.tenant, prompt.name_space, kPolicyEpoch, model_epoch_, prompt.model, prompt.dialect,
-       prompt.system, prompt.shape, by_user ? std::string_view(prompt.user) : std::string_view()});
+       prompt.system, prompt.shape, scope_user(prompt)});
 }
 
 base::Hash128 Keys::tenant(std::string_view tenant) const { return base::short_hash(tenant_key_, {tenant}); }
@@ -61,7 +65,7 @@ bool is_same_request(const store::EntryView& entry, const Prompt& prompt) {
          entry.text(EntryText::kTenant) == prompt.tenant &&
          entry.text(EntryText::kNamespace) == prompt.name_space &&
          entry.text(EntryText::kModel) == prompt.model && entry.text(EntryText::kDialect) == prompt.dialect &&
-         entry.text(EntryText::kUser) == exact_user(prompt);
+         entry.text(EntryText::kUser) == scope_user(prompt);
 }
 
 bool parse_hex128(std::string_view text, base::Hash128& hash) {

@@ -49,7 +49,7 @@ class Keys {
 bool is_same_request(const store::EntryView& entry, const Prompt& prompt);
 
 /// Whose entries this prompt may use beside its tenant's: `user` when scoped, else empty.
-std::string_view exact_user(const Prompt& prompt);
+std::string_view scope_user(const Prompt& prompt);
 
 /// A 128-bit number from 32 hexadecimal digits; false when `text` is none.
 bool parse_hex128(std::string_view text, base::Hash128& hash);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -43,13 +44,25 @@ asio::awaitable<Result<std::vector<HttpAnswer>>> exchanges(std::shared_ptr<http:
   co_return answers;
 }
 
+/// The client never passes on a key of ours that a caller sends; the one for this very server is the target's.
+std::string take_key(http::Headers& headers) {
+  constexpr std::string_view kBearer = "Bearer ";
+  const auto found = std::find_if(headers.begin(), headers.end(), [&](const http::Header& header) {
+    return header.name == "Authorization" && header.value.starts_with(kBearer);
+  });
+  if (found == headers.end()) return {};
+  std::string key = found->value.substr(kBearer.size());
+  headers.erase(found);
+  return key;
+}
+
 }  // namespace
 
 Result<std::vector<HttpAnswer>> http_calls(const std::string& base_url, const std::string& method,
                                            const std::string& path, std::string body, http::Headers headers,
                                            size_t count) {
   http::UpstreamOptions options;
-  options.default_target = {"server", base_url, ""};
+  options.default_target = {"server", base_url, take_key(headers)};
   options.retries_max = 0;
   options.connect_timeout_ms = 5'000;
   options.first_byte_timeout_ms = 30'000;

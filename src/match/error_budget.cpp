@@ -23,7 +23,8 @@ constexpr double kDoubt = 0.2;
 /// Bins of the log odds observed.
 constexpr double kLogitMin = -3.0;
 constexpr double kLogitStep = 0.25;
-/// One imagined decision at the threshold itself: with nothing observed the threshold must hold alone.
+/// One imagined decision: with nothing observed the threshold must hold alone. It lies at the threshold, or
+/// as far above it as the mean that is aimed at is below what a single hit may risk.
 constexpr double kAtThreshold = 1.0;
 /// Labels of which the likelihood remembers the newest: traffic changes.
 constexpr double kWeightMax = 20'000;
@@ -54,7 +55,7 @@ void ErrorBudget::observe(double logit) {
 }
 
 double ErrorBudget::risk(double required, double s) const {
-  double wrong = kAtThreshold * probability_of_logit(s - required);
+  double wrong = kAtThreshold * probability_of_logit(s - required - imagined_above_);
   double served = kAtThreshold;
   for (size_t bin = 0; bin < kBins; ++bin) {
     if (bin_logit(bin) + kLogitStep / 2 <= required)
@@ -117,6 +118,7 @@ void ErrorBudget::find_shift(double target) {
   }
   const double calibrated = logit_of(1 - target);
   const double mean = std::min(target, kMeanErrorAtMost);
+  imagined_above_ = logit_of(1 - mean) - calibrated;
   // A bar that lets single hits be likelier wrong than the mean may be is lenient enough already.
   const double loosen_max = target > mean ? 0 : kLoosenMax;
   double shift = 0;

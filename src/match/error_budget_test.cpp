@@ -99,10 +99,10 @@ TEST(ErrorBudget, TheIntervalHoldsAtEveryMoment) {
     ErrorBudget budget;
     bool is_missed = false;
     for (int i = 0; i < 200; ++i) {
-      budget.observe(3.0);
-      budget.label(3.0, chance(random) < probability_of_logit(3.0), kShadow, 0.1);
+      budget.observe(4.0);
+      budget.label(4.0, chance(random) < probability_of_logit(4.0), kShadow, 0.05);
       const BudgetView view = budget.view();
-      const double truth = probability_of_logit(-3.0);
+      const double truth = probability_of_logit(-4.0);
       // The imagined decision at the threshold weighs one of i + 2.
       const double slack = 1.0 / (i + 2);
       is_missed = is_missed || view.error_low > truth + slack || view.error_high < truth - slack;

@@ -24,7 +24,7 @@ struct FlightPlan {
   bool strip_usage = false;           ///< the caller did not ask for usage, we did
   std::string first_reason = "miss";  ///< X-Cache-Reason when no lookup says better
   bool learn = false;
-  http::UpstreamRequest judge;  ///< of a withheld hit (shadow_check.h)
+  http::UpstreamRequest judge;     ///< of a withheld hit (shadow_check.h)
   security::IdentityPtr identity;  ///< who asked; null while security is off
   StoreRequest store;              ///< prompt, text and completion are filled in
 };

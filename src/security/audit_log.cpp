@@ -79,6 +79,9 @@ Result<void> AuditLog::resume() {
   } else if (text || !files.empty()) {
     base::log_error("audit: {}; `enhanced-gptcache audit verify` says more", head.error().message);
     waiting_.push_back(own_event("audit.damaged", head.error().message));
+    is_head_lost_ = true;
+  } else if (auto kept = base::replace_file(folder_ + "/head.json", audit_head_text(head_, key_)); !kept) {
+    return fail(kept.error());  // a first line without a head would look like a lost one
   }
   fd_ = ::open(current().c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd_ < 0)
@@ -118,6 +121,8 @@ Result<void> AuditLog::repair(const std::string& text) {
                     damaged);
     waiting_.push_back(own_event("audit.damaged", fmt::format("{} lines", damaged)));
   }
+  // Nobody can tell any more whether the file holds all of it: a number is left out, so that verify says so.
+  if (is_head_lost_) ++head_.seq;
   return {};
 }
 

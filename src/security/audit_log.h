@@ -69,6 +69,7 @@ class AuditLog {
   const base::Clock& clock_;
 
   // Of the writing thread, after open().
+  bool is_head_lost_ = false;
   AuditHead head_;
   int fd_ = -1;
   size_t file_bytes_ = 0;

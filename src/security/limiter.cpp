@@ -97,7 +97,9 @@ bool Limiter::may_match(const Identity& who) {
   const LimitRules& rules = rules_.peek(pin);
   if (!rules.refuse_probes || who.trusted || rules.probes_per_minute <= 0) return true;
   // Asking for nothing: is there a whole token left?
-  return probes_.has(who.id, 1, probe_rule(rules), clock_.mono_us());
+  if (probes_.has(who.id, 1, probe_rule(rules), clock_.mono_us())) return true;
+  suspects_.fetch_add(1, std::memory_order_relaxed);
+  return false;
 }
 
 Limiter::Stats Limiter::stats() const {

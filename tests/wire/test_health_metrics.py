@@ -193,7 +193,7 @@ def test_health_answers_and_the_error_target_are_exported(start_server):
     server.fill_memory(30)
     assert server.get("/health").status_code == 503
     assert server.metrics()['health_checks_total{status="unhealthy"}'] == 1
-    assert server.metrics()["cache_target_error_rate"] == 0.1
+    assert server.metrics()["cache_target_error_rate"] == 0.25
     server.config_path.write_text("cache: {target_error_rate: 0.02}\ncontext: {}\npca: {}\nfederated: {}\n")
     harness.wait_until(lambda: server.metrics()["cache_target_error_rate"] == 0.02, 10, "the new target")
     server.get("/health")

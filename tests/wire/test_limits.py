@@ -118,7 +118,7 @@ def test_places(server, standin, dimension):
     credential = server.key()
     if dimension == "user":
         credential = tokens.hs256(tokens.claims(), tokens.SECRET)
-    standin.rule("kept busy", gate=f"busy-{dimension}")
+    standin.rule("Kept busy", gate=f"busy-{dimension}")
     others = 1 if dimension == "ip" else 0  # the call that changes the settings has the same address
     limit(server, **{f"limits__concurrent_{dimension}": 2 + others})
     with concurrent.futures.ThreadPoolExecutor(2 + others) as pool:
@@ -133,7 +133,7 @@ def test_places(server, standin, dimension):
 
 def test_places_of_those_who_leave_are_given_back(server, standin):
     key = server.key()
-    standin.rule("left alone", gate="left-busy")
+    standin.rule("Left alone", gate="left-busy")
     limit(server, limits__concurrent_key=2)
     for number in range(6):
         connection = rawhttp.Connection(server).send(rawhttp.chat_bytes(f"Left alone {number}?", key))
@@ -175,22 +175,8 @@ def test_probes(server, standin):
     )
     stored = {"query": "What is the capital of France?", "response": "Paris."}
     assert server.post("/cache/entries", stored, victim).status_code == 201
-    limit(server, limits__probes_per_minute=5, limits__probe_similarity=0.3, limits__refuse_probes=True)
-    near = [
-        f"What is the capital of {name}?"
-        for name in (
-            "Spain",
-            "Italy",
-            "Norway",
-            "Chile",
-            "Peru",
-            "Kenya",
-            "Japan",
-            "Poland",
-            "Ghana",
-            "Cuba",
-        )
-    ]
+    limit(server, limits__probes_per_minute=5, limits__probe_similarity=0.7, limits__refuse_probes=True)
+    near = [f"What was the capital of France in {year}?" for year in range(1810, 1820)]
     paraphrase = {"query": "Tell me the capital of France"}
     assert server.post("/cache/lookup", paraphrase, prober).json()["hit"]
     for query in near:

@@ -10,6 +10,7 @@ REQUESTS = {
     ("GET", "/health"): None,
     ("GET", "/ready"): None,
     ("GET", "/live"): None,
+    ("GET", "/openapi.json"): None,
     ("GET", "/metrics"): None,
     ("POST", "/cache/lookup"): {"query": "q"},
     ("POST", "/cache/feedback"): {"entry_id": "00", "correct": True},

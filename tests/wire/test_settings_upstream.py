@@ -121,11 +121,11 @@ def test_ca_file(start_server, tls, key):
 def test_https_proxy(start_server, tls, key):
     with TlsProvider(tls) as port, ConnectProxy() as proxy:
         environment = {"EGPTC_UPSTREAM__CA_FILE": tls / "cert.pem",
-                       "EGPTC_UPSTREAM__HTTPS_PROXY": f"http://user:secret@127.0.0.1:{proxy.port}"}
+                       "EGPTC_UPSTREAM__HTTPS_PROXY": f"http://user:open-sesame@127.0.0.1:{proxy.port}"}
         server = start_server(environment, upstream=f"https://localhost:{port}/v1")
         assert server.chat(QUESTION, key=key).status_code == 200
-        assert proxy.seen == [(f"localhost:{port}", "Basic dXNlcjpzZWNyZXQ=")]
-        assert "secret" not in server.log() and "secret" not in server.get("/admin/config").text
+        assert proxy.seen == [(f"localhost:{port}", "Basic dXNlcjpvcGVuLXNlc2FtZQ==")]
+        assert "open-sesame" not in server.log() and "open-sesame" not in server.get("/admin/config").text
         around = start_server({**environment, "EGPTC_UPSTREAM__NO_PROXY": "localhost"},
                               upstream=f"https://localhost:{port}/v1")
         assert around.chat(QUESTION, key=key).status_code == 200

@@ -176,7 +176,7 @@ def test_a_subject_cannot_be_talked_over(server):
             tokens.hs256(tokens.claims(tenant=tenant, sub="eve")),
             headers,
         ).json()
-        assert not found["hit"]
+        assert not found["hit"], found
 
 
 class Issuer(http.server.BaseHTTPRequestHandler):
