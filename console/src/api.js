@@ -1,5 +1,5 @@
-// Calls to the server that serves this page: the endpoints everybody else uses, with the credential of whoever
-// signed in. Addresses are relative to the page, so that it works below a proxy's prefix, too.
+// Calls to the server that serves this page: the endpoints everybody else uses, with the credential of
+// whoever signed in. Addresses are relative to the page, so that it works below a proxy's prefix, too.
 
 const KEPT = "egptc-credential";
 let credential = sessionStorage.getItem(KEPT) ?? "";
@@ -79,7 +79,9 @@ export const post = (path, body = {}, options) => call("POST", path, body, optio
 
 /** "?a=1&b=2" of what is set. */
 export function queryOf(values) {
-  const set = Object.entries(values).filter(([, value]) => value !== "" && value !== undefined && value !== null);
+  const set = Object.entries(values).filter(
+    ([, value]) => value !== "" && value !== undefined && value !== null,
+  );
   return set.length ? `?${new URLSearchParams(set)}` : "";
 }
 

@@ -1,5 +1,5 @@
-// Lines over time or over a threshold. The canvas says nothing to a screen reader, so each chart has its figures
-// as a table beside it.
+// Lines over time or over a threshold. The canvas says nothing to a screen reader, so each chart has its
+// figures as a table beside it.
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { Table } from "./parts.jsx";
@@ -9,7 +9,11 @@ const HEIGHT = 210;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 function optionsOf(series, { width, unit, isTime, range, format, xFormat }) {
-  const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: colour("muted"),
+    grid: { stroke: colour("line"), width: 1 },
+    ticks: { show: false },
+  };
   const font = "12px system-ui, sans-serif";
   return {
     width,
@@ -36,7 +40,17 @@ function optionsOf(series, { width, unit, isTime, range, format, xFormat }) {
 }
 
 /** series: [{name, colour, values}]; x: numbers (seconds when `isTime`). */
-export function Lines({ label, x, series, isTime = true, unit, range, format = String, xFormat = String, xName }) {
+export function Lines({
+  label,
+  x,
+  series,
+  isTime = true,
+  unit,
+  range,
+  format = String,
+  xFormat = String,
+  xName,
+}) {
   const box = useRef();
   const plot = useRef();
   const newest = useRef();

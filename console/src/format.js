@@ -50,6 +50,7 @@ export function wilson(hits, total) {
   const z = 1.96;
   const share = hits / total;
   const middle = (share + (z * z) / (2 * total)) / (1 + (z * z) / total);
-  const half = (z / (1 + (z * z) / total)) * Math.sqrt((share * (1 - share)) / total + (z * z) / (4 * total * total));
+  const half =
+    (z / (1 + (z * z) / total)) * Math.sqrt((share * (1 - share)) / total + (z * z) / (4 * total * total));
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }

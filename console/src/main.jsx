@@ -70,13 +70,23 @@ function Navigation({ views, current }) {
   const [open, setOpen] = useState(false);
   return (
     <nav aria-label="Views">
-      <button type="button" class="menu" aria-expanded={open} aria-controls="views" onClick={() => setOpen(!open)}>
+      <button
+        type="button"
+        class="menu"
+        aria-expanded={open}
+        aria-controls="views"
+        onClick={() => setOpen(!open)}
+      >
         ☰ Views
       </button>
       <ul id="views" class={open ? "open" : ""}>
         {views.map((view) => (
           <li key={view.name}>
-            <a href={`#/${view.name}`} onClick={() => setOpen(false)} aria-current={view.name === current ? "page" : undefined}>
+            <a
+              href={`#/${view.name}`}
+              onClick={() => setOpen(false)}
+              aria-current={view.name === current ? "page" : undefined}
+            >
               {view.title}
             </a>
           </li>
@@ -127,7 +137,12 @@ function Shell({ session, onSignOut }) {
         </span>
       </header>
       <main id="main" ref={main} tabIndex={-1}>
-        <Shown key={shown.name} session={session} query={place.query} can={(...asked) => may(session, ...asked)} />
+        <Shown
+          key={shown.name}
+          session={session}
+          query={place.query}
+          can={(...asked) => may(session, ...asked)}
+        />
       </main>
     </>
   );
@@ -154,7 +169,12 @@ function App() {
     return onRefused((message) => secured.current && hasCredential() && signOut(message));
   }, []);
 
-  if (state.loading) return <p class="wait" role="status">Loading…</p>;
+  if (state.loading)
+    return (
+      <p class="wait" role="status">
+        Loading…
+      </p>
+    );
   if (state.error) {
     return (
       <main class="alone">
@@ -166,7 +186,8 @@ function App() {
       </main>
     );
   }
-  if (state.session === null) return <SignIn why={state.why} tools={<ThemeButton />} onSignedIn={() => load()} />;
+  if (state.session === null)
+    return <SignIn why={state.why} tools={<ThemeButton />} onSignedIn={() => load()} />;
   return <Shell session={state.session} onSignOut={() => signOut()} />;
 }
 

@@ -10,7 +10,8 @@ export function useLoad(load, dependencies = []) {
     setState((before) => ({ ...before, loading: true }));
     load(abort.signal).then(
       (data) => abort.signal.aborted || setState({ data, loading: false }),
-      (error) => abort.signal.aborted || setState((before) => ({ data: before.data, error, loading: false })),
+      (error) =>
+        abort.signal.aborted || setState((before) => ({ data: before.data, error, loading: false })),
     );
     return () => abort.abort();
   }, [...dependencies, round]);
@@ -176,7 +177,18 @@ export function Check({ label, checked, onValue }) {
 }
 
 /** A modal question; the browser keeps the focus inside and gives it back. */
-export function Ask({ title, children, confirm, danger, more, cancel = "Cancel", onConfirm, onClose, error, busy }) {
+export function Ask({
+  title,
+  children,
+  confirm,
+  danger,
+  more,
+  cancel = "Cancel",
+  onConfirm,
+  onClose,
+  error,
+  busy,
+}) {
   const dialog = useRef();
   const id = useId();
   useEffect(() => {

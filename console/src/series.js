@@ -24,7 +24,11 @@ export function distribution({ bounds_ms: bounds, series }) {
   const below = (view, bound) => view.buckets[bounds.indexOf(bound)] ?? view.count;
   const steps = [...STEPS_MS.filter((step) => bounds.includes(step)), Infinity];
   const bins = steps.map((step, at) => {
-    const bin = { name: at === 0 ? `to ${unit(step)}` : `${unit(steps[at - 1])} to ${unit(step)}`, hits: 0, misses: 0 };
+    const bin = {
+      name: at === 0 ? `to ${unit(step)}` : `${unit(steps[at - 1])} to ${unit(step)}`,
+      hits: 0,
+      misses: 0,
+    };
     if (step === Infinity) bin.name = `over ${unit(steps[at - 1])}`;
     for (const view of series) {
       const upTo = step === Infinity ? view.count : below(view, step);
@@ -38,8 +42,8 @@ export function distribution({ bounds_ms: bounds, series }) {
 }
 
 /**
- * What a threshold of `probability` would have done with the labelled decisions of /admin/stats. A bin belongs to
- * the side its lower end is on, so `probability` should be a multiple of a hundredth.
+ * What a threshold of `probability` would have done with the labelled decisions of /admin/stats. A bin
+ * belongs to the side its lower end is on, so `probability` should be a multiple of a hundredth.
  */
 export function outcomeAt(bins, probability) {
   const sum = (values) => Object.values(values).reduce((total, one) => total + one, 0);

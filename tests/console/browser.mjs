@@ -1,4 +1,5 @@
-// One Chromium for a test file, pages that fail on what a reader would not see, and the checks every view gets.
+// One Chromium for a test file, pages that fail on what a reader would not see, and the checks that every
+// view gets.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -20,10 +21,14 @@ export async function startBrowser() {
 }
 
 /**
- * A page of its own storage on `url`. `page.problems` collects errors, console messages and requests that went
- * anywhere else; `page.finish()` fails on them and closes it.
+ * A page of its own storage on `url`. `page.problems` collects errors, console messages and requests that
+ * went anywhere else; `page.finish()` fails on them and closes it.
  */
-export async function openPage(browser, url, { viewport = DESK, colorScheme = "light", expected = [] } = {}) {
+export async function openPage(
+  browser,
+  url,
+  { viewport = DESK, colorScheme = "light", expected = [] } = {},
+) {
   const context = await browser.newContext({ viewport, colorScheme, bypassCSP: false, locale: "en-GB" });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
@@ -33,7 +38,8 @@ export async function openPage(browser, url, { viewport = DESK, colorScheme = "l
   page.on("pageerror", (error) => note(`error: ${error.message}`));
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && note(message.text()));
   page.underway = new Set();
-  for (const event of ["requestfinished", "requestfailed"]) page.on(event, (request) => page.underway.delete(request));
+  for (const event of ["requestfinished", "requestfailed"])
+    page.on(event, (request) => page.underway.delete(request));
   page.on("request", (request) => {
     const target = request.url();
     if (!target.includes("/admin/events")) page.underway.add(request);
@@ -56,7 +62,11 @@ export async function show(page, title) {
 
 /** No answer is waited for (the stream of events never ends), and what came is drawn. */
 export async function settled(page) {
-  await eventually(() => page.underway.size, (count) => count === 0, "requests under way");
+  await eventually(
+    () => page.underway.size,
+    (count) => count === 0,
+    "requests under way",
+  );
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
 }
 
@@ -81,7 +91,9 @@ export async function checkAccess(page, what) {
   // The page's policy forbids injected scripts, so axe comes in through the debugger, as a tester's tool may.
   await page.evaluate(await axeSource());
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  const told = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`);
+  const told = found.violations.map(
+    (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`,
+  );
   assert.deepEqual(told, [], what);
 }
 
@@ -106,7 +118,10 @@ export async function shoot(page, name) {
 
 /** A call as a program makes it, past the page. */
 export async function api(method, path, body, { url = setup.url, key } = {}) {
-  const headers = { "Content-Type": "application/json", ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  const headers = {
+    "Content-Type": "application/json",
+    ...(key ? { Authorization: `Bearer ${key}` } : {}),
+  };
   const response = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
   const text = await response.text();
   return { status: response.status, headers: response.headers, text, json: () => JSON.parse(text) };

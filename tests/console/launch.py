@@ -27,6 +27,7 @@ import tokens  # noqa: E402
 
 CONSOLE = harness.ROOT / "console"
 LIMIT_SECONDS = 240
+TESTS = ("off.test.mjs", "secured.test.mjs", "look.test.mjs")
 
 
 def is_fresh(folder: pathlib.Path) -> bool:
@@ -43,7 +44,7 @@ def is_fresh(folder: pathlib.Path) -> bool:
 def browser() -> str:
     found = shutil.which(os.environ.get("EGPTC_CHROMIUM", "chromium"))
     if found is None:
-        raise SystemExit("there is no chromium (scripts/bootstrap.sh installs it), or name one in EGPTC_CHROMIUM")
+        raise SystemExit("there is no chromium (scripts/bootstrap.sh; EGPTC_CHROMIUM names another)")
     return found
 
 
@@ -61,12 +62,13 @@ def run(folder: pathlib.Path, arguments: list[str]) -> int:
     plain = harness.Server(folder / "plain", standin.base_url)
     secured = secure.SecureServer(
         folder / "secured", standin.base_url,
-        secure.environment(EGPTC_SECURITY__JWT_ISSUER=tokens.ISSUER, EGPTC_SECURITY__JWT_AUDIENCE=tokens.AUDIENCE,
+        secure.environment(EGPTC_SECURITY__JWT_ISSUER=tokens.ISSUER,
+                           EGPTC_SECURITY__JWT_AUDIENCE=tokens.AUDIENCE,
                            EGPTC_SECURITY__JWT_SECRET=tokens.SECRET))
     try:
         plain.start()
         secured.start()
-        command = ["node", "--test", "--test-reporter=spec", *arguments, "off.test.mjs", "secured.test.mjs"]
+        command = ["node", "--test", "--test-reporter=spec", *arguments, *TESTS]
         status = subprocess.run(command, cwd=HERE, env=environment(plain, secured, standin),
                                 timeout=LIMIT_SECONDS * harness.SLOWNESS).returncode
         # Streams of the browser have ended with it, so nothing holds the drain.

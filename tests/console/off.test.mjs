@@ -3,14 +3,32 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import {
-  DESK, PHONE, api, checkAccess, checkWidth, eventually, openPage, settled, setup, shoot, show, startBrowser, store, tile,
+  api,
+  checkAccess,
+  eventually,
+  openPage,
+  setup,
+  shoot,
+  show,
+  startBrowser,
+  store,
+  tile,
   viewTitles,
 } from "./browser.mjs";
 
 const STORED = "How do I change the toner of the printer in room 4?";
 const PARAPHRASE = "How can I change the toner of the printer in room 4?";
 const OTHER = "How do I change the toner of the printer in room 5?";
-const VIEWS = ["Overview", "Entries", "Playground", "Thresholds", "Tau", "Configuration", "Backups", "Health"];
+const VIEWS = [
+  "Overview",
+  "Entries",
+  "Playground",
+  "Thresholds",
+  "Tau",
+  "Configuration",
+  "Backups",
+  "Health",
+];
 
 let browser;
 let page;
@@ -52,7 +70,10 @@ test("every view that needs no keys is there, nobody signs in", async () => {
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   const titles = await viewTitles(page);
   for (const title of VIEWS) assert.ok(titles.includes(title), title);
-  assert.equal(titles.includes("Erasure"), "/cache/erase" in (await api("GET", "/openapi.json")).json().paths);
+  assert.equal(
+    titles.includes("Erasure"),
+    "/cache/erase" in (await api("GET", "/openapi.json")).json().paths,
+  );
   await page.getByText("Security is off").waitFor();
 });
 
@@ -67,10 +88,18 @@ test("the overview follows what happens", async () => {
     assert.equal(hit.json().layer, "exact");
   }
   await store("Which room has the large printer?", "Room 9.");
-  await eventually(() => shown("entries"), (value) => value === entries + 1, "entries in the tile");
+  await eventually(
+    () => shown("entries"),
+    (value) => value === entries + 1,
+    "entries in the tile",
+  );
   const note = page.locator("[data-tile=exact] .note");
   const hits = `${before_.exact_hits + 3} hits`;
-  await eventually(() => note.textContent(), (text) => text === hits, "exact hits in the tile");
+  await eventually(
+    () => note.textContent(),
+    (text) => text === hits,
+    "exact hits in the tile",
+  );
   await page.getByRole("button", { name: "Pause" }).click();
   await page.getByRole("button", { name: "Go on" }).click();
   await page.locator(".chart canvas").first().waitFor();
@@ -96,7 +125,10 @@ test("the playground misses, stores, hits by words and by meaning, and is refuse
 
   await ask(PARAPHRASE);
   await page.getByText("semantic layer: the same meaning").waitFor();
-  const row = page.getByRole("table", { name: /^Candidates/ }).getByRole("row").nth(1);
+  const row = page
+    .getByRole("table", { name: /^Candidates/ })
+    .getByRole("row")
+    .nth(1);
   assert.match(await row.textContent(), /served/);
   const said = (await api("POST", "/cache/explain", { query: PARAPHRASE })).json().candidates[0];
   assert.ok((await row.textContent()).includes(said.similarity.toFixed(3)));
@@ -104,7 +136,10 @@ test("the playground misses, stores, hits by words and by meaning, and is refuse
   await checkAccess(page, "playground with a hit");
 
   await ask(OTHER);
-  await page.getByText(/the guard “\w+” refused/).first().waitFor();
+  await page
+    .getByText(/the guard “\w+” refused/)
+    .first()
+    .waitFor();
 });
 
 test("the playground tells what is wrong with what was typed", async () => {
@@ -122,9 +157,13 @@ test("the playground tells what is wrong with what was typed", async () => {
   await page.getByText(/the first line must begin with one of/).waitFor();
   await page.getByLabel("Conversation before it").fill("user: hello\nassistant: hello,\nhow can I help?");
   const [request] = await Promise.all([
-    page.waitForRequest(/cache\/lookup/), page.getByRole("button", { name: "Ask" }).click()]);
+    page.waitForRequest(/cache\/lookup/),
+    page.getByRole("button", { name: "Ask" }).click(),
+  ]);
   assert.deepEqual(request.postDataJSON().context, [
-    { role: "user", content: "hello" }, { role: "assistant", content: "hello,\nhow can I help?" }]);
+    { role: "user", content: "hello" },
+    { role: "assistant", content: "hello,\nhow can I help?" },
+  ]);
 });
 
 test("feedback in the playground reaches thresholds and tau", async () => {
@@ -144,22 +183,36 @@ test("feedback in the playground reaches thresholds and tau", async () => {
 
   await show(page, "Thresholds");
   const says = page.locator("#probability-says");
-  await eventually(() => says.textContent(), (text) => text.startsWith("Of 1 judged decision,"), "labels");
+  await eventually(
+    () => says.textContent(),
+    (text) => text.startsWith("Of 1 judged decision,"),
+    "labels",
+  );
   const slider = page.getByRole("slider");
   await slider.focus();
   await slider.press("Home");
-  await eventually(() => says.textContent(), (text) => /1 would have been served, 0 wrongly/.test(text), "at 50 %");
+  await eventually(
+    () => says.textContent(),
+    (text) => /1 would have been served, 0 wrongly/.test(text),
+    "at 50 %",
+  );
   await shoot(page, "thresholds");
 });
 
 test("entries are found, explained, judged and deleted", async () => {
-  const id = await store("Where is the <b>fire</b> extinguisher?", "<img src=x onerror=document.title='hacked'>",
-    { tags: ["safety"], namespace: "house" });
+  const id = await store(
+    "Where is the <b>fire</b> extinguisher?",
+    "<img src=x onerror=document.title='hacked'>",
+    { tags: ["safety"], namespace: "house" },
+  );
   await show(page, "Entries");
   await page.getByLabel("Tag").fill("safety");
   await page.getByRole("button", { name: "Search" }).click();
-  await eventually(() => page.getByRole("table", { name: "Entries" }).getByRole("row").count(),
-    (rows) => rows === 2, "rows");
+  await eventually(
+    () => page.getByRole("table", { name: "Entries" }).getByRole("row").count(),
+    (rows) => rows === 2,
+    "rows",
+  );
   await page.getByRole("link", { name: "Where is the <b>fire</b> extinguisher?" }).click();
   await page.getByText("<img src=x onerror=document.title='hacked'>").waitFor();
   assert.match(await page.title(), /^Entries/);
@@ -182,7 +235,8 @@ test("entries are found, explained, judged and deleted", async () => {
 });
 
 test("what matches is counted before it is removed", async () => {
-  for (const floor of [1, 2, 3]) await store(`What is on floor number ${floor}?`, "Desks.", { tags: ["floors"] });
+  for (const floor of [1, 2, 3])
+    await store(`What is on floor number ${floor}?`, "Desks.", { tags: ["floors"] });
   await show(page, "Entries");
   await page.getByLabel("Tag").fill("floors");
   await page.getByRole("button", { name: "Search" }).click();
@@ -200,14 +254,21 @@ test("a setting changed by the API is seen, and one changed here is in force", a
   const put = await api("PUT", "/admin/config", { "cache.ttl_seconds": 1234 });
   assert.equal(put.status, 200, put.text);
   await page.getByRole("button", { name: "Reload the file" }).click();
-  await eventually(() => row.locator(".value").textContent(), (text) => text === "1234", "the changed value");
+  await eventually(
+    () => row.locator(".value").textContent(),
+    (text) => text === "1234",
+    "the changed value",
+  );
   await row.getByText("admin").waitFor();
 
   await page.getByRole("button", { name: "Change cache.ttl_seconds" }).click();
   const input = page.getByRole("textbox", { name: "cache.ttl_seconds" });
   await input.fill("-5");
   await page.getByRole("button", { name: "Check only" }).click();
-  await page.getByRole("alert").getByText(/cache\.ttl_seconds.*-5/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/cache\.ttl_seconds.*-5/)
+    .waitFor();
   await input.fill("soon");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("soon is no number").waitFor();
@@ -221,7 +282,11 @@ test("a setting changed by the API is seen, and one changed here is in force", a
   await page.getByText("Changed: cache.ttl_seconds.").waitFor();
   assert.equal(await now(), 77);
   await page.getByRole("button", { name: "Close" }).click();
-  await eventually(() => row.locator(".value").textContent(), (text) => text === "77", "the value in the list");
+  await eventually(
+    () => row.locator(".value").textContent(),
+    (text) => text === "77",
+    "the value in the list",
+  );
   await page.getByRole("button", { name: "Reset changes" }).click();
   await page.getByRole("button", { name: "Reset", exact: true }).click();
   await eventually(now, (value) => value === 0, "the default again");
@@ -271,66 +336,5 @@ test("erasure shows where the server has it, and gives the receipt", async () =>
   await other.getByText('"receipt": "r-1"').waitFor();
   assert.deepEqual(asked, [{ subject: "mia" }]);
   await checkAccess(other, "a receipt");
-  await other.finish();
-});
-
-test("it works by keyboard alone", async () => {
-  const other = await openPage(browser, setup.url);
-  await other.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  await other.keyboard.press("Tab");
-  assert.equal(await other.evaluate(() => document.activeElement.textContent), "Skip to the view");
-  await other.keyboard.press("Enter");
-  assert.equal(await other.evaluate(() => document.activeElement.tagName), "MAIN");
-  await other.getByRole("link", { name: "Playground" }).focus();
-  await other.keyboard.press("Enter");
-  await other.getByRole("heading", { level: 1, name: "Playground" }).waitFor();
-  await eventually(() => other.evaluate(() => document.activeElement.textContent),
-    (text) => text === "Playground", "the focus is on the new view's heading");
-  await other.keyboard.press("Tab");
-  await other.keyboard.type("Is anybody there?");
-  for (let at = 0; at < 2; at += 1) await other.keyboard.press("Tab");
-  await other.keyboard.press("Enter");
-  await other.getByText("Miss", { exact: true }).waitFor();
-  await other.finish();
-});
-
-for (const [name, viewport, colorScheme] of [["light", DESK, "light"], ["dark", DESK, "dark"], ["phone", PHONE, "dark"]]) {
-  test(`no view has an accessibility violation or sticks out: ${name}`, async () => {
-    const other = await openPage(browser, setup.url, { viewport, colorScheme });
-    await tile(other, "entries").waitFor();
-    for (const title of VIEWS) {
-      await show(other, title);
-      await settled(other);
-      await checkAccess(other, `${title}, ${name}`);
-      await checkWidth(other, `${title}, ${name}`);
-      await shoot(other, `${title.toLowerCase()}-${name}`);
-    }
-    await other.finish();
-  });
-}
-
-test("colours can be chosen and are kept", async () => {
-  const other = await openPage(browser, setup.url);
-  const ground = () => other.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
-  const light = await ground();
-  const button = other.getByRole("button", { name: /^Colours/ });
-  await button.click();
-  await button.click();
-  assert.notEqual(await ground(), light);
-  await other.reload();
-  await other.getByRole("button", { name: "Colours: dark. Change" }).waitFor();
-  assert.notEqual(await ground(), light);
-  await other.finish();
-});
-
-test("a server that is gone is told, and found again", async () => {
-  const other = await openPage(browser, setup.url, { expected: [/ERR_FAILED|ERR_CONNECTION/] });
-  await tile(other, "entries").waitFor();
-  await other.route("**/admin/**", (route) => route.abort());
-  await other.getByRole("button", { name: "Pause" }).click();
-  await other.getByRole("button", { name: "Go on" }).click();
-  await other.getByText(/Not connected, trying again: the server cannot be reached/).waitFor();
-  await other.unroute("**/admin/**");
-  await other.getByText(/Not connected/).waitFor({ state: "detached" });
   await other.finish();
 });

@@ -2,7 +2,20 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { api, checkAccess, eventually, openPage, settled, setup, shoot, show, startBrowser, store, tile, viewTitles } from "./browser.mjs";
+import {
+  api,
+  checkAccess,
+  eventually,
+  openPage,
+  settled,
+  setup,
+  shoot,
+  show,
+  startBrowser,
+  store,
+  tile,
+  viewTitles,
+} from "./browser.mjs";
 
 const { keys, secured: url, token } = setup;
 const REFUSED = [/status of 40[13]/];
@@ -10,7 +23,18 @@ const SEEN = {
   viewer: ["Overview", "Thresholds", "Health"],
   client: ["Entries", "Playground", "Health"],
   operator: ["Overview", "Entries", "Playground", "Thresholds", "Tau", "Configuration", "Health"],
-  admin: ["Overview", "Entries", "Playground", "Thresholds", "Tau", "Configuration", "Keys", "Audit", "Backups", "Health"],
+  admin: [
+    "Overview",
+    "Entries",
+    "Playground",
+    "Thresholds",
+    "Tau",
+    "Configuration",
+    "Keys",
+    "Audit",
+    "Backups",
+    "Health",
+  ],
 };
 
 let browser;
@@ -37,7 +61,11 @@ for (const [role, titles] of Object.entries(SEEN)) {
     for (const title of titles) {
       await show(page, title);
       await settled(page);
-      assert.equal(await page.getByRole("alert").count(), 0, `${title}: ${await page.locator("main").textContent()}`);
+      assert.equal(
+        await page.getByRole("alert").count(),
+        0,
+        `${title}: ${await page.locator("main").textContent()}`,
+      );
     }
     // An address of a view that the role has not leads to the first it has.
     await page.goto(`${url}/console#/keys`);
@@ -68,7 +96,8 @@ test("a key is kept for as long as its owner said", async () => {
   const page = await openPage(browser, url, { expected: REFUSED });
   await signIn(page, keys.viewer);
   await tile(page, "entries").waitFor();
-  const kept = () => page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));
+  const kept = () =>
+    page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));
   assert.ok(!(await kept()).includes("egptc_"), "in memory only");
   await page.reload();
   await signIn(page, keys.viewer, { inTab: true });
@@ -99,24 +128,36 @@ test("keys are made, shown once, rotated and revoked", async () => {
   await page.getByLabel("Name", { exact: true }).fill("web shop");
   await page.getByLabel("Tenant").fill("has space");
   await page.getByRole("button", { name: "Create" }).click();
-  await page.getByRole("alert").getByText(/tenant: must be 1 to 128 visible ASCII/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/tenant: must be 1 to 128 visible ASCII/)
+    .waitFor();
   await page.getByLabel("Tenant").fill("shop");
   await page.getByLabel(/^Days/).fill("30");
   await page.getByRole("button", { name: "Create" }).click();
   const secret = await page.locator("[data-secret]").textContent();
-  const status = async (key) => (await api("POST", "/cache/lookup", { query: "Does it open?" }, { url, key })).status;
+  const status = async (key) =>
+    (await api("POST", "/cache/lookup", { query: "Does it open?" }, { url, key })).status;
   assert.equal(await status(secret), 200);
   await page.getByRole("button", { name: "I have kept it" }).click();
   assert.ok(!(await page.locator("body").textContent()).includes(secret));
   const row = page.getByRole("row").filter({ hasText: "web shop" });
-  await row.getByText("tenant:shop").or(row.getByText("shop", { exact: true })).first().waitFor();
+  await row
+    .getByText("tenant:shop")
+    .or(row.getByText("shop", { exact: true }))
+    .first()
+    .waitFor();
   await checkAccess(page, "keys");
   await shoot(page, "keys");
 
   await row.getByRole("button", { name: "Rotate" }).click();
   await page.getByLabel(/^Seconds/).fill("0");
   await page.getByRole("dialog").getByRole("button", { name: "Rotate" }).click();
-  await eventually(() => status(secret), (code) => code === 401, "the old secret");
+  await eventually(
+    () => status(secret),
+    (code) => code === 401,
+    "the old secret",
+  );
   const fresh = await page.locator("[data-secret]").textContent();
   assert.equal(await status(fresh), 200);
   await row.getByRole("button", { name: "Revoke" }).click();
@@ -125,10 +166,18 @@ test("keys are made, shown once, rotated and revoked", async () => {
   assert.equal(await status(fresh), 401);
 
   await show(page, "Audit");
-  await page.getByRole("cell", { name: /key \w+ revoked/ }).first().waitFor();
+  await page
+    .getByRole("cell", { name: /key \w+ revoked/ })
+    .first()
+    .waitFor();
   const { entries } = (await admin("GET", "/admin/audit?limit=200")).json();
-  await page.getByRole("cell", { name: String(entries.find((line) => /rotated/.test(line.detail)).seq), exact: true })
-    .first().waitFor();
+  await page
+    .getByRole("cell", {
+      name: String(entries.find((line) => /rotated/.test(line.detail)).seq),
+      exact: true,
+    })
+    .first()
+    .waitFor();
   await page.getByLabel("Filter").fill("no such line");
   await page.getByText("No line matches.").waitFor();
   await page.getByLabel("Filter").fill("rotated");
@@ -160,7 +209,11 @@ test("an operator reads settings and cannot change them; the admin's change show
   assert.equal(await page.getByRole("button", { name: "Reset changes" }).count(), 0);
   assert.equal((await admin("PUT", "/admin/config", { "cache.similarity_threshold": 0.7 })).status, 200);
   await page.getByRole("button", { name: "Reload the file" }).click();
-  await eventually(() => row.locator(".value").textContent(), (text) => text === "0.7", "the admin's value");
+  await eventually(
+    () => row.locator(".value").textContent(),
+    (text) => text === "0.7",
+    "the admin's value",
+  );
   await admin("POST", "/admin/config/reset");
   await page.finish();
 });

@@ -49,7 +49,16 @@ export function Audit() {
       <Card wide>
         <Table
           caption="Audit log, newest first"
-          columns={[{ name: "Line", number: true }, "Time", "Event", "By", "From", "Call", "Status", "What"]}
+          columns={[
+            { name: "Line", number: true },
+            "Time",
+            "Event",
+            "By",
+            "From",
+            "Call",
+            "Status",
+            "What",
+          ]}
           rows={rows}
           empty={audit.loading ? "Loading…" : "No line matches."}
         />

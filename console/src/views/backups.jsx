@@ -20,7 +20,12 @@ export function Backups() {
       <code>{copy.name}</code>,
       time(copy.made_ms),
       <code>{copy.path}</code>,
-      <button type="button" class="small danger" aria-label={`Drop ${copy.name}`} onClick={() => drop.run(copy.name)}>
+      <button
+        type="button"
+        class="small danger"
+        aria-label={`Drop ${copy.name}`}
+        onClick={() => drop.run(copy.name)}
+      >
         Drop
       </button>,
     ],
@@ -42,12 +47,17 @@ export function Backups() {
         </Notice>
       ) : null}
       <Card title="Copies that wait to be taken away" wide>
-        <Table caption="Copies" columns={["Name", "Made", "Folder", "Actions"]} rows={rows} empty={copies.loading ? "Loading…" : "None."} />
+        <Table
+          caption="Copies"
+          columns={["Name", "Made", "Folder", "Actions"]}
+          rows={rows}
+          empty={copies.loading ? "Loading…" : "None."}
+        />
         <p class="muted">
           A copy is made of links, so it costs hardly any room at first. It is removed after{" "}
-          {duration(copies.data?.age_max_seconds)}; there are at most {copies.data?.copies_max} at a time.{" "}
-          <code>enhanced-gptcache backup</code> makes one, packs it with settings and keys into a checked archive, and
-          removes it.
+          {duration(copies.data?.age_max_seconds)}; at most {copies.data?.copies_max} are kept at a time.{" "}
+          <code>enhanced-gptcache backup</code> makes one, packs it with settings and keys into a checked
+          archive, and removes it.
         </p>
       </Card>
     </View>

@@ -46,7 +46,9 @@ export function Configuration({ can }) {
           Reload the file
         </button>
       ) : null}
-      {can("POST", "/admin/config/reset") ? <Reset rows={settings.data?.rows ?? []} onDone={settings.reload} /> : null}
+      {can("POST", "/admin/config/reset") ? (
+        <Reset rows={settings.data?.rows ?? []} onDone={settings.reload} />
+      ) : null}
     </>
   );
   return (
@@ -57,7 +59,11 @@ export function Configuration({ can }) {
       <div class="row">
         <Field label="Filter" type="search" value={filter} onValue={setFilter} />
         <label class="check">
-          <input type="checkbox" checked={changed} onChange={(event) => setChanged(event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={changed}
+            onChange={(event) => setChanged(event.currentTarget.checked)}
+          />
           Only what is not a default
         </label>
       </div>
@@ -155,7 +161,12 @@ function Section({ name, rows, open, onEdit }) {
               <Badge kind={row.origin === "built-in" ? "" : "info"}>{row.origin}</Badge>
               {row.reload === "restart" ? <Badge>restart</Badge> : null}
               {onEdit ? (
-                <button type="button" class="small" aria-label={`Change ${row.name}`} onClick={() => onEdit(row)}>
+                <button
+                  type="button"
+                  class="small"
+                  aria-label={`Change ${row.name}`}
+                  onClick={() => onEdit(row)}
+                >
                   Change
                 </button>
               ) : null}
@@ -178,7 +189,8 @@ function valueOf(row, value) {
     }
   }
   if (row.type === "int" || row.type === "double") {
-    if (value.trim() === "" || Number.isNaN(Number(value))) throw new Error(`${row.name}: ${cut(value, 40) || "nothing"} is no number`);
+    if (value.trim() === "" || Number.isNaN(Number(value)))
+      throw new Error(`${row.name}: ${cut(value, 40) || "nothing"} is no number`);
     return Number(value);
   }
   return value;
@@ -237,11 +249,16 @@ const CheckButton = ({ action }) => (
 
 function Valid({ change }) {
   const what = [...change.changed, ...change.pending_restart.map((name) => `${name} (after a restart)`)];
-  return <Notice>Valid. {what.length ? `It would change ${what.join(", ")}.` : "It would change nothing."}</Notice>;
+  return (
+    <Notice>
+      Valid. {what.length ? `It would change ${what.join(", ")}.` : "It would change nothing."}
+    </Notice>
+  );
 }
 
 function allowed(row) {
-  if (row.min !== undefined) return `${row.min} to ${row.max}${row.unit ? ` ${row.unit}` : ""}; default ${text(row.default)}`;
+  if (row.min !== undefined)
+    return `${row.min} to ${row.max}${row.unit ? ` ${row.unit}` : ""}; default ${text(row.default)}`;
   if (row.type === "list" || row.type === "routes") return `A JSON list; default ${text(row.default)}`;
   if (row.secret) return "Kept in the storage folder, never shown.";
   return row.default === "" ? "Default: empty" : `Default: ${text(row.default)}`;

@@ -76,7 +76,10 @@ function Requirement({ required }) {
   return (
     <p class="muted">
       Serve when likelier right than {percent(1 - required.target_error_rate)} (cache.target_error_rate)
-      {shifts.map(([name, shift]) => `, ${shift > 0 ? "stricter" : "looser"} by ${fixed(Math.abs(shift), 2)} log odds for the ${name}`)}
+      {shifts.map(
+        ([name, shift]) =>
+          `, ${shift > 0 ? "stricter" : "looser"} by ${fixed(Math.abs(shift), 2)} log odds for the ${name}`,
+      )}
       .{labels ? ` The tenant has ${plural(labels, "label")}, ${count(required.labels.wrong)} wrong.` : ""}
     </p>
   );

@@ -1,7 +1,19 @@
 import { useEffect, useState } from "preact/hooks";
 import { call, get, keepCredential, post, queryOf } from "../api.js";
 import { count, cut, fixed, time } from "../format.js";
-import { Ask, Badge, Card, Copy, Field, Notice, Problem, Table, View, useAction, useLoad } from "../parts.jsx";
+import {
+  Ask,
+  Badge,
+  Card,
+  Copy,
+  Field,
+  Notice,
+  Problem,
+  Table,
+  View,
+  useAction,
+  useLoad,
+} from "../parts.jsx";
 import { Answer, Explanation, Verdict } from "./decision.jsx";
 
 const PAGE = 50;
@@ -13,7 +25,10 @@ export function Entries({ session, query, can }) {
   const [round, setRound] = useState(0);
   const changed = () => setRound((before) => before + 1);
   return (
-    <View title="Entries" lead={`Stored answers of ${session.tenant || "callers without a credential"}, newest first.`}>
+    <View
+      title="Entries"
+      lead={`Stored answers of ${session.tenant || "callers without a credential"}, newest first.`}
+    >
       {session.security ? null : <AsCaller onChange={changed} />}
       {chosen ? <Entry key={`${chosen}-${round}`} id={chosen} can={can} onRemoved={changed} /> : null}
       {lists ? <Search key={`list-${round}`} can={can} chosen={chosen} /> : <ById chosen={chosen} />}
@@ -39,7 +54,7 @@ function AsCaller({ onChange }) {
           autocomplete="off"
           value={value}
           onValue={setValue}
-          help="While security is off, entries belong to the credential they were asked with. It is kept in memory only. Empty: callers without one."
+          help="While security is off, entries belong to whoever sent them. Empty: no credential."
         />
         <button type="submit">Use</button>
       </form>
@@ -55,7 +70,13 @@ function ById({ chosen }) {
   };
   return (
     <form class="card wide" onSubmit={submit}>
-      <Field label="Entry id" value={id} onValue={setId} required help="Your role reads entries by their id; operators and admins also search." />
+      <Field
+        label="Entry id"
+        value={id}
+        onValue={setId}
+        required
+        help="Your role reads entries by their id; operators and admins also search."
+      />
       <button type="submit">Show</button>
     </form>
   );
@@ -108,13 +129,23 @@ function Search({ can, chosen }) {
           <button type="submit" class="primary">
             Search
           </button>
-          {can("POST", "/cache/invalidate") ? <RemoveAll filter={wanted} onDone={() => setWanted({ ...wanted })} /> : null}
+          {can("POST", "/cache/invalidate") ? (
+            <RemoveAll filter={wanted} onDone={() => setWanted({ ...wanted })} />
+          ) : null}
         </div>
       </form>
       <Problem error={load.error} />
       <Table
         caption="Entries"
-        columns={["Question", "Model", "Namespace", "Tags", { name: "Hits", number: true }, "Found by", "Stored"]}
+        columns={[
+          "Question",
+          "Model",
+          "Namespace",
+          "Tags",
+          { name: "Hits", number: true },
+          "Found by",
+          "Stored",
+        ]}
         rows={rows}
         empty={load.busy ? "Loading…" : "No entry matches."}
       />
@@ -134,7 +165,9 @@ function RemoveAll({ filter, onDone }) {
   if (filter.q) body.query_contains = filter.q;
   if (filter.tag) body.tags = [filter.tag];
   for (const name of ["model", "namespace", "subject"]) if (filter[name]) body[name] = filter[name];
-  const look = useAction(async () => setMatched((await post("/cache/invalidate", { ...body, dry_run: true })).matched));
+  const look = useAction(async () =>
+    setMatched((await post("/cache/invalidate", { ...body, dry_run: true })).matched),
+  );
   const remove = useAction(async () => {
     await post("/cache/invalidate", body);
     setMatched(null);
@@ -158,8 +191,8 @@ function RemoveAll({ filter, onDone }) {
           onClose={() => setMatched(null)}
         >
           <p>
-            {count(matched)} {matched === 1 ? "entry matches" : "entries match"}, listed or not. They cannot be brought
-            back.
+            {count(matched)} {matched === 1 ? "entry matches" : "entries match"}, listed or not. They cannot
+            be brought back.
           </p>
         </Ask>
       )}
@@ -246,7 +279,12 @@ function Entry({ id, can, onRemoved }) {
 
 function Facts({ entry }) {
   const facts = [
-    ["Id", <span><code>{entry.id}</code> <Copy text={entry.id} /></span>],
+    [
+      "Id",
+      <span>
+        <code>{entry.id}</code> <Copy text={entry.id} />
+      </span>,
+    ],
     ["Model", entry.model],
     ["Namespace", entry.namespace || "–"],
     ["Tags", entry.tags.join(", ") || "–"],

@@ -22,7 +22,10 @@ export function Erasure({ can }) {
     look.run();
   };
   return (
-    <View title="Erasure" lead="Erases everything kept of one person, in old backups too, and gives a signed receipt.">
+    <View
+      title="Erasure"
+      lead="Erases everything kept of one person, in old backups too, and gives a signed receipt."
+    >
       <form class="card wide" onSubmit={submit}>
         <Field
           label="Subject"
@@ -47,7 +50,8 @@ export function Erasure({ can }) {
           onClose={() => setMatched(null)}
         >
           <p>
-            {matched} of <strong>{subject}</strong>, and what was learned about this user. Nothing brings it back.
+            {matched} of <strong>{subject}</strong>, and what was learned about this user. Nothing brings it
+            back.
           </p>
         </Ask>
       )}

@@ -44,9 +44,22 @@ export function Health() {
 function Checks({ checks }) {
   const { cache_functionality: probe, memory_usage: memory, configuration } = checks;
   const rows = [
-    ["Cache", <Status of={probe.status} />, probe.error ?? `answered in ${ms(probe.response_time_ms)}, limit ${ms(probe.threshold_ms)}`],
-    ["Memory", <Status of={memory.status} />, `${memory.usage_percent?.toFixed(1)} % of the limit; warning from ${memory.threshold_warning} %, critical from ${memory.threshold_critical} %`],
-    ["Configuration", <Status of={configuration.status} />, configuration.error ?? (configuration.valid ? "valid" : "invalid")],
+    [
+      "Cache",
+      <Status of={probe.status} />,
+      probe.error ?? `answered in ${ms(probe.response_time_ms)}, limit ${ms(probe.threshold_ms)}`,
+    ],
+    [
+      "Memory",
+      <Status of={memory.status} />,
+      `${memory.usage_percent?.toFixed(1)} % of the limit (warning from ${memory.threshold_warning} %, ` +
+        `critical from ${memory.threshold_critical} %)`,
+    ],
+    [
+      "Configuration",
+      <Status of={configuration.status} />,
+      configuration.error ?? (configuration.valid ? "valid" : "invalid"),
+    ],
   ];
   return (
     <Card title="Checks" wide>

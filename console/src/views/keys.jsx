@@ -1,7 +1,20 @@
 import { useState } from "preact/hooks";
 import { call, get, post } from "../api.js";
 import { time } from "../format.js";
-import { Ask, Badge, Card, Check, Copy, Field, Notice, Problem, Table, View, useAction, useLoad } from "../parts.jsx";
+import {
+  Ask,
+  Badge,
+  Card,
+  Check,
+  Copy,
+  Field,
+  Notice,
+  Problem,
+  Table,
+  View,
+  useAction,
+  useLoad,
+} from "../parts.jsx";
 
 const ROLES = {
   viewer: "looks at metrics",
@@ -10,7 +23,11 @@ const ROLES = {
   admin: "also changes settings and keys",
 };
 
-const list = (value) => value.split(",").map((one) => one.trim()).filter(Boolean);
+const list = (value) =>
+  value
+    .split(",")
+    .map((one) => one.trim())
+    .filter(Boolean);
 
 export function Keys({ session }) {
   const keys = useLoad((signal) => get("/admin/keys", { signal }));
@@ -51,7 +68,9 @@ export function Keys({ session }) {
   return (
     <View title="Keys" lead="API keys of this installation. Their secrets are kept nowhere.">
       {session.security ? null : (
-        <Notice kind="warn">security.enabled is false: nobody is asked for a key until the server runs with it.</Notice>
+        <Notice kind="warn">
+          security.enabled is false: nobody is asked for a key until the server runs with it.
+        </Notice>
       )}
       {made ? <Secret made={made} onClose={() => setMade(null)} /> : null}
       <Create onDone={done} />
@@ -74,7 +93,8 @@ function Secret({ made, onClose }) {
   return (
     <div class="notice good" role="status">
       <p>
-        The key of {made.name || made.prefix}, shown this once: <code data-secret>{made.key}</code> <Copy text={made.key} />
+        The key of {made.name || made.prefix}, shown this once: <code data-secret>{made.key}</code>{" "}
+        <Copy text={made.key} />
       </p>
       <button type="button" class="small" onClick={onClose}>
         I have kept it
@@ -118,9 +138,18 @@ function Create({ onDone }) {
           </Field>
           <Field label="Tenant" help="Empty: one of its own." {...field("tenant")} />
           <Field label="Namespaces" help="With commas; empty: any." {...field("namespaces")} />
-          <Field label="Days until it expires" inputmode="numeric" help="Empty: never." {...field("days")} />
+          <Field
+            label="Days until it expires"
+            inputmode="numeric"
+            help="Empty: never."
+            {...field("days")}
+          />
         </div>
-        <Check label="Trusted: what it stores is shared at once" checked={form.trusted} onValue={(trusted) => setForm({ ...form, trusted })} />
+        <Check
+          label="Trusted: what it stores is shared at once"
+          checked={form.trusted}
+          onValue={(trusted) => setForm({ ...form, trusted })}
+        />
         <Problem error={create.error} />
         <button type="submit" class="primary" disabled={create.busy}>
           Create
@@ -137,9 +166,21 @@ function Rotate({ of, onDone, onClose }) {
     onDone(await post(`/admin/keys/${of.prefix}/rotate`, { grace_seconds: Number(grace) }));
   });
   return (
-    <Ask title={`Rotate ${of.name || of.prefix}`} confirm="Rotate" busy={rotate.busy} error={rotate.error} onConfirm={() => rotate.run()} onClose={onClose}>
+    <Ask
+      title={`Rotate ${of.name || of.prefix}`}
+      confirm="Rotate"
+      busy={rotate.busy}
+      error={rotate.error}
+      onConfirm={() => rotate.run()}
+      onClose={onClose}
+    >
       <p>It gets a new secret. The old one goes on for a while.</p>
-      <Field label="Seconds the old secret is still taken" inputmode="numeric" value={grace} onValue={setGrace} />
+      <Field
+        label="Seconds the old secret is still taken"
+        inputmode="numeric"
+        value={grace}
+        onValue={setGrace}
+      />
     </Ask>
   );
 }
@@ -147,7 +188,15 @@ function Rotate({ of, onDone, onClose }) {
 function Revoke({ of, onDone, onClose }) {
   const revoke = useAction(async () => onDone(await call("DELETE", `/admin/keys/${of.prefix}`)));
   return (
-    <Ask title={`Revoke ${of.name || of.prefix}`} confirm="Revoke" danger busy={revoke.busy} error={revoke.error} onConfirm={() => revoke.run()} onClose={onClose}>
+    <Ask
+      title={`Revoke ${of.name || of.prefix}`}
+      confirm="Revoke"
+      danger
+      busy={revoke.busy}
+      error={revoke.error}
+      onConfirm={() => revoke.run()}
+      onClose={onClose}
+    >
       <p>Every further request with it is refused. That cannot be undone.</p>
     </Ask>
   );

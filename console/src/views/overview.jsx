@@ -60,9 +60,15 @@ export function Overview() {
     </button>
   );
   return (
-    <View title="Overview" lead="What the cache does now; figures of this page's last ten minutes." actions={button}>
+    <View
+      title="Overview"
+      lead="What the cache does now; figures of this page's last ten minutes."
+      actions={button}
+    >
       {error?.status === 403 ? <Problem error={error} /> : null}
-      {error && error.status !== 403 ? <Notice kind="warn">Not connected, trying again: {error.message}</Notice> : null}
+      {error && error.status !== 403 ? (
+        <Notice kind="warn">Not connected, trying again: {error.message}</Notice>
+      ) : null}
       {now ? <Figures samples={samples} now={now} /> : <p class="wait">Waiting for the first figures…</p>}
     </View>
   );
@@ -80,7 +86,10 @@ function Figures({ samples, now }) {
           name="hit_rate"
           label="Hit rate"
           value={percent(total.hitRate)}
-          note={`of ${plural(total.asked, "request")}; on this page ${percent(window.hitRate)} of ${count(window.asked)}`}
+          note={
+            `of ${plural(total.asked, "request")}; ` +
+            `on this page ${percent(window.hitRate)} of ${count(window.asked)}`
+          }
         />
         <Tile
           name="exact"
@@ -94,7 +103,12 @@ function Figures({ samples, now }) {
           value={percent(rate(now.layers.semantic))}
           note={plural(now.layers.semantic.hits, "hit")}
         />
-        <Tile name="p95" label="Latency p95" value={ms(now.recent_ms.p95)} note={`median ${ms(now.recent_ms.p50)}`} />
+        <Tile
+          name="p95"
+          label="Latency p95"
+          value={ms(now.recent_ms.p95)}
+          note={`median ${ms(now.recent_ms.p50)}`}
+        />
         <Tile
           name="saved"
           label="Tokens saved"

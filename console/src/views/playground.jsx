@@ -13,7 +13,8 @@ export function readContext(text) {
     const [, role, content] = /^\s*(\w+):\s?(.*)$/.exec(line) ?? [];
     if (ROLES.includes(role)) turns.push({ role, content });
     else if (turns.length) turns.at(-1).content += `\n${line}`;
-    else if (line.trim()) throw new Error(`Context: the first line must begin with one of ${ROLES.join(", ")} and a colon`);
+    else if (line.trim())
+      throw new Error(`Context: the first line must begin with one of ${ROLES.join(", ")} and a colon`);
   }
   return turns;
 }
@@ -68,7 +69,12 @@ export function Playground({ can }) {
           <div class="row">
             <Field label="Namespace" {...field("namespace")} />
             <Field label="Model" help="Empty is default." {...field("model")} />
-            <Field label="Threshold" inputmode="decimal" help="0 to 1; can only raise it." {...field("threshold")} />
+            <Field
+              label="Threshold"
+              inputmode="decimal"
+              help="0 to 1; can only raise it."
+              {...field("threshold")}
+            />
           </div>
         </details>
         {ask.error && !ask.error.param ? <Problem error={ask.error} /> : null}
@@ -112,12 +118,15 @@ const ACTIONS = {
 };
 
 function Judge({ lookup, explanation }) {
-  const tell = useAction((verdict) => post("/cache/feedback", { request_id: lookup.request_id, ...verdict }));
+  const tell = useAction((verdict) =>
+    post("/cache/feedback", { request_id: lookup.request_id, ...verdict }),
+  );
   const nearest = lookup.nearest?.entry_id ?? explanation?.decision.nearest?.entry_id;
   if (tell.result) {
     return (
       <Notice>
-        {ACTIONS[tell.result.action] ?? tell.result.action} Tau of this user is now {fixed(tell.result.tau, 4)}.
+        {ACTIONS[tell.result.action] ?? tell.result.action} Tau of this user is now{" "}
+        {fixed(tell.result.tau, 4)}.
       </Notice>
     );
   }

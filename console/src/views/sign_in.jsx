@@ -8,7 +8,8 @@ export function SignIn({ why, tools, onSignedIn }) {
   const [inTab, setInTab] = useState(false);
   const signIn = useAction(async () => {
     if (!credential.trim()) throw new Error("Enter an API key or a token.");
-    if (/[^\x21-\x7e]/.test(credential.trim())) throw new Error("A key or token has no spaces or other characters.");
+    if (/[^\x21-\x7e]/.test(credential.trim()))
+      throw new Error("A key or token has no spaces or other characters.");
     keepCredential(credential, inTab);
     try {
       await get("/console/session");

@@ -41,8 +41,18 @@ export function Thresholds({ can }) {
 function Report({ shadow }) {
   return (
     <dl class="tiles">
-      <Tile name="mode" label="Mode" value={shadow.mode} note={`serves ${shadow.serve_percent} % of would-be hits`} />
-      <Tile name="decision" label="Decision" value={shadow.decision} note={`${count(shadow.semantic_decisions)} so far`} />
+      <Tile
+        name="mode"
+        label="Mode"
+        value={shadow.mode}
+        note={`serves ${shadow.serve_percent} % of would-be hits`}
+      />
+      <Tile
+        name="decision"
+        label="Decision"
+        value={shadow.decision}
+        note={`${count(shadow.semantic_decisions)} so far`}
+      />
       <Tile
         name="would_be"
         label="Would-be hit rate"
@@ -81,12 +91,22 @@ function Tuning({ bins, target, decision, changes, onChanged }) {
   const series = useMemo(() => {
     const all = GRID.map((at) => outcomeAt(bins, at));
     return [
-      { name: "wrong of served", colour: "series-4", values: all.map((one) => (one.served ? one.wrong / one.served : null)) },
-      { name: "served of judged", colour: "series-1", values: all.map((one) => (one.labels ? one.served / one.labels : null)) },
+      {
+        name: "wrong of served",
+        colour: "series-4",
+        values: all.map((one) => (one.served ? one.wrong / one.served : null)),
+      },
+      {
+        name: "served of judged",
+        colour: "series-1",
+        values: all.map((one) => (one.labels ? one.served / one.labels : null)),
+      },
     ];
   }, [bins]);
   const apply = useAction(async () => {
-    const done = await call("PUT", "/admin/config", { "cache.target_error_rate": Number((1 - probability).toFixed(4)) });
+    const done = await call("PUT", "/admin/config", {
+      "cache.target_error_rate": Number((1 - probability).toFixed(4)),
+    });
     onChanged();
     return done;
   });
@@ -123,13 +143,18 @@ function Tuning({ bins, target, decision, changes, onChanged }) {
         />
       ) : null}
       <p class="muted">
-        In force: {percent(current, 0)} (cache.target_error_rate {target}, decision {decision}); tau and error budgets
-        make it stricter or looser for single users and tenants. Labels since the server's start. Only hits, withheld
-        hits and lost hits are judged, so below what was served before little is known.
+        In force: {percent(current, 0)} (cache.target_error_rate {target}, decision {decision}); tau and
+        error budgets make it stricter or looser for single users and tenants. Labels since the server's
+        start. Only hits, withheld hits and lost hits are judged, so below what was served before little is
+        known.
       </p>
       {changes ? (
         <div class="actions">
-          <button type="button" onClick={() => apply.run()} disabled={apply.busy || Math.abs(probability - current) < 0.005}>
+          <button
+            type="button"
+            onClick={() => apply.run()}
+            disabled={apply.busy || Math.abs(probability - current) < 0.005}
+          >
             Set target_error_rate to {(1 - probability).toFixed(2)}
           </button>
         </div>
@@ -142,7 +167,7 @@ function Tuning({ bins, target, decision, changes, onChanged }) {
 
 function Says({ outcome }) {
   if (!outcome.labels) {
-    return "No decision has been judged yet. Send feedback, set cache.shadow_check_share, or run in shadow mode to learn.";
+    return "No decision has been judged yet: send feedback, or set cache.shadow_check_share.";
   }
   const [low, high] = wilson(outcome.wrong, outcome.served);
   return (
@@ -150,11 +175,14 @@ function Says({ outcome }) {
       Of {plural(outcome.labels, "judged decision")}, {count(outcome.served)} would have been served,{" "}
       <strong>
         {count(outcome.wrong)} wrongly
-        {outcome.served ? ` (${percent(outcome.wrong / outcome.served)}, 95 % interval ${percent(low)} to ${percent(high)})` : ""}
+        {outcome.served
+          ? ` (${percent(outcome.wrong / outcome.served)}, 95 % interval ${percent(low)} to ${percent(high)})`
+          : ""}
       </strong>
-      ; {count(outcome.withheldRight)} right and {count(outcome.withheldWrong)} wrong ones would have been left out.
+      ; {count(outcome.withheldRight)} right and {count(outcome.withheldWrong)} wrong ones would have been
+      left out.
       {outcome.regained + outcome.lost
-        ? ` Of ${plural(outcome.regained + outcome.lost, "lost hit")} it would have served ${count(outcome.regained)}.`
+        ? ` Of ${plural(outcome.regained + outcome.lost, "lost hit")} it serves ${count(outcome.regained)}.`
         : ""}
     </>
   );
