@@ -41,6 +41,18 @@ export function distribution({ bounds_ms: bounds, series }) {
   return bins.slice(Math.max(0, used.indexOf(true)), used.lastIndexOf(true) + 1);
 }
 
+/** Cumulative counts of hits and misses as one row for each bucket that holds any. */
+export function steps({ bounds, hit, miss }) {
+  const own = (counts, at) => counts[at] - (at ? counts[at - 1] : 0);
+  return bounds
+    .map((bound, at) => ({
+      name: `${at ? bounds[at - 1] : 0} to ${bound}`,
+      hit: own(hit, at),
+      miss: own(miss, at),
+    }))
+    .filter((step) => step.hit + step.miss > 0);
+}
+
 /**
  * What a threshold of `probability` would have done with the labelled decisions of /admin/stats. A bin
  * belongs to the side its lower end is on, so `probability` should be a multiple of a hundredth.

@@ -243,8 +243,7 @@ void Application::Impl::open_routes() {
   hooks.on_health = [this](admin::HealthStatus status) { metrics.on_health(admin::to_string(status)); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] {
-    return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache),
-                      labels_by_probability(*cache));
+    return stats_json(cache->stats(), server->stats(), decisions_report(metrics.decisions(), *cache));
   };
   hooks.make_checkpoint = [this] { return checkpoints->make(); };
   hooks.list_checkpoints = [this] { return checkpoints->list(); };

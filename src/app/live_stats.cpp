@@ -63,6 +63,7 @@ std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, c
                    {"recent_ms", recent_json(metrics.recent_times())},
                    {"tokens", {{"saved", proxy.tokens_saved()}, {"spent", proxy.tokens_spent()}}},
                    {"decisions", decisions_json(stats)},
+                   {"guards", metrics.decisions().vetoes()},
                    {"feedback", feedback},
                    {"cache",
                     {{"entries", stats.entries},
@@ -82,6 +83,12 @@ std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, c
                     {{"connections", server.connections},
                      {"in_flight", server.in_flight},
                      {"requests", server.requests}}}});
+}
+
+ordered_json decisions_report(const DecisionMetrics& metrics, const EnhancedCache& cache) {
+  return {{"shadow", metrics.shadow_report(cache)},
+          {"labels_by_probability", labels_by_probability(cache)},
+          {"candidates", metrics.candidates()}};
 }
 
 ordered_json labels_by_probability(const EnhancedCache& cache) {

@@ -16,6 +16,9 @@ namespace enhanced_gptcache::app {
 std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, const EnhancedCache& cache,
                       const http::ServerStats& server);
 
+/// What /admin/stats tells of decisions: the shadow report, labels, and how likely candidates were.
+nlohmann::ordered_json decisions_report(const DecisionMetrics& metrics, const EnhancedCache& cache);
+
 /// Judged decisions by the probability that was stated, in steps of a hundredth; steps without labels are
 /// left out: [{"from", "right": {source: n}, "wrong": {source: n}, "lost"}].
 nlohmann::ordered_json labels_by_probability(const EnhancedCache& cache);

@@ -41,6 +41,7 @@ class ServerMetrics final : public native::NativeObserver {
   /// One cache request: proxied or native. `layer` is empty unless it was a hit.
   void on_cache_request(Outcome outcome, std::string_view layer, double latency_ms);
   DecisionMetrics& decisions() { return decisions_; }
+  const DecisionMetrics& decisions() const { return decisions_; }
   void on_error(std::string_view kind) { errors_.with({kind}).add(); }
 
   // native::NativeObserver

@@ -227,6 +227,20 @@ function Latency({ now }) {
   );
 }
 
+function Guards({ guards }) {
+  const rows = Object.entries(guards)
+    .filter(([, value]) => value > 0)
+    .sort((a, b) => b[1] - a[1])
+    .map(([name, value]) => ({ name, value, text: count(value) }));
+  if (rows.length === 0) return null;
+  return (
+    <>
+      <h3>Refused by guard</h3>
+      <Bars label="Semantic misses since the start, by the guard that refused" rows={rows} />
+    </>
+  );
+}
+
 function Decisions({ now }) {
   const total = Object.values(now.decisions).reduce((sum, one) => sum + one, 0);
   const rows = Object.entries(now.decisions)
@@ -245,6 +259,7 @@ function Decisions({ now }) {
       ) : (
         <p class="empty">No decision yet.</p>
       )}
+      <Guards guards={now.guards} />
     </Card>
   );
 }

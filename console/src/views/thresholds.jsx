@@ -2,8 +2,8 @@ import { useMemo, useState } from "preact/hooks";
 import { call, get } from "../api.js";
 import { Lines } from "../chart.jsx";
 import { count, fixed, percent, plural, wilson } from "../format.js";
-import { Card, Notice, Problem, Table, Tile, View, useAction, useLoad } from "../parts.jsx";
-import { outcomeAt } from "../series.js";
+import { Bars, Card, Notice, Problem, Table, Tile, View, useAction, useLoad } from "../parts.jsx";
+import { outcomeAt, steps } from "../series.js";
 
 const SOURCES = { feedback: "callers", shadow: "shadow checks", judge: "judge model" };
 
@@ -31,6 +31,10 @@ export function Thresholds({ can }) {
             changes={can("PUT", "/admin/config")}
             onChanged={stats.reload}
           />
+          <div class="grid">
+            <Candidates of="probability" histogram={stats.data.candidates.probability} />
+            <Candidates of="similarity" histogram={stats.data.candidates.similarity} />
+          </div>
           <Labels shadow={stats.data.shadow} />
         </>
       ) : null}
@@ -185,6 +189,24 @@ function Says({ outcome }) {
         ? ` Of ${plural(outcome.regained + outcome.lost, "lost hit")} it serves ${count(outcome.regained)}.`
         : ""}
     </>
+  );
+}
+
+/** Where the best candidates lay, served or not. */
+function Candidates({ of, histogram }) {
+  const rows = steps(histogram).map((step) => ({
+    name: step.name,
+    value: step.hit + step.miss,
+    text: `${count(step.hit)} served, ${count(step.miss)} not`,
+  }));
+  return (
+    <Card title={`Best candidates by ${of}`}>
+      {rows.length ? (
+        <Bars label={`Semantic decisions since the start, by ${of} of the best candidate`} rows={rows} />
+      ) : (
+        <p class="empty">No decision with a candidate yet.</p>
+      )}
+    </Card>
   );
 }
 
