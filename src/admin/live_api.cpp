@@ -18,6 +18,7 @@
 #include "admin/replies.h"
 #include "base/canonical_json.h"
 #include "base/request_fields.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::admin {
 namespace {
@@ -110,6 +111,17 @@ Result<TauQuestion> read_tau_question(std::string_view query) {
   return question;
 }
 
+namespace {
+
+/// Whether somebody has a tau at all is nobody's business in another tenant, unless it is an admin's.
+bool may_ask(const http::Exchange& exchange, const TauQuestion& question) {
+  const security::Identity* who = exchange.pass == nullptr ? nullptr : exchange.pass->identity.get();
+  return who == nullptr || question.tenant.empty() || who->role == security::Role::kAdmin ||
+         security::tenant_of_name(question.tenant) == who->tenant;
+}
+
+}  // namespace
+
 struct LiveApi::State {
   explicit State(LiveHooks its_hooks) : hooks(std::move(its_hooks)) {}
 
@@ -200,6 +212,10 @@ void LiveApi::register_routes(http::Server& server) {
     exchange->notes.route = "/admin/tau";
     auto question = read_tau_question(exchange->request().query);
     if (!question) return exchange->send(refusal(question.error()));
+    if (!may_ask(*exchange, *question)) {
+      exchange->notes.refused = true;
+      return exchange->send(refusal(403, "tenant: only admins ask about users of other tenants"));
+    }
     const bool taken = state->hooks.offload([state, exchange, question = std::move(*question)] {
       exchange->send(reply(200, state->hooks.tau_json(*exchange, question)));
     });

@@ -12,7 +12,9 @@ import harness
 import secure
 import sse
 from settings_walk import changes
-from test_settings_cache import PARAPHRASE, QUESTION
+
+QUESTION = "How do I change the toner of the printer in room 4?"
+PARAPHRASE = "How can I change the toner of the printer in room 4?"
 
 FILES = {
     "": "text/html; charset=utf-8",
@@ -99,6 +101,12 @@ def test_session_tells_a_key_what_it_may(standin_process, tmp_path):
             assert (("GET", "/admin/keys") in allowed) is lists_keys
         narrow = server.get_as("/console/session", server.key("admin", scopes=["proxy"])).json()
         assert [row for row in narrow["allowed"] if row["path"].startswith("/admin")] == []
+        operator = server.key("operator", tenant="acme")
+        own = server.get_as("/admin/tau?user=anna&tenant=acme", operator).json()
+        assert own["asked"]["source"] == "initial"
+        elsewhere = server.get_as("/admin/tau?user=anna&tenant=other", operator)
+        assert elsewhere.status_code == 403 and "only admins" in elsewhere.json()["error"]["message"]
+        assert server.get_as("/admin/tau?user=anna&tenant=other", server.admin).status_code == 200
         assert server.get_as("/admin/events", server.key("client")).status_code == 403
         assert len(events(server, 1, headers={"Authorization": f"Bearer {server.key('viewer')}"})) == 1
     finally:
@@ -224,8 +232,8 @@ def test_a_dry_run_changes_nothing(start_server):
     assert put({"cache.ttl_seconds": 60}, "maybe").status_code == 400
     assert ttl() == 0 and not list((server.folder / "storage").glob("admin_config*"))
     assert put({"cache.ttl_seconds": 60}, "false").status_code == 200 and ttl() == 60
-    under = put({"storage.path": "/nowhere"}).json()
-    assert under["overridden_by"] == {"storage.path": "EGPTC_STORAGE__PATH"}
+    under = put({"server.port": 9}).json()
+    assert under["overridden_by"] == {"server.port": "EGPTC_SERVER__PORT"}
 
 
 def test_copies_are_listed(start_server):
