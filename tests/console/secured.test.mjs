@@ -18,7 +18,7 @@ import {
 } from "./browser.mjs";
 
 const { keys, secured: url, token } = setup;
-const REFUSED = [/status of 40[13]/];
+const REFUSED = [/status of 40[013]/];
 const SEEN = {
   viewer: ["Overview", "Thresholds", "Health"],
   client: ["Entries", "Playground", "Health"],
