@@ -30,10 +30,9 @@ base::Hash128 Keys::exact(const Prompt& prompt) const {
 }
 
 base::Hash128 Keys::partition(const Prompt& prompt) const {
-  return base::keyed_hash(
-      secret_, "partition",
-      {prompt.tenant, prompt.name_space, kPolicyEpoch, model_epoch_, prompt.model, prompt.dialect,
-       prompt.system, prompt.shape, scope_user(prompt)});
+  return base::keyed_hash(secret_, "partition",
+                          {prompt.tenant, prompt.name_space, kPolicyEpoch, model_epoch_, prompt.model,
+                           prompt.dialect, prompt.system, prompt.shape, scope_user(prompt)});
 }
 
 base::Hash128 Keys::tenant(std::string_view tenant) const { return base::short_hash(tenant_key_, {tenant}); }

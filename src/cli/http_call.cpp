@@ -44,7 +44,7 @@ asio::awaitable<Result<std::vector<HttpAnswer>>> exchanges(std::shared_ptr<http:
   co_return answers;
 }
 
-/// The client never passes on a key of ours that a caller sends; the one for this very server is the target's.
+/// The client never passes on a key of ours that a caller sends; one for this very server is the target's.
 std::string take_key(http::Headers& headers) {
   constexpr std::string_view kBearer = "Bearer ";
   const auto found = std::find_if(headers.begin(), headers.end(), [&](const http::Header& header) {

@@ -118,7 +118,7 @@ def test_serve_percent(server, key):
 def test_tau_steps(server, key):
     """A confirmed hit takes away learning_rate x delta / (1 - delta); a false one adds learning_rate."""
     steps = {"federated__initial_tau": 0.8, "federated__learning_rate": 0.04,
-             "cache__target_error_rate": 0.04}
+             "cache__target_error_rate": 0.04, "cache__decision": "adaptive"}
     with setting(server, **steps):
         entry_id = store(server, key)
         hit = lookup(server, key)
@@ -337,7 +337,7 @@ def test_aggregation(start_server):
     aggregation_frequency updates are in; over all ten it is the same each time, over one it is that one's."""
 
     def tau_of_a_new_user(frequency: int, users: int) -> float:
-        server = start_server({"EGPTC_CACHE__TARGET_ERROR_RATE": 0.05})
+        server = start_server({"EGPTC_CACHE__TARGET_ERROR_RATE": 0.05, "EGPTC_CACHE__DECISION": "adaptive"})
         with setting(server, federated__aggregation_frequency=frequency, federated__num_users=users):
             for number in range(10):
                 key = harness.fresh_key()
