@@ -8,6 +8,12 @@ import { onTheme } from "./theme.js";
 const HEIGHT = 210;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+/** At least a minute, so that two points are no century. */
+function lastMinutes(_, low, high) {
+  const end = high ?? Date.now() / 1000;
+  return [Math.min(low ?? end, end - 60), end];
+}
+
 function optionsOf(series, { width, unit, isTime, range, format, xFormat }) {
   const axis = {
     stroke: colour("muted"),
@@ -18,11 +24,11 @@ function optionsOf(series, { width, unit, isTime, range, format, xFormat }) {
   return {
     width,
     height: HEIGHT,
-    scales: { x: { time: isTime }, y: { range } },
+    scales: { x: { time: isTime, range: isTime ? lastMinutes : undefined }, y: { range } },
     legend: { show: true, live: false },
     cursor: { drag: { x: false, y: false }, points: { show: false } },
     axes: [
-      { ...axis, font, values: isTime ? undefined : (_, values) => values.map((value) => xFormat(value)) },
+      { ...axis, font, space: 80, values: (_, values) => values.map((value) => xFormat(value)) },
       { ...axis, font, size: 58, values: (_, values) => values.map((value) => format(value)), label: unit },
     ],
     series: [

@@ -51,7 +51,7 @@ export function Audit() {
           caption="Audit log, newest first"
           columns={[
             { name: "Line", number: true },
-            "Time",
+            { name: "Time", class: "whole" },
             "Event",
             "By",
             "From",
