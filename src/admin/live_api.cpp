@@ -7,16 +7,16 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <chrono>
-#include <optional>
+#include <mutex>
 
 #include "admin/replies.h"
 #include "base/canonical_json.h"
+#include "base/clock.h"
 #include "base/request_fields.h"
 #include "security/identity.h"
 
@@ -30,6 +30,9 @@ using std::chrono::milliseconds;
 constexpr size_t kNameBytesMax = 256;
 /// While it waits for the next event a stream looks so often whether it is to end.
 constexpr int64_t kLookMs = 250;
+/// How old figures may be that another stream asked for: below the shortest interval between two events.
+constexpr int64_t kSharedUs = 150'000;
+constexpr int64_t kPollMs = 5, kPatienceMs = 5000;
 
 std::string decoded(std::string_view text) {
   std::string spaced(text);
@@ -125,8 +128,47 @@ bool may_ask(const http::Exchange& exchange, const TauQuestion& question) {
 struct LiveApi::State {
   explicit State(LiveHooks its_hooks) : hooks(std::move(its_hooks)) {}
 
+  using Text = std::shared_ptr<const std::string>;
+
   LiveHooks hooks;
   std::atomic<size_t> streams{0};
+  std::mutex mutex;
+  Text newest;                 // guarded by mutex; null: none, or making it failed
+  int64_t begun_us = 0;        // guarded by mutex; when making the newest began
+  bool is_being_made = false;  // guarded by mutex
+
+  /// While it lives, a set of figures is being made; also when making it fails.
+  struct Making {
+    explicit Making(std::shared_ptr<State> its_state) : state(std::move(its_state)) {}
+    ~Making() {
+      const std::lock_guard lock(state->mutex);
+      state->is_being_made = false;
+    }
+    Making(const Making&) = delete;
+    Making& operator=(const Making&) = delete;
+    void run() const {
+      auto text = std::make_shared<const std::string>(state->hooks.live_json());
+      const std::lock_guard lock(state->mutex);
+      state->newest = std::move(text);
+    }
+    const std::shared_ptr<State> state;
+  };
+  struct Step {
+    Text text;  ///< null: come again
+    bool is_refused = false;
+  };
+  static Step take_or_make(const std::shared_ptr<State>& state, int64_t not_before_us) {
+    {
+      const std::lock_guard lock(state->mutex);
+      if (state->is_being_made) return {};
+      if (state->begun_us >= not_before_us) return {state->newest, state->newest == nullptr};
+      state->newest = nullptr;
+      state->begun_us = base::system_clock().mono_us();
+      state->is_being_made = true;
+    }
+    const auto making = std::make_shared<const Making>(state);
+    return {nullptr, !state->hooks.offload([making] { making->run(); })};
+  }
 
   /// One of kStreamsMax places, given back when the coroutine ends, however it does.
   struct Place {
@@ -144,24 +186,17 @@ struct LiveApi::State {
     return nullptr;
   }
 
-  /// The figures, made on the pool; nothing when it is busy.
-  asio::awaitable<std::optional<std::string>> figures() const {
-    struct Waiting {
-      explicit Waiting(const asio::any_io_executor& executor) : timer(executor) {}
-      asio::steady_timer timer;
-      std::optional<std::string> text;  // touched on the coroutine's executor only
-    };
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    auto waiting = std::make_shared<Waiting>(executor);
-    waiting->timer.expires_after(std::chrono::seconds(5));
-    const bool taken = hooks.offload([this, waiting, executor] {
-      asio::dispatch(executor, [waiting, text = hooks.live_json()]() mutable {
-        waiting->text = std::move(text);
-        waiting->timer.cancel();
-      });
-    });
-    if (taken && !waiting->text) co_await waiting->timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    co_return std::move(waiting->text);
+  /// The figures as of `not_before_us` or later; null: the pool is busy. However many streams there are, one
+  /// set is made at a time, so that they cannot crowd the pool, which also answers /health.
+  static asio::awaitable<Text> figures(std::shared_ptr<State> state, int64_t not_before_us) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (int64_t waited_ms = 0; waited_ms < kPatienceMs; waited_ms += kPollMs) {
+      const Step step = take_or_make(state, not_before_us);
+      if (step.text != nullptr || step.is_refused) co_return step.text;
+      timer.expires_after(milliseconds(kPollMs));
+      co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    co_return nullptr;
   }
 
   /// False: it is time to end.
@@ -176,7 +211,7 @@ struct LiveApi::State {
     co_return hooks.ready() && !exchange->client_gone();
   }
 
-  asio::awaitable<void> stream(ExchangePtr exchange, [[maybe_unused]] PlacePtr place, StreamWish wish) const {
+  asio::awaitable<void> stream(ExchangePtr exchange, PlacePtr place, StreamWish wish) const {
     http::Headers headers;
     headers.push_back({"Content-Type", "text/event-stream"});
     headers.push_back({"Cache-Control", "no-store"});
@@ -187,8 +222,10 @@ struct LiveApi::State {
         goes_on = co_await wait(exchange, wish.interval_ms);
         if (!goes_on) break;
       }
-      std::optional<std::string> text = co_await figures();
-      std::string event = text ? "event: stats\ndata: " + *text + "\n\n" : ": busy\n\n";
+      // The first event knows what the caller has seen happen; later ones may be shared with other streams.
+      const int64_t now_us = base::system_clock().mono_us();
+      const Text text = co_await figures(place->state, sent == 0 ? now_us : now_us - kSharedUs);
+      std::string event = text != nullptr ? "event: stats\ndata: " + *text + "\n\n" : ": busy\n\n";
       goes_on = co_await exchange->write(std::move(event));
     }
     co_await exchange->finish();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <stdexcept>
 
 #include "http/test_peers.h"
 
@@ -45,12 +46,19 @@ class LiveApiTest : public testing::Test {
  protected:
   LiveApiTest() : server_(options()) {
     LiveHooks hooks;
-    hooks.live_json = [this] { return "{\"number\":" + std::to_string(++made_) + "}"; };
+    hooks.live_json = [this] {
+      if (fails_) throw std::runtime_error("no figures");
+      return "{\"number\":" + std::to_string(++made_) + "}";
+    };
     hooks.tau_json = [](const http::Exchange&, const TauQuestion& question) { return question.user; };
     hooks.ready = [this] { return ready_.load(); };
     hooks.offload = [this](std::function<void()> work) {
       if (busy_) return false;
-      work();
+      try {
+        work();
+      } catch (const std::runtime_error&) {
+        ++failures_;  // as the app's pool does: it ends that piece of work
+      }
       return true;
     };
     LiveApi(std::move(hooks)).register_routes(server_);
@@ -67,8 +75,8 @@ class LiveApiTest : public testing::Test {
     return peer;
   }
 
-  std::atomic<int> made_{0};
-  std::atomic<bool> ready_{true}, busy_{false};
+  std::atomic<int> made_{0}, failures_{0};
+  std::atomic<bool> ready_{true}, busy_{false}, fails_{false};
   http::Server server_;
 };
 
@@ -108,6 +116,23 @@ TEST_F(LiveApiTest, StreamsAreLimitedAndGivenBack) {
     return ask("/admin/events?count=1").read_through(" ") == "HTTP/1.1 " &&
            server_.stats().in_flight < LiveApi::kStreamsMax;
   }));
+}
+
+TEST_F(LiveApiTest, StreamsShareOneSetOfFigures) {
+  std::vector<Peer> peers;
+  for (int i = 0; i < 8; ++i) peers.push_back(ask("/admin/events?interval_ms=200&count=4"));
+  for (Peer& peer : peers) EXPECT_NE(peer.read_through("0\r\n\r\n"), "");
+  EXPECT_GE(made_.load(), 4);
+  EXPECT_LT(made_.load(), 8 * 4);
+}
+
+TEST_F(LiveApiTest, FiguresThatFailCostAnEvent) {
+  fails_ = true;
+  Peer peer = ask("/admin/events?interval_ms=200");
+  EXPECT_NE(peer.read_through("text/event-stream"), "");
+  EXPECT_TRUE(eventually([this] { return failures_.load() > 1; })) << "tried again";
+  fails_ = false;
+  EXPECT_NE(peer.read_through("\"number\":"), "");
 }
 
 TEST_F(LiveApiTest, RefusesWhatItCannotRead) {
