@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Nightly backup (guide 5.2): settings, models, entries, the last 7 days of logs, backup_metadata.yaml with
 # checksums; verified after writing; older than KEEP_DAYS removed. The server keeps serving meanwhile.
+# Usage: backup_script.sh [options of enhanced-gptcache backup]
+# Variables: ROOT, BACKUP_DIR, KEEP_DAYS, CONFIG, BINARY.
 set -euo pipefail
+
+case "${1:-}" in
+  -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
 
 ROOT="${ROOT:-/opt/enhanced-gptcache}"
 BACKUP_DIR="${BACKUP_DIR:-/opt/backups/enhanced-gptcache}"

@@ -2,9 +2,13 @@
 # Restore (guide 5.2): verifies the backup, stops the service, puts settings, models, data and logs in
 # place (what was there is kept in before_restore_<timestamp>; releases are not touched), starts it and
 # asks /health.
-# START_COMMAND and STOP_COMMAND replace systemctl where there is none.
+# Usage: restore_script.sh BACKUP_FILE.tar.gz [options of enhanced-gptcache restore]
+# Variables: ROOT, OWNER, HEALTH_URL, HEALTH_SECONDS, BINARY; START_COMMAND, STOP_COMMAND instead of systemctl.
 set -euo pipefail
 
+case "${1:-}" in
+  -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
 if [ $# -lt 1 ]; then
   echo "Usage: $0 <backup_file.tar.gz> [options of enhanced-gptcache restore]" >&2
   exit 1
