@@ -192,7 +192,10 @@ export function Ask({
   const dialog = useRef();
   const id = useId();
   useEffect(() => {
-    dialog.current.showModal();
+    const box = dialog.current;
+    box.showModal();
+    // Closing it gives the focus back to what opened it.
+    return () => box.open && box.close();
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>

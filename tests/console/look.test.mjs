@@ -46,6 +46,24 @@ test("it works by keyboard alone", async () => {
   for (let at = 0; at < 2; at += 1) await other.keyboard.press("Tab");
   await other.keyboard.press("Enter");
   await other.getByText("Miss", { exact: true }).waitFor();
+
+  await other.getByRole("link", { name: "Configuration" }).press("Enter");
+  const change = other.getByRole("button", { name: "Change cache.ttl_seconds" });
+  await change.press("Enter");
+  await other.getByRole("dialog", { name: "Change a setting" }).waitFor();
+  // What is behind the dialog is out of reach: the focus is in it, or on the browser's own controls.
+  for (let at = 0; at < 8; at += 1) {
+    await other.keyboard.press("Tab");
+    const isBehind = () =>
+      document.activeElement !== document.body && !document.activeElement.closest("dialog");
+    assert.equal(await other.evaluate(isBehind), false);
+  }
+  await other.keyboard.press("Escape");
+  await eventually(
+    () => other.evaluate(() => document.activeElement.getAttribute("aria-label")),
+    (label) => label === "Change cache.ttl_seconds",
+    "the focus is back where it was",
+  );
   await other.finish();
 });
 

@@ -234,6 +234,31 @@ test("entries are found, explained, judged and deleted", async () => {
   assert.equal((await api("GET", `/cache/entries/${id}`)).status, 404);
 });
 
+test("a long list is read page by page", async () => {
+  const entries = Array.from({ length: 60 }, (_, at) => ({
+    query: `Which shelf holds part number ${at}?`,
+    response: `Shelf ${at}.`,
+    tags: ["parts"],
+  }));
+  assert.equal((await api("POST", "/cache/entries", { entries })).status, 201);
+  await show(page, "Entries");
+  await page.getByLabel("Tag").fill("parts");
+  await page.getByRole("button", { name: "Search" }).click();
+  const rows = page.getByRole("table", { name: "Entries" }).locator("tbody tr");
+  await eventually(
+    () => rows.count(),
+    (count) => count === 50,
+    "the first page",
+  );
+  await page.getByRole("button", { name: "More" }).click();
+  await eventually(
+    () => rows.count(),
+    (count) => count === 60,
+    "all pages",
+  );
+  assert.equal(await page.getByRole("button", { name: "More" }).count(), 0);
+});
+
 test("what matches is counted before it is removed", async () => {
   for (const floor of [1, 2, 3])
     await store(`What is on floor number ${floor}?`, "Desks.", { tags: ["floors"] });

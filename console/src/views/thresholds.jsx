@@ -28,7 +28,7 @@ export function Thresholds({ can }) {
             bins={stats.data.labels_by_probability}
             target={stats.data.shadow.target_error_rate}
             decision={stats.data.shadow.decision}
-            changes={can("PUT", "/admin/config")}
+            changes={can("PUT", "/admin/config") && stats.data.shadow.decision === "verified"}
             onChanged={stats.reload}
           />
           <div class="grid">
@@ -147,10 +147,12 @@ function Tuning({ bins, target, decision, changes, onChanged }) {
         />
       ) : null}
       <p class="muted">
-        In force: {percent(current, 0)} (cache.target_error_rate {target}, decision {decision}); tau and
-        error budgets make it stricter or looser for single users and tenants. Labels since the server's
-        start. Only hits, withheld hits and lost hits are judged, so below what was served before little is
-        known.
+        {decision === "verified"
+          ? `In force: ${percent(current, 0)} (cache.target_error_rate ${target}). `
+          : `Decision ${decision} is in force: it holds the similarity against a threshold. `}
+        Tau and error budgets make it stricter or looser for single users and tenants. Labels since the
+        server's start. Only hits, withheld hits and lost hits are judged, so below what was served before
+        little is known.
       </p>
       {changes ? (
         <div class="actions">
