@@ -153,7 +153,7 @@ function Section({ name, rows, open, onEdit }) {
         {rows.map((row) => (
           <li key={row.name} data-setting={row.name}>
             <div>
-              <strong>{row.key}</strong> <code class="value">{text(row.value)}</code>{" "}
+              <strong>{row.key}</strong> <code class="value">{text(row.value) || "(empty)"}</code>{" "}
               {row.unit ? <span class="muted">{row.unit}</span> : null}
               <div class="muted">{row.sentence}</div>
             </div>
