@@ -10,7 +10,6 @@
 
 #include "admin/admin_api.h"
 #include "admin/console.h"
-#include "admin/live_api.h"
 #include "admin/openapi.h"
 #include "admin/security_api.h"
 #include "app/checkpoints.h"
@@ -104,7 +103,6 @@ class Application::Impl {
   Result<void> open_upstream();
   Result<void> open_listener();
   void open_routes();
-  void open_live_routes();
   void watch_settings();
   void shut_down(int64_t drain_ms);
   void apply(const config::Change& change);
@@ -256,30 +254,19 @@ void Application::Impl::open_routes() {
       admin::SecurityHooks{&security->keys(), security->audit_log(),
                            [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
   security_api->register_routes(*server);
-  open_live_routes();
+  admin::LiveHooks live =
+      live_hooks({metrics, proxy_metrics, *cache, *server,
+                  [this](const http::Exchange& exchange) { return caller_of(exchange); }});
+  live.ready = [this] { return ready.load(); };
+  live.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  admin::LiveApi(std::move(live)).register_routes(*server);
+  if (settings->server.console) admin::register_console(*server, settings->security.enabled);
   native->register_routes(*server);
   proxy->register_routes(*server);
   admin::register_openapi(*server);
   metrics.watch_server(*server);
   metrics.watch_limits(security->limiter());
   server->open_routes();
-}
-
-void Application::Impl::open_live_routes() {
-  admin::LiveHooks hooks;
-  hooks.live_json = [this] { return live_json(metrics, proxy_metrics, *cache, server->stats()); };
-  hooks.tau_json = [this](const http::Exchange& exchange, const admin::TauQuestion& question) {
-    std::string tenant = security::tenant_of_name(question.tenant);
-    if (question.tenant.empty()) {
-      const auto caller = caller_of(exchange);
-      tenant = caller ? caller->tenant : "";
-    }
-    return tau_json(*cache, question.limit, tenant, question.user);
-  };
-  hooks.ready = [this] { return ready.load(); };
-  hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
-  admin::LiveApi(std::move(hooks)).register_routes(*server);
-  if (settings->server.console) admin::register_console(*server, settings->security.enabled);
 }
 
 HealthInputsSource Application::Impl::health_source() {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cache/learning.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -42,6 +43,20 @@ ordered_json recent_json(const metrics::TimesSummary& times) {
 }
 
 }  // namespace
+
+admin::LiveHooks live_hooks(const LiveSources& from) {
+  admin::LiveHooks hooks;
+  hooks.live_json = [from] { return live_json(from.metrics, from.proxy, from.cache, from.server.stats()); };
+  hooks.tau_json = [from](const http::Exchange& exchange, const admin::TauQuestion& question) {
+    std::string tenant = security::tenant_of_name(question.tenant);
+    if (question.tenant.empty()) {
+      const auto caller = from.caller_of(exchange);
+      tenant = caller ? caller->tenant : "";
+    }
+    return tau_json(from.cache, question.limit, tenant, question.user);
+  };
+  return hooks;
+}
 
 std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, const EnhancedCache& cache,
                       const http::ServerStats& server) {

@@ -6,11 +6,23 @@
 #include <string>
 #include <string_view>
 
+#include "admin/live_api.h"
 #include "app/proxy_metrics.h"
 #include "app/server_metrics.h"
 #include "http/server.h"
 
 namespace enhanced_gptcache::app {
+
+/// All outlive the server's handlers.
+struct LiveSources {
+  const ServerMetrics& metrics;
+  const ProxyMetrics& proxy;
+  const EnhancedCache& cache;
+  const http::Server& server;
+  native::CallerOf caller_of;
+};
+/// What /admin/events and /admin/tau ask; `ready` and `offload` are left to the caller.
+admin::LiveHooks live_hooks(const LiveSources& from);
 
 /// Thread rule: any thread.
 std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, const EnhancedCache& cache,
