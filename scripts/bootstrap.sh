@@ -17,7 +17,7 @@ runtime=(g++ cmake ninja-build ccache pkg-config
 package=(dpkg-dev file)
 image=(buildah debootstrap)
 test=(libgtest-dev libgmock-dev libbenchmark-dev jq gcovr prometheus nginx wrk
-  prometheus-alertmanager docker-compose systemd shellcheck
+  prometheus-alertmanager docker-compose systemd shellcheck chromium
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
 
 group=test

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh clone to every test run: installs packages, builds, fetches and verifies the model,
 # runs the unit tests (ctest), the wire tests (pytest with the openai Python SDK), the Node SDK tests
-# (node --test) and the coverage gate. Each phase is bounded in time and says how long it took.
+# (node --test), the console in Chromium and the coverage gate. Each phase is bounded in time and says how
+# long it took.
 #   ./scripts/test.sh             all of that
 #   ./scripts/test.sh --quick     no coverage build, no wire test marked slow
 #   ./scripts/test.sh --coverage  the coverage gate only
@@ -16,7 +17,7 @@ mode=default
 for arg in "$@"; do
   case "$arg" in
     --quick | --coverage | --asan | --tsan | --image | --all) mode=${arg#--} ;;
-    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *)
       echo "test.sh: unknown option $arg (known: --quick --coverage --asan --tsan --image --all)" >&2
       exit 2
@@ -60,13 +61,15 @@ python_environment() { # pinned packages in .venv, made again when the list chan
   echo "$want" >"$stamp"
 }
 
-node_environment() { # the locked packages of tests/node
-  local stamp=tests/node/node_modules/lock.sha256
-  local want
-  want=$(sha256sum tests/node/package-lock.json | cut -d' ' -f1)
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
-  (cd tests/node && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
-  echo "$want" >"$stamp"
+node_environment() { # FOLDER...: the locked packages of each
+  local folder stamp want
+  for folder in "$@"; do
+    stamp=$folder/node_modules/lock.sha256
+    want=$(sha256sum "$folder/package-lock.json" | cut -d' ' -f1)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && continue
+    (cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+    echo "$want" >"$stamp"
+  done
 }
 
 unit_tests() { # PRESET: builds of other presets run the unit tests only; the tools' checks need one run
@@ -114,12 +117,18 @@ node_tests() {
   .venv/bin/python tests/node/launch.py
 }
 
+# The console in Chromium; also that console/generated is what its sources give.
+console_tests() {
+  .venv/bin/python tests/console/launch.py
+}
+
 coverage_gate() {
   build coverage egptc_match_test egptc_cache_test egptc_proxy_test
   .venv/bin/python tools/coverage_gate.py build/coverage --minimum 90 match cache proxy
 }
 
 export -f build python_environment node_environment unit_tests wire_tests deploy_tests image_test node_tests
+export -f console_tests
 export -f coverage_gate
 export jobs
 run() { # NAME LIMIT FUNCTION ARGS...: a phase that is one of the functions above
@@ -136,8 +145,9 @@ default_run() { # pytest options
   run "unit tests" 900 unit_tests release
   run "wire tests" 900 wire_tests release "$@"
   run "deployment and document tests" 600 deploy_tests "$@"
-  run "node packages" 300 node_environment
+  run "node packages" 300 node_environment tests/node console tests/console
   run "node tests" 180 node_tests
+  run "console tests" 300 console_tests
 }
 sanitizer_run() { # PRESET
   run "build $1" 2400 build "$1"

@@ -21,7 +21,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 400
 COLUMNS_MAX = 110
 README_LINES_MAX = 30
-CODE = {".cpp", ".h", ".c", ".py", ".mjs", ".js", ".sh"}
+CODE = {".cpp", ".h", ".c", ".py", ".mjs", ".js", ".jsx", ".sh"}
 # Tables that tools write: rows, not code.
 GENERATED = re.compile(r"(^|/)(generated|data|golden|corpus|fixtures)/|\.inc$|package-lock\.json$")
 MARKER = re.compile(r"\b(?:TODO|FIXME|XXX)\b(?!\([a-z][\w.-]*\):)")

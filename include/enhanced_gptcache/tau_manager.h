@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "enhanced_gptcache/options.h"
@@ -24,6 +25,33 @@ struct TauView {
   double tau = 0;
   const char* source = "initial";  ///< "user", "global", "initial", "off"
 };
+
+/// One user, as lists show it.
+struct TauUser {
+  std::string name;  ///< as given to update(); a longer one than 128 bytes as "#" and its hash
+  double tau = 0;
+  uint64_t samples = 0;      ///< labels of this user
+  uint64_t last_update = 0;  ///< number of the latest of them among all
+};
+/// One aggregation.
+struct TauRound {
+  uint64_t number = 0;  ///< from 1
+  int64_t at_ms = 0;    ///< wall clock
+  uint64_t users = 0;   ///< that took part
+  double from = 0;      ///< global tau before it
+  double combined = 0;  ///< what these users say together
+  double to = 0;        ///< global tau after it, at most one learning rate away
+};
+/// What an operator may look at: pseudonyms, thresholds and counts.
+struct TauListing {
+  TauOptions options;  ///< in force
+  double global = 0;
+  bool is_learned = false;  ///< `global` comes from aggregations, not from initial_tau
+  uint64_t updates = 0, aggregations = 0, users = 0;
+  std::vector<TauUser> newest;   ///< the most recently labelled first
+  std::vector<TauRound> rounds;  ///< the last kTauRoundsKept since this object was made, oldest first
+};
+inline constexpr size_t kTauRoundsKept = 200;
 
 /// Thread rule: any thread; reading a tau never waits for updates.
 class TauManager {
@@ -45,6 +73,8 @@ class TauManager {
   size_t users() const;
   /// Walks all users.
   TauSummary summary() const;
+  /// At most `users_max` users. Updates wait meanwhile.
+  TauListing listing(size_t users_max) const;
   /// Keeps the learned taus, clamped to the new limits.
   void set_options(const TauOptions& options);
 

@@ -57,6 +57,25 @@ std::string change_json(const config::Change& change, const config::Loaded& load
   return out.dump();
 }
 
+/// The settings in force, and what of the newest ones is not.
+std::string config_json(const config::SettingsSource& source) {
+  std::string out = config::effective_json(*source.loaded());
+  const config::ReloadStatus status = source.status();
+  json errors = json::array();
+  for (const config::Problem& problem : status.errors) errors.push_back(problem.text());
+  out.pop_back();  // the closing brace
+  return out + ",\"pending_restart\":" + json(status.pending_restart).dump() +
+         ",\"valid\":" + (status.valid ? "true" : "false") +
+         ",\"errors\":" + errors.dump(-1, ' ', false, json::error_handler_t::replace) + "}";
+}
+
+/// ?dry_run=true|false of PUT /admin/config.
+Result<bool> read_dry_run(std::string_view query) {
+  if (query.empty() || query == "dry_run=false") return false;
+  if (query == "dry_run=true") return true;
+  return fail(ErrorCode::kInvalidArgument, "the only parameter is dry_run, which is true or false");
+}
+
 }  // namespace
 
 struct AdminApi::State {
@@ -140,11 +159,23 @@ void AdminApi::register_routes(http::Server& server) {
     exchange->send(reply(ready ? 200 : 503, ready ? "{\"ready\":true}" : "{\"ready\":false}"));
   });
   route("GET", "/admin/config", [](const State& state, const ExchangePtr& exchange) {
-    exchange->send(reply(200, config::effective_json(*state.source.loaded())));
+    exchange->send(reply(200, config_json(state.source)));
+  });
+  route("GET", "/admin/config/schema", [](const State&, const ExchangePtr& exchange) {
+    exchange->send(reply(200, "{\"keys\":" + config::settings_table_json() + "}"));
   });
   route("PUT", "/admin/config", [](const State& state, const ExchangePtr& exchange) {
+    const auto dry_run = read_dry_run(exchange->request().query);
+    if (!dry_run) return exchange->send(refusal(dry_run.error()));
     auto changes = read_changes(exchange->request().body);
     if (!changes) return exchange->send(refusal(changes.error()));
+    if (*dry_run) {
+      exchange->notes.audit = "settings checked, not changed";
+      return state.later(exchange, [&state, changes = std::move(*changes)] {
+        const auto change = state.source.check_admin(changes);
+        return change ? reply(200, change_json(*change, *state.source.loaded())) : refusal(change.error());
+      });
+    }
     std::string names;
     for (const auto& [name, value] : *changes) names += (names.empty() ? "" : ", ") + name;
     exchange->notes.audit = "settings changed: " + base::repair_utf8(names.substr(0, 1000));
@@ -164,6 +195,10 @@ void AdminApi::register_routes(http::Server& server) {
       auto made = state.hooks.make_checkpoint();
       return made ? reply(201, std::move(*made)) : refusal(made.error());
     });
+  });
+  route("GET", "/admin/backup", [](const State& state, const ExchangePtr& exchange) {
+    State::run(state.hooks.offload_long, exchange,
+               [&state] { return reply(200, state.hooks.list_checkpoints()); });
   });
   route("DELETE", "/admin/backup/*", [](const State& state, const ExchangePtr& exchange) {
     const std::string path(exchange->request().path);

@@ -21,6 +21,7 @@ struct AdminHooks {
   std::function<std::string()> stats_json;      ///< /admin/stats
   /// POST /admin/backup: a consistent copy of the entries, as JSON {"name", "path"}.
   std::function<Result<std::string>()> make_checkpoint;
+  std::function<std::string()> list_checkpoints;                         ///< GET /admin/backup
   std::function<Result<void>(const std::string& name)> drop_checkpoint;  ///< DELETE /admin/backup/NAME
   std::function<std::string()> encryption_json;                          ///< GET /admin/encryption
   std::function<Result<void>()> rotate_keys;                             ///< POST /admin/encryption/rotate

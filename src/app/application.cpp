@@ -9,10 +9,12 @@
 #include <thread>
 
 #include "admin/admin_api.h"
+#include "admin/console.h"
 #include "admin/openapi.h"
 #include "admin/security_api.h"
 #include "app/checkpoints.h"
 #include "app/health_checks.h"
+#include "app/live_stats.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
 #include "app/proxy_metrics.h"
@@ -250,9 +252,10 @@ void Application::Impl::open_routes() {
   hooks.on_health = [this](admin::HealthStatus status) { metrics.on_health(admin::to_string(status)); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] {
-    return stats_json(cache->stats(), server->stats(), metrics.decisions().shadow_report(*cache));
+    return stats_json(cache->stats(), server->stats(), decisions_report(metrics.decisions(), *cache));
   };
   hooks.make_checkpoint = [this] { return checkpoints->make(); };
+  hooks.list_checkpoints = [this] { return checkpoints->list(); };
   hooks.drop_checkpoint = [this](const std::string& name) { return checkpoints->drop(name); };
   hooks.encryption_json = [this] { return encryption_json(cache->encryption_stats()); };
   hooks.rotate_keys = [this] { return rotate_keys(); };
@@ -264,6 +267,13 @@ void Application::Impl::open_routes() {
       admin::SecurityHooks{&security->keys(), security->audit_log(),
                            [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
   security_api->register_routes(*server);
+  admin::LiveHooks live =
+      live_hooks({metrics, proxy_metrics, *cache, *server,
+                  [this](const http::Exchange& exchange) { return caller_of(exchange); }});
+  live.ready = [this] { return ready.load(); };
+  live.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  admin::LiveApi(std::move(live)).register_routes(*server);
+  if (settings->server.console) admin::register_console(*server, settings->security.enabled);
   native->register_routes(*server);
   proxy->register_routes(*server);
   admin::register_openapi(*server);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/keyed_hash.h"
 #include "base/log.h"
 
@@ -48,6 +49,23 @@ Result<std::string> Checkpoints::make() {
   EGPTC_TRY_VOID(cache_.checkpoint(path));
   base::log_info("storage: checkpoint {} for a backup", name);
   return nlohmann::json{{"name", name}, {"path", path}}.dump();
+}
+
+std::string Checkpoints::list() const {
+  nlohmann::ordered_json copies = nlohmann::ordered_json::array();
+  std::error_code error;
+  const auto file_now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator each(folder_, error), end; !error && each != end; each.increment(error)) {
+    std::error_code ignored;
+    const auto age = file_now - each->last_write_time(ignored);
+    const auto age_ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
+    copies.push_back({{"name", each->path().filename().string()},
+                      {"path", each->path().string()},
+                      {"made_ms", base::system_clock().wall_ms() - age_ms}});
+  }
+  const auto age_max_s = std::chrono::duration_cast<std::chrono::seconds>(kAgeMax).count();
+  return nlohmann::ordered_json{{"copies", copies}, {"copies_max", kCountMax}, {"age_max_seconds", age_max_s}}
+      .dump();
 }
 
 Result<void> Checkpoints::drop(const std::string& name) {

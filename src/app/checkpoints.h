@@ -16,6 +16,8 @@ class Checkpoints {
 
   /// JSON: {"name", "path"}. kOverloaded: too many are there; kUnsupported: storage.enabled is false.
   Result<std::string> make();
+  /// JSON: {"copies": [{"name", "path", "made_ms"}], "copies_max", "age_max_seconds"}.
+  std::string list() const;
   /// kNotFound: no such checkpoint.
   Result<void> drop(const std::string& name);
 

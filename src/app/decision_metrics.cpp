@@ -185,6 +185,23 @@ void DecisionMetrics::watch_thresholds(const EnhancedCache& cache) {
       });
 }
 
+ordered_json DecisionMetrics::vetoes() const {
+  ordered_json out = ordered_json::object();
+  for (const match::Guard& guard : match::guards())
+    out[std::string(guard.name)] = vetoes_.with({guard.name}).value();
+  return out;
+}
+
+ordered_json DecisionMetrics::candidates() const {
+  const auto both = [](metrics::Family<metrics::Histogram>& family) {
+    const metrics::Histogram& hits = family.with({"hit"});
+    return ordered_json{{"bounds", hits.bounds()},
+                        {"hit", hits.view().buckets},
+                        {"miss", family.with({"miss"}).view().buckets}};
+  };
+  return {{"similarity", both(similarity_)}, {"probability", both(probability_)}};
+}
+
 ordered_json DecisionMetrics::shadow_report(const EnhancedCache& cache) const {
   const CacheStats stats = cache.stats();
   const Options options = cache.options();

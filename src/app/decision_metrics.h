@@ -25,6 +25,11 @@ class DecisionMetrics {
 
   /// What an operator reads before switching shadow mode off (part of /admin/stats).
   nlohmann::ordered_json shadow_report(const EnhancedCache& cache) const;
+  /// Semantic misses by the guard that refused.
+  nlohmann::ordered_json vetoes() const;
+  /// The best candidates of decisions, served or not: {"similarity", "probability"}, each {"bounds", "hit",
+  /// "miss"} with cumulative counts.
+  nlohmann::ordered_json candidates() const;
 
  private:
   void watch_labels(const EnhancedCache& cache);

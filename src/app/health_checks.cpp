@@ -117,40 +117,41 @@ admin::HealthInputs health_inputs(const HealthInputsSource& from) {
 }
 
 std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
-                       const nlohmann::ordered_json& shadow) {
+                       const nlohmann::ordered_json& decisions) {
   using nlohmann::ordered_json;
   ordered_json misses;
   for (size_t i = 0; i < std::size(cache.misses_by_reason); ++i) {
     misses[std::string(to_string(static_cast<MissReason>(i)))] = cache.misses_by_reason[i];
   }
-  const ordered_json out = {{"cache",
-                             {{"entries", cache.entries},
-                              {"semantic_entries", cache.semantic_entries},
-                              {"partitions", cache.partitions},
-                              {"bytes", cache.bytes},
-                              {"exact_hits", cache.exact_hits},
-                              {"exact_misses", cache.exact_misses},
-                              {"semantic_hits", cache.semantic_hits},
-                              {"semantic_misses", cache.semantic_misses},
-                              {"misses_by_reason", misses},
-                              {"stores", cache.stores},
-                              {"store_refused", cache.store_refused},
-                              {"evictions_size", cache.evictions_size},
-                              {"evictions_expired", cache.evictions_expired},
-                              {"removals", cache.removals},
-                              {"flights_joined", cache.flights_joined},
-                              {"embed_failures", cache.embed_failures},
-                              {"pca_active", cache.pca_active},
-                              {"global_tau", cache.global_tau}}},
-                            {"shadow", shadow},
-                            {"server",
-                             {{"connections", server.connections},
-                              {"connections_total", server.connections_total},
-                              {"connections_refused", server.connections_refused},
-                              {"requests", server.requests},
-                              {"in_flight", server.in_flight},
-                              {"bad_requests", server.bad_requests},
-                              {"timeouts", server.timeouts}}}};
+  ordered_json out = {{"cache",
+                       {{"entries", cache.entries},
+                        {"semantic_entries", cache.semantic_entries},
+                        {"partitions", cache.partitions},
+                        {"bytes", cache.bytes},
+                        {"exact_hits", cache.exact_hits},
+                        {"exact_misses", cache.exact_misses},
+                        {"semantic_hits", cache.semantic_hits},
+                        {"semantic_misses", cache.semantic_misses},
+                        {"misses_by_reason", misses},
+                        {"stores", cache.stores},
+                        {"store_refused", cache.store_refused},
+                        {"evictions_size", cache.evictions_size},
+                        {"evictions_expired", cache.evictions_expired},
+                        {"removals", cache.removals},
+                        {"flights_joined", cache.flights_joined},
+                        {"embed_failures", cache.embed_failures},
+                        {"pca_active", cache.pca_active},
+                        {"global_tau", cache.global_tau}}},
+
+                      {"server",
+                       {{"connections", server.connections},
+                        {"connections_total", server.connections_total},
+                        {"connections_refused", server.connections_refused},
+                        {"requests", server.requests},
+                        {"in_flight", server.in_flight},
+                        {"bad_requests", server.bad_requests},
+                        {"timeouts", server.timeouts}}}};
+  out.update(decisions);
   return out.dump(2) + "\n";
 }
 

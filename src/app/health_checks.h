@@ -24,8 +24,8 @@ struct HealthInputsSource {
 
 admin::HealthInputs health_inputs(const HealthInputsSource& from);
 
-/// The body of /admin/stats.
+/// The body of /admin/stats; the members of `decisions` stand beside those made here.
 std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
-                       const nlohmann::ordered_json& shadow);
+                       const nlohmann::ordered_json& decisions);
 
 }  // namespace enhanced_gptcache::app

@@ -17,6 +17,9 @@ class ProxyMetrics final : public proxy::ProxyObserver {
   /// monitoring.detailed_logging and monitoring.performance_tracking.
   void configure(bool detailed_logging, bool performance_tracking);
 
+  uint64_t tokens_saved() const { return tokens_saved_.value(); }
+  uint64_t tokens_spent() const { return tokens_spent_.value(); }
+
   void on_request(const proxy::RequestRecord& record) override;
   void on_lookup(const Lookup& lookup) override;
   void on_stage(proxy::Stage stage, int64_t duration_us) override;

@@ -45,6 +45,7 @@ ServerMetrics::ServerMetrics()
       decisions_(registry_) {
   // Series that alerts and dashboards divide by exist from the first scrape on.
   for (const char* outcome : {"hit", "miss", "bypass", "refresh"}) cache_requests_.with({outcome}).add(0);
+  for (const auto& [layer, outcome] : kResponseSeries) response_time_.with({layer, to_string(outcome)});
   for (const char* kind : {"upstream", "overloaded", "internal", "io", "corrupt"})
     errors_.with({kind}).add(0);
   for (const char* verdict : {"confirmed", "false_hit", "lost_hit"}) feedback_.with({verdict}).add(0);

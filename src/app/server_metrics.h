@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "app/decision_metrics.h"
 #include "config/settings_source.h"
@@ -23,6 +24,12 @@ namespace enhanced_gptcache::app {
 enum class Outcome { kHit, kMiss, kBypass, kRefresh };
 std::string_view to_string(Outcome outcome);
 
+/// Every series of response_time that requests can fall into.
+inline constexpr std::pair<std::string_view, Outcome> kResponseSeries[] = {
+    {"exact", Outcome::kHit},   {"semantic", Outcome::kHit}, {"none", Outcome::kMiss},
+    {"none", Outcome::kBypass}, {"none", Outcome::kRefresh},
+};
+
 /// Thread rule: any thread after the constructor. Outlives everything that reports to it.
 class ServerMetrics final : public native::NativeObserver {
  public:
@@ -34,6 +41,7 @@ class ServerMetrics final : public native::NativeObserver {
   /// One cache request: proxied or native. `layer` is empty unless it was a hit.
   void on_cache_request(Outcome outcome, std::string_view layer, double latency_ms);
   DecisionMetrics& decisions() { return decisions_; }
+  const DecisionMetrics& decisions() const { return decisions_; }
   void on_error(std::string_view kind) { errors_.with({kind}).add(); }
 
   // native::NativeObserver
@@ -55,6 +63,13 @@ class ServerMetrics final : public native::NativeObserver {
   void watch_process(std::function<uint64_t()> memory_limit_bytes);
 
   metrics::ProcessUsage process() const { return sampler_.sample(memory_limit_bytes_()); }
+  uint64_t cache_requests(Outcome outcome) const {
+    return cache_requests_.with({to_string(outcome)}).value();
+  }
+  uint64_t feedback(std::string_view verdict) const { return feedback_.with({verdict}).value(); }
+  const metrics::Histogram& response_times(std::string_view layer, Outcome outcome) const {
+    return response_time_.with({layer, to_string(outcome)});
+  }
   metrics::TimesSummary recent_times() const { return recent_.summary(); }
 
  private:

@@ -25,6 +25,8 @@ void CacheImpl::learn_label(const Decision& decision, const RecordPtr& entry, co
   const auto settings = settings_.get();
   // Feedback that names an entry only does not say what was stated when it was served.
   const bool is_stated = decision.partition != base::Hash128{};
+  if (is_stated)
+    label_scores_.add(match::probability_of_logit(decision.logit), feedback.source, feedback.correct);
   const bool is_verified = settings->decision() == DecisionPolicy::kVerified;
   if (!is_stated || !is_verified || !settings->options.error_budget) return;
   const uint64_t entry_key = entry == nullptr ? 0 : Budgets::entry_key(entry->exact_key());
@@ -73,7 +75,11 @@ Result<FeedbackResult> CacheImpl::feedback_on_decision(const Feedback& feedback)
   if ((is_miss && !is_lost_hit) || !may_judge()) {
     return FeedbackResult{tau_.tau(user).tau, "none"};
   }
-  if (is_lost_hit) return FeedbackResult{tau_.update(user, TauOutcome::kLostHit), "recorded_lost_hit"};
+  if (is_lost_hit) {
+    if (decision->partition != base::Hash128{})
+      label_scores_.add_lost(match::probability_of_logit(decision->logit));
+    return FeedbackResult{tau_.update(user, TauOutcome::kLostHit), "recorded_lost_hit"};
+  }
   return judge_hit(*decision, entries_.find_id(decision->entry_id), feedback);
 }
 

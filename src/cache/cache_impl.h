@@ -15,7 +15,9 @@
 #include "cache/generations.h"
 #include "cache/judge.h"
 #include "cache/keys.h"
+#include "cache/label_scores.h"
 #include "cache/learned_state.h"
+#include "cache/learning.h"
 #include "cache/maintenance.h"
 #include "cache/pca_feed.h"
 #include "cache/privacy_policy.h"
@@ -34,7 +36,7 @@ namespace enhanced_gptcache::cache {
 /// once: conversations repeat the same short questions in different contexts.
 constexpr size_t kWideningFactor = 8;
 
-class CacheImpl final : public EnhancedCache {
+class CacheImpl final : public EnhancedCache, public LearningSource {
  public:
   /// `options` passed check_options. `clock` outlives the cache.
   CacheImpl(const Options& options, std::shared_ptr<const Embedder> embedder, const base::Clock& clock);
@@ -75,6 +77,8 @@ class CacheImpl final : public EnhancedCache {
   Options options() const override;
   CacheStats stats() const override;
   StorageStats storage_stats() const override;
+  LearningReport learning(size_t users_max) const override;
+  UserThreshold threshold_of(std::string_view tenant, std::string_view user) const override;
 
   /// Fills the empty cache from `table` and mirrors every change to it from now on. Before anything else.
   Result<void> open_storage(std::unique_ptr<store::EntryTable> table);
@@ -195,6 +199,7 @@ class CacheImpl final : public EnhancedCache {
   mutable Counters counters_;
   TauManager tau_;
   Budgets budgets_;
+  LabelScores label_scores_;
   LearnedState learned_state_;  // maintain()'s and the destructor's own
   EntryStore entries_;
   RecentDecisions decisions_;

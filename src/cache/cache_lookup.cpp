@@ -96,11 +96,15 @@ Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std
   lookup.reason = reason;
   lookup.detail = std::move(detail);
   Decision decision;
+  // Of what another threshold would have served, feedback wants to know how likely it was said to be right.
+  if (lookup.nearest && (reason == MissReason::kShadow || reason == MissReason::kBelowThreshold ||
+                         reason == MissReason::kVerifier)) {
+    decision.partition = query.partition;
+    decision.logit = stated_logit(lookup.nearest->probability);
+  }
   if (reason == MissReason::kShadow && lookup.nearest) {
     decision.kind = Decision::Kind::kWithheld;
     parse_hex128(lookup.nearest->entry_id, decision.entry_id);
-    decision.partition = query.partition;
-    decision.logit = stated_logit(lookup.nearest->probability);
     if (query.options.counted)
       counters_.add(Count::kModelErrorMicros, static_cast<uint64_t>((1 - lookup.nearest->probability) * 1e6));
   }

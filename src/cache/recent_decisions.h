@@ -22,7 +22,7 @@ struct Decision {
   base::Hash128 tenant;
   std::array<uint64_t, 2> tau_user{};  ///< Keys::tau_user
   base::Hash128 entry_id;              ///< of a hit
-  base::Hash128 partition;             ///< of a semantic or withheld hit
+  base::Hash128 partition;             ///< of a semantic or withheld hit, or a miss that a threshold caused
   double logit = 0;                    ///< the same: stated log odds of its answer being right
 };
 

@@ -63,6 +63,25 @@ class SettingsSource::Impl {
     return try_admin(std::move(*values), changes);
   }
 
+  Result<Change> check_admin(const std::map<std::string, std::string>& changes) {
+    const std::lock_guard lock(reload_mutex_);
+    std::vector<Problem> problems;
+    auto values = read_admin_file(*request_.admin_path, problems);
+    if (!values) return fail(ErrorCode::kInvalidArgument, joined(problems));
+    for (const auto& [name, value] : changes) (*values)[name] = value;
+    LoadRequest request = request_;
+    request.admin_values = std::move(*values);
+    const LoadOutcome outcome = load(request);
+    if (!outcome.loaded) return fail(ErrorCode::kInvalidArgument, joined(outcome.errors));
+    Change change;
+    const auto merged = keep_running(*outcome.loaded, change.pending_restart);
+    change.before = {loaded_, &loaded_->settings};
+    change.after = {merged, &merged->settings};
+    change.keys = changed_keys(*change.before, *change.after);
+    change.overridden = overridden(*outcome.loaded, changes);
+    return change;
+  }
+
   Result<Change> reset_admin() {
     const std::lock_guard lock(reload_mutex_);
     return try_admin({}, {});
@@ -114,11 +133,16 @@ class SettingsSource::Impl {
                                         : write_admin_file(*request_.admin_path, values);
     if (!written) return fail(written.error());
     EGPTC_TRY(Change change, publish(*outcome.loaded, true));
-    for (const auto& [name, value] : changes) {
-      const Origin origin = outcome.loaded->values[find_key(name)].origin;
-      if (origin != Origin::kAdmin) change.overridden.push_back(name);
-    }
+    change.overridden = overridden(*outcome.loaded, changes);
     return change;
+  }
+
+  static std::vector<std::string> overridden(const Loaded& loaded,
+                                             const std::map<std::string, std::string>& changes) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : changes)
+      if (loaded.values[find_key(name)].origin != Origin::kAdmin) names.push_back(name);
+    return names;
   }
 
   /// The new set with the running values of restart-only keys.
@@ -202,6 +226,9 @@ Result<void> SettingsSource::watch(int debounce_ms) { return impl_->watch(deboun
 void SettingsSource::stop_watching() { impl_->stop_watching(); }
 Result<Change> SettingsSource::apply_admin(const std::map<std::string, std::string>& changes) {
   return impl_->apply_admin(changes);
+}
+Result<Change> SettingsSource::check_admin(const std::map<std::string, std::string>& changes) const {
+  return impl_->check_admin(changes);
 }
 Result<Change> SettingsSource::reset_admin() { return impl_->reset_admin(); }
 ReloadStatus SettingsSource::status() const { return impl_->status(); }

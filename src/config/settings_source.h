@@ -64,6 +64,8 @@ class SettingsSource {
   /// Keeps these admin changes ("section.key" to text; JSON for lists) on top of the earlier ones, in
   /// the storage folder. All or none: kInvalidArgument lists what is wrong. kIo: not written.
   Result<Change> apply_admin(const std::map<std::string, std::string>& changes);
+  /// What apply_admin() would do, and does not: the same errors, the same keys.
+  Result<Change> check_admin(const std::map<std::string, std::string>& changes) const;
   /// Forgets all admin changes.
   Result<Change> reset_admin();
 

@@ -135,6 +135,22 @@ TEST_F(SettingsSourceTest, AWrongAdminChangeLeavesNoTrace) {
   EXPECT_TRUE(source_->status().valid);
 }
 
+TEST_F(SettingsSourceTest, ACheckSaysWhatAChangeWouldDoAndDoesNothing) {
+  open(with_ttl(1));
+  const auto good = source_->check_admin({{"cache.ttl_seconds", "7"}, {"server.port", "9"}});
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_THAT(good->keys, ElementsAre("cache.ttl_seconds"));
+  EXPECT_THAT(good->pending_restart, ElementsAre("server.port"));
+  EXPECT_EQ(good->after->cache.ttl_seconds, 7);
+  const auto bad = source_->check_admin({{"cache.ttl_seconds", "-1"}});
+  ASSERT_FALSE(bad);
+  EXPECT_THAT(bad.error().message, HasSubstr("cache.ttl_seconds"));
+  EXPECT_EQ(ttl(), 1);
+  EXPECT_FALSE(std::filesystem::exists(source_->loaded()->admin_path));
+  EXPECT_TRUE(source_->status().valid);
+  EXPECT_EQ(source_->status().applied, 0U);
+}
+
 TEST_F(SettingsSourceTest, AnAdminChangeUnderAFlagSaysItHasNoEffect) {
   request_.path = folder_.write("config.yaml", with_ttl(1));
   request_.flags = {"storage.path=" + (folder_ / "data"), "cache.ttl_seconds=5"};

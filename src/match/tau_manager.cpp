@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <deque>
 #include <mutex>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/epoch.h"
 #include "base/keyed_hash.h"
 #include "match/decision.h"
@@ -72,6 +74,7 @@ class TauManager::Impl {
   std::string serialise() const;
   Result<void> restore(std::string_view bytes);
   TauSummary summary() const;
+  TauListing listing(size_t users_max) const;
 
   double global_tau() const { return start_.load(std::memory_order_relaxed); }
   uint64_t updates() const { return updates_.load(std::memory_order_relaxed); }
@@ -103,6 +106,7 @@ class TauManager::Impl {
   mutable std::mutex mutex_;  // writers
   TauOptions options_;
   double global_ = 0;  // meaningful once aggregations_ > 0
+  std::deque<TauRound> rounds_;
 };
 
 std::string TauManager::Impl::key_of(std::string_view user) {
@@ -162,8 +166,11 @@ void TauManager::Impl::aggregate() {
   std::vector<match::TauReport> reports;
   for (size_t i = 0; i < count; ++i) reports.push_back(drawn[i].second);
   const double from = start_.load(std::memory_order_relaxed);
-  global_ = match::step_towards(from, match::combine_taus(std::move(reports)), options_.learning_rate);
-  aggregations_.fetch_add(1, std::memory_order_relaxed);
+  const double combined = match::combine_taus(std::move(reports));
+  global_ = match::step_towards(from, combined, options_.learning_rate);
+  const uint64_t number = aggregations_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (rounds_.size() == kTauRoundsKept) rounds_.pop_front();
+  rounds_.push_back({number, base::system_clock().wall_ms(), count, from, combined, global_});
   publish_start();
 }
 
@@ -204,6 +211,23 @@ TauSummary TauManager::Impl::summary() const {
   summary.mean_below /= static_cast<double>(std::max<uint64_t>(1, summary.below));
   summary.mean_above /= static_cast<double>(std::max<uint64_t>(1, summary.above));
   return summary;
+}
+
+TauListing TauManager::Impl::listing(size_t users_max) const {
+  TauListing listing;
+  const std::lock_guard lock(mutex_);
+  listing.options = options_;
+  listing.global = global_tau();
+  listing.is_learned = learned_start_.load(std::memory_order_relaxed);
+  listing.updates = updates();
+  listing.aggregations = aggregations();
+  listing.users = users();
+  for (const UserTau* user = users_.newest(); user != nullptr && listing.newest.size() < users_max;
+       user = user->older)
+    listing.newest.push_back(
+        {user->name, user->tau.load(std::memory_order_relaxed), user->samples, user->last_update});
+  listing.rounds.assign(rounds_.begin(), rounds_.end());
+  return listing;
 }
 
 std::string TauManager::Impl::serialise() const {
@@ -268,6 +292,7 @@ double TauManager::global_tau() const { return impl_->global_tau(); }
 uint64_t TauManager::updates() const { return impl_->updates(); }
 uint64_t TauManager::aggregations() const { return impl_->aggregations(); }
 TauSummary TauManager::summary() const { return impl_->summary(); }
+TauListing TauManager::listing(size_t users_max) const { return impl_->listing(users_max); }
 size_t TauManager::users() const { return impl_->users(); }
 void TauManager::set_options(const TauOptions& options) { impl_->set_options(options); }
 std::string TauManager::serialise() const { return impl_->serialise(); }

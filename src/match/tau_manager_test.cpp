@@ -281,5 +281,43 @@ TEST(TauManager, ReadersRunBesideUpdatesErasuresAndOptions) {
   EXPECT_TRUE(base::epoch_drain(10'000));
 }
 
+TEST(TauManager, ListsTheNewestUsersAndEveryRound) {
+  TauOptions options;
+  options.aggregation_frequency = 2;
+  TauManager taus(options);
+  EXPECT_TRUE(taus.listing(10).newest.empty());
+  EXPECT_FALSE(taus.listing(10).is_learned);
+  for (const char* user : {"a", "b", "a", "c"}) taus.update(user, kFalseHit);
+
+  const TauListing listing = taus.listing(2);
+  ASSERT_EQ(listing.newest.size(), 2U);
+  EXPECT_EQ(listing.newest[0].name, "c");
+  EXPECT_EQ(listing.newest[0].last_update, 4U);
+  EXPECT_EQ(listing.newest[1].name, "a");
+  EXPECT_EQ(listing.newest[1].samples, 2U);
+  EXPECT_NEAR(listing.newest[1].tau, 0.87, 1e-12);
+  EXPECT_EQ(listing.users, 3U);
+  EXPECT_TRUE(listing.is_learned);
+  ASSERT_EQ(listing.rounds.size(), 2U);
+  EXPECT_EQ(listing.rounds[0].number, 1U);
+  EXPECT_EQ(listing.rounds[0].users, 2U);
+  EXPECT_DOUBLE_EQ(listing.rounds[0].from, 0.85);
+  EXPECT_NEAR(listing.rounds[0].combined, 0.86, 1e-12);
+  EXPECT_DOUBLE_EQ(listing.rounds[1].to, listing.global);
+  EXPECT_GT(listing.rounds[1].at_ms, 0);
+}
+
+TEST(TauManager, ForgetsTheOldestRounds) {
+  TauOptions options;
+  options.aggregation_frequency = 1;
+  TauManager taus(options);
+  for (size_t i = 0; i < kTauRoundsKept + 5; ++i) taus.update("a", kFalseHit);
+  const TauListing listing = taus.listing(0);
+  EXPECT_TRUE(listing.newest.empty());
+  ASSERT_EQ(listing.rounds.size(), kTauRoundsKept);
+  EXPECT_EQ(listing.rounds.front().number, 6U);
+  EXPECT_EQ(listing.rounds.back().number, kTauRoundsKept + 5);
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache

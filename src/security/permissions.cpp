@@ -23,6 +23,10 @@ constexpr Permission open(std::string_view method, std::string_view path) { retu
 constexpr Permission row(std::string_view method, std::string_view path, Flags who, Scope scope) {
   return {method, path, false, who, scope};
 }
+/// For all who have a credential, whatever it was narrowed to.
+constexpr Permission known(std::string_view method, std::string_view path) {
+  return {method, path, false, kEverybody, Scope::kProxy, false, false, true};
+}
 constexpr Permission managing(std::string_view method, std::string_view path, Flags who, Scope scope) {
   return {method, path, false, who, scope, false, true};
 }
@@ -37,6 +41,10 @@ constexpr Permission kRows[] = {
     open("GET", "/ready"),
     open("GET", "/live"),
     open("GET", "/openapi.json"),
+    // The console's files hold no data; what its user may see is decided where the page asks for it.
+    open("GET", "/console"),
+    known("GET", "/console/session"),
+    open("GET", "/console/*"),
     row("GET", "/metrics", kWatchers, kMetrics),
     row("POST", "/cache/lookup", kUsers, kCacheRead),
     row("POST", "/cache/feedback", kUsers, kCacheWrite),
@@ -52,11 +60,15 @@ constexpr Permission kRows[] = {
     managing("POST", "/cache/export", kManagers, kCacheManage),
     // Reading needs no right to change, so dashboards and operators get by without an admin's key.
     admin("GET", "/admin/stats", kWatchers, kAdminRead, false),
+    admin("GET", "/admin/events", kWatchers, kAdminRead, false),
     admin("GET", "/admin/config", kManagers, kAdminRead, false),
+    admin("GET", "/admin/config/schema", kManagers, kAdminRead, false),
+    admin("GET", "/admin/tau", kManagers, kAdminRead, false),
     admin("GET", "/admin/permissions", kManagers, kAdminRead, false),
     admin("POST", "/admin/reload", kManagers, kAdminWrite),
     admin("GET", "/admin/keys", kAdmins, kAdminRead),
     admin("GET", "/admin/audit", kAdmins, kAdminRead),
+    admin("GET", "/admin/backup", kAdmins, kAdminRead, false),
     admin("*", "/admin/*", kAdmins, kAdminWrite),
     row("*", "/v1/*", kUsers, kProxy),
     row("*", "/openai/deployments/*", kUsers, kProxy),
@@ -101,7 +113,7 @@ std::string why_not(const Permission& row, const Identity& identity) {
     return fmt::format("the role {} may not call {} {} (allowed: {})", to_string(identity.role), row.method,
                        row.path, allowed);
   }
-  if (!identity.scopes.has(row.scope))
+  if (!row.any_scope && !identity.scopes.has(row.scope))
     return fmt::format("this key lacks the scope {}, which {} {} needs", to_string(row.scope), row.method,
                        row.path);
   return {};
@@ -116,7 +128,8 @@ std::string permissions_json() {
     out += fmt::format(
         R"({{"method":{},"path":{},"open":{},"roles":{},"scope":{},"admin_network":{},"audited":{}}})",
         base::json_string(row.method), base::json_string(row.path), row.open, who,
-        row.open ? "null" : base::json_string(to_string(row.scope)), row.admin_network, row.audited);
+        row.open || row.any_scope ? "null" : base::json_string(to_string(row.scope)), row.admin_network,
+        row.audited);
   }
   return out + "]";
 }

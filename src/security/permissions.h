@@ -18,6 +18,7 @@ struct Permission {
   Scope scope = Scope::kProxy;
   bool admin_network = false;  ///< only from security.admin_networks
   bool audited = false;        ///< written down when it succeeds; refusals always are
+  bool any_scope = false;      ///< whatever the key was narrowed to
 };
 
 /// The whole table, most specific row first.

@@ -34,6 +34,22 @@ TEST(Permissions, RolesReachWhatTheyAreFor) {
   EXPECT_EQ(asked("PUT", "/admin/config", Role::kOperator), "no");
   EXPECT_EQ(asked("PUT", "/admin/config", Role::kAdmin), "yes");
   EXPECT_EQ(asked("DELETE", "/admin/keys/00ff", Role::kAdmin), "yes");
+  EXPECT_EQ(asked("GET", "/console", Role::kViewer), "open");
+  EXPECT_EQ(asked("GET", "/console/app.js", Role::kViewer), "open");
+  EXPECT_EQ(asked("GET", "/admin/events", Role::kViewer), "yes");
+  EXPECT_EQ(asked("GET", "/admin/events", Role::kClient), "no");
+  EXPECT_EQ(asked("GET", "/admin/tau", Role::kOperator), "yes");
+  EXPECT_EQ(asked("GET", "/admin/tau", Role::kViewer), "no");
+  EXPECT_EQ(asked("GET", "/admin/backup", Role::kOperator), "no");
+}
+
+TEST(Permissions, WhoSomebodyIsIsToldToAllButStrangers) {
+  const Permission* row = find_permission("GET", "/console/session");
+  ASSERT_NE(row, nullptr);
+  EXPECT_FALSE(row->open);
+  for (const char* scope : {"proxy", "metrics", "admin:write"})
+    EXPECT_EQ(asked("GET", "/console/session", Role::kViewer, *parse_scopes({scope})), "yes") << scope;
+  EXPECT_EQ(asked("POST", "/console/session", Role::kAdmin), "nobody");
 }
 
 TEST(Permissions, WhatIsNotListedIsClosed) {

@@ -227,7 +227,8 @@ def test_a_handshake_that_never_comes_is_let_go(standin, tmp_path, authority):
 
 @changes("server.hsts_seconds")
 def test_hsts(server, standin, tmp_path, authority):
-    assert server.get("/live").headers["strict-transport-security"] == "max-age=31536000"
+    for path in ("/live", "/console"):
+        assert server.get(path).headers["strict-transport-security"] == "max-age=31536000"
     quiet = start(tmp_path, standin, authority, *authority.issue("quiet"), EGPTC_SERVER__HSTS_SECONDS=0)
     assert "strict-transport-security" not in quiet.get("/live").headers
     assert quiet.stop() == 0
