@@ -121,6 +121,25 @@ struct AdminApi::State {
                    change->keys.size(), change->pending_restart.size());
     return reply(200, change_json(*change, *source.loaded()));
   }
+
+  void change_settings(const ExchangePtr& exchange) const {
+    const auto dry_run = read_dry_run(exchange->request().query);
+    if (!dry_run) return exchange->send(refusal(dry_run.error()));
+    auto changes = read_changes(exchange->request().body);
+    if (!changes) return exchange->send(refusal(changes.error()));
+    if (*dry_run) {
+      exchange->notes.audit = "settings checked, not changed";
+      return later(exchange, [this, changes = std::move(*changes)] {
+        const auto change = source.check_admin(changes);
+        return change ? reply(200, change_json(*change, *source.loaded())) : refusal(change.error());
+      });
+    }
+    std::string names;
+    for (const auto& [name, value] : *changes) names += (names.empty() ? "" : ", ") + name;
+    exchange->notes.audit = "settings changed: " + base::repair_utf8(names.substr(0, 1000));
+    later(exchange,
+          [this, changes = std::move(*changes)] { return apply(source.apply_admin(changes), "changed"); });
+  }
 };
 
 Result<MetricsForm> metrics_form(std::string_view accept, std::string_view query) {
@@ -164,25 +183,8 @@ void AdminApi::register_routes(http::Server& server) {
   route("GET", "/admin/config/schema", [](const State&, const ExchangePtr& exchange) {
     exchange->send(reply(200, "{\"keys\":" + config::settings_table_json() + "}"));
   });
-  route("PUT", "/admin/config", [](const State& state, const ExchangePtr& exchange) {
-    const auto dry_run = read_dry_run(exchange->request().query);
-    if (!dry_run) return exchange->send(refusal(dry_run.error()));
-    auto changes = read_changes(exchange->request().body);
-    if (!changes) return exchange->send(refusal(changes.error()));
-    if (*dry_run) {
-      exchange->notes.audit = "settings checked, not changed";
-      return state.later(exchange, [&state, changes = std::move(*changes)] {
-        const auto change = state.source.check_admin(changes);
-        return change ? reply(200, change_json(*change, *state.source.loaded())) : refusal(change.error());
-      });
-    }
-    std::string names;
-    for (const auto& [name, value] : *changes) names += (names.empty() ? "" : ", ") + name;
-    exchange->notes.audit = "settings changed: " + base::repair_utf8(names.substr(0, 1000));
-    state.later(exchange, [&state, changes = std::move(*changes)] {
-      return state.apply(state.source.apply_admin(changes), "changed");
-    });
-  });
+  route("PUT", "/admin/config",
+        [](const State& state, const ExchangePtr& exchange) { state.change_settings(exchange); });
   route("POST", "/admin/config/reset", [](const State& state, const ExchangePtr& exchange) {
     state.later(exchange,
                 [&state] { return state.apply(state.source.reset_admin(), "admin changes cleared"); });
