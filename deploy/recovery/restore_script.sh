@@ -3,7 +3,7 @@
 # place (what was there is kept in before_restore_<timestamp>; releases are not touched), starts it and
 # asks /health.
 # Usage: restore_script.sh BACKUP_FILE.tar.gz [options of enhanced-gptcache restore]
-# Variables: ROOT, OWNER, HEALTH_URL, HEALTH_SECONDS, BINARY; START_COMMAND and STOP_COMMAND replace systemctl.
+# Variables: ROOT, OWNER, HEALTH_URL, HEALTH_SECONDS, BINARY; START_COMMAND, STOP_COMMAND for systemctl.
 set -euo pipefail
 
 case "${1:-}" in
