@@ -40,10 +40,9 @@ Result<std::unique_ptr<StorageFolder>> StorageFolder::open(const std::string& pa
       return fail(ErrorCode::kIo,
                   fmt::format("{} {} cannot be locked: {}", setting, path, std::strerror(reason)));
     }
-    return fail(
-        ErrorCode::kUnavailable,
-        fmt::format("{} {} is in use by another enhanced-gptcache{}; only one process may own it",
-                    setting, path, owner));
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("{} {} is in use by another enhanced-gptcache{}; only one process may own it",
+                            setting, path, owner));
   }
   const std::string id = fmt::format("{}\n", ::getpid());
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {

@@ -151,8 +151,8 @@ Result<void> copy_into(const std::string& from, const std::string& live) {
   return fail(ErrorCode::kIo, fmt::format("{}: {}", live, error.message()));
 }
 
-/// What restore has unpacked and not put in place is removed at the end, however it ends; but what is the only
-/// copy is kept.
+/// What restore has unpacked and not put in place is removed at the end, however it ends; but what is the
+/// only copy is kept.
 struct Staging {
   std::string path;
   bool is_kept = false;

@@ -46,7 +46,7 @@ class Vault {
   void accept_plain(bool accepts) { accepts_plain_.store(accepts, std::memory_order_relaxed); }
 
   std::string seal(std::string_view place, std::string_view plain) const;
-  /// kIo: the keystore refuses a new key.
+  /// kIo: the keystore refuses a new key; kOverloaded: the tenant has as many as it may have.
   Result<std::string> seal_for(const SubjectRef& ref, std::string_view place, std::string_view plain) const;
   /// `out` has room for opened_bytes(sealed).
   Opened open(std::string_view place, std::string_view sealed, char* out) const;
