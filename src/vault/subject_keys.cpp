@@ -105,6 +105,7 @@ Result<void> SubjectKeys::write_head(bool is_all_sealed) {
   const std::string sealed = seal_bytes({KeyKind::kMaster, ring_->current().id}, *ring_->current().cipher,
                                         place_of(head), view_of(base::SecretKey{}));
   std::memcpy(head.data() + kWrappedAt, sealed.data(), sealed.size());
+  note_master(ring_->current().id);
   EGPTC_TRY_VOID(write_at(0, head));
   if (::fsync(fd_) != 0) return fail(io_error("synced"));
   is_all_sealed_ = is_all_sealed;
@@ -154,6 +155,7 @@ Result<void> SubjectKeys::take_slot(uint64_t number, std::string_view bytes) {
   const auto head = read_head(wrapped);
   const MasterKey* master = head && head->kind == KeyKind::kMaster ? ring_->find(head->key) : nullptr;
   if (head && master == nullptr) return fail(unknown_key(path_, head->key));
+  if (master != nullptr) note_master(master->id);
   base::SecretKey plain{};
   const bool is_whole = master != nullptr && open_bytes(wrapped, *master->cipher, place_of(bytes),
                                                         reinterpret_cast<char*>(plain.data()));
@@ -192,6 +194,7 @@ Result<void> SubjectKeys::write_slot(const Slot& slot, std::string_view plain_ke
   std::memcpy(bytes.data() + kNamespaceAt, hash_bytes(slot.ref.name_space).data(), 16);
   std::memcpy(bytes.data() + kTenantAt, hash_bytes(slot.ref.tenant).data(), 16);
   const MasterKey& master = ring_->current();
+  note_master(master.id);
   const std::string sealed =
       seal_bytes({KeyKind::kMaster, master.id}, *master.cipher, place_of(bytes), plain_key);
   std::memcpy(bytes.data() + kWrappedAt, sealed.data(), sealed.size());
@@ -319,6 +322,7 @@ Result<void> SubjectKeys::rewrap(std::shared_ptr<const KeyRing> ring) {
   ring_ = std::move(ring);
   std::string bytes;
   const MasterKey& current = ring_->current();
+  note_master(current.id);
   for (uint64_t number = 0; number < slot_count_; ++number) {
     EGPTC_TRY(const bool is_there, read_slot(number, bytes));
     const auto wrapped = std::string_view(bytes).substr(kWrappedAt, kWrappedBytes);
@@ -336,14 +340,20 @@ Result<void> SubjectKeys::rewrap(std::shared_ptr<const KeyRing> ring) {
   }
   if (::fsync(fd_) != 0) return fail(io_error("synced"));
   is_unsynced_ = false;
+  masters_ = {current.id};
   return {};
 }
 
-Result<std::vector<KeyId>> SubjectKeys::master_keys() const {
+std::vector<KeyId> SubjectKeys::master_keys() const {
   const std::lock_guard lock(mutex_);
-  return wrapping_keys();
+  return masters_;
 }
 
+void SubjectKeys::note_master(const KeyId& id) {
+  if (std::find(masters_.begin(), masters_.end(), id) == masters_.end()) masters_.push_back(id);
+}
+
+/// From the file itself.
 Result<std::vector<KeyId>> SubjectKeys::wrapping_keys() const {
   std::vector<KeyId> ids;
   std::string bytes;

@@ -61,8 +61,8 @@ class SubjectKeys {
   /// Seals every key by the current one of `ring` from now on. kInvalidArgument: one is sealed by a master
   /// key that `ring` lacks, and nothing was changed; kIo: some are as before, which is no harm.
   Result<void> rewrap(std::shared_ptr<const KeyRing> ring);
-  /// The master keys that seal something in the file. kIo.
-  Result<std::vector<KeyId>> master_keys() const;
+  /// The master keys that something in the file may be sealed by.
+  std::vector<KeyId> master_keys() const;
   /// Whether nothing that the keystore belongs to is without a seal any more; authenticated in the file, so
   /// that whoever can write there cannot have plain bytes believed again. On disk when it returns. kIo.
   Result<void> set_all_sealed(bool is_all_sealed);
@@ -102,6 +102,7 @@ class SubjectKeys {
   Result<void> write_at(uint64_t number, std::string_view bytes);
   void file(Slot slot);
   void forget(const Slot& slot);
+  void note_master(const KeyId& id);
   Result<void> check_room(const SubjectRef& ref) const;
   Error io_error(const char* what) const;
 
@@ -119,6 +120,7 @@ class SubjectKeys {
   std::unordered_map<base::Hash128, std::vector<Slot>, base::Hash128Hasher> slots_;  // all, by subject
   std::unordered_map<base::Hash128, size_t, base::Hash128Hasher> tenants_;           // keys of each
   size_t tenant_keys_max_ = size_t{1} << 20U;
+  std::vector<KeyId> masters_;
   bool is_all_sealed_ = false;
   std::vector<uint64_t> free_;
   uint64_t slot_count_ = 1;  // the head of the file is number 0
