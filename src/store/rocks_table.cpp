@@ -372,16 +372,7 @@ TableStats RocksTable::stats() const {
   TableStats stats;
   stats.was_replaced = was_replaced_;
   stats.keys_refused = keys_refused_;
-  std::error_code error;
-  for (fs::directory_iterator file(options_.folder, error), end; !error && file != end;
-       file.increment(error)) {
-    std::error_code gone;
-    const uint64_t bytes = file->file_size(gone);
-    if (gone) continue;
-    stats.disk_bytes += bytes;
-    ++stats.files;
-    if (file->path().extension() == ".log") stats.log_bytes += bytes;
-  }
+  add_file_sizes(options_.folder, stats);
   const std::shared_lock lock(mutex_);
   if (!is_open()) return stats;
   stats.log_was_damaged = log_was_damaged_;
