@@ -232,9 +232,6 @@ void Application::Impl::open_routes() {
   // Nor may what waits for the whole disk hold up listings and batches; and a stolen key is revoked at once.
   long_pool = std::make_unique<OffloadPool>(1, 32);
   security_pool = std::make_unique<OffloadPool>(1, 32);
-  const auto on = [](OffloadPool& pool) {
-    return [&pool](std::function<void()> work) { return pool.run(std::move(work)); };
-  };
   const auto limit = [this] { return memory_limit(*source.current()); };
   metrics.watch_process(limit);
   configure_monitoring(*settings);

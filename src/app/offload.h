@@ -32,4 +32,9 @@ class OffloadPool {
   boost::asio::thread_pool pool_;
 };
 
+/// For parts that know no pools; `pool` outlives its use.
+inline std::function<bool(std::function<void()>)> on(OffloadPool& pool) {
+  return [&pool](std::function<void()> work) { return pool.run(std::move(work)); };
+}
+
 }  // namespace enhanced_gptcache::app
