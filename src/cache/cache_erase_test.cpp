@@ -1,8 +1,10 @@
 // Erasing a subject in the cache itself: what goes, what stays, and what a restart finishes.
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/epoch.h"
 #include "cache/cache_fixture.h"
@@ -274,6 +276,37 @@ TEST_F(SealedEraseTest, WhatIsStoredWhileErasingIsSealedAnew) {
   EXPECT_TRUE(ledger_->pending().empty());
   start();
   EXPECT_TRUE(has("Who wrote Hamlet?"));
+}
+
+TEST_F(SealedEraseTest, WhatIsAcknowledgedMeanwhileIsThereAfterARestart) {
+  put_for("anna", "Who wrote Faust?");
+  ASSERT_TRUE(cache_->commit());
+  std::atomic<bool> is_over{false};
+  std::atomic<int> stored{0};
+  std::thread storing([&] {
+    for (int n = 0; !is_over; ++n) {
+      clock_.advance_ms(1);
+      const std::string query = "Question number " + std::to_string(n) + "?";
+      StoreRequest request;
+      request.prompt = prompt(query);
+      request.text = "Answer.";
+      request.subject = "anna";
+      if (cache_->store(request)) ++stored;
+      if (n % 16 == 0) std::this_thread::yield();
+    }
+  });
+  for (int turn = 0; turn < 5; ++turn) {
+    const int before = stored;
+    while (stored < before + 3) std::this_thread::yield();
+    EXPECT_TRUE(cache_->erase("local", "anna", std::nullopt));
+  }
+  is_over = true;
+  storing.join();
+  ASSERT_TRUE(cache_->commit());
+  const size_t live = cache_->list_subject("local", "anna", std::nullopt, SIZE_MAX, "")->size();
+  start();
+  EXPECT_EQ(cache_->storage_stats().keyless, 0U);
+  EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, SIZE_MAX, "")->size(), live);
 }
 
 TEST_F(SealedEraseTest, OnlyWhatItsOwnKeysSealedIsClaimedToHaveDiedWithThem) {
