@@ -223,9 +223,7 @@ class SealedEraseTest : public EraseTest {
     wanted.subject = vault::subject_hash(secret_, "local", subject);
     return ledger_->begin(wanted).value();
   }
-  ErasedSubject erase(std::string_view subject) {
-    return cache_->erase("local", subject, std::nullopt).value();
-  }
+  ErasedSubject erase(std::string_view of) { return cache_->erase("local", of, std::nullopt).value(); }
 
   std::string master_keys_ = std::string(64, '1');
   std::shared_ptr<vault::Vault> vault_;
@@ -262,7 +260,6 @@ TEST_F(SealedEraseTest, ARestoreSparesTheKeyOfWhoCameBack) {
 
 TEST_F(SealedEraseTest, WhatIsStoredWhileErasingIsSealedAnew) {
   put_for("anna", "Who wrote Faust?");
-  // The clock stands still for what is stored later than the request: as one under way would be.
   const int64_t asked_ms = clock_.wall_ms();
   ASSERT_TRUE(cache_->commit());
   clock_.advance_ms(5);
@@ -292,7 +289,6 @@ TEST_F(SealedEraseTest, WhatIsAcknowledgedMeanwhileIsThereAfterARestart) {
       request.text = "Answer.";
       request.subject = "anna";
       if (cache_->store(request)) ++stored;
-      if (n % 16 == 0) std::this_thread::yield();
     }
   });
   for (int turn = 0; turn < 5; ++turn) {
