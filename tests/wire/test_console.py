@@ -256,3 +256,19 @@ def test_a_reader_of_events_does_not_slow_down_others(server, key):
             assert server.post("/cache/lookup", {"query": f"Is it number {number}?"}, key).status_code == 200
     finally:
         stream.close()
+
+
+def test_a_stream_ends_when_its_key_is_revoked(standin, tmp_path):
+    server = secure.start(tmp_path / "secure", standin.base_url, EGPTC_EMBEDDER__ENABLED="false")
+    try:
+        made = server.create(role="viewer")
+        stream = server.get_as("/admin/events?interval_ms=200", made["key"], stream=True, timeout=30)
+        lines = stream.iter_lines()
+        assert stream.status_code == 200 and next(lines) == b"event: stats"
+        gone = server.request("DELETE", f"/admin/keys/{made['key'].split('_')[1]}",
+                              headers={"Authorization": f"Bearer {server.admin}"})
+        assert gone.status_code < 300, gone.text
+        left = sum(line == b"event: stats" for line in lines)
+        assert left <= 2, "at most what was on its way"
+    finally:
+        assert server.stop() == 0

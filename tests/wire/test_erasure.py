@@ -318,6 +318,26 @@ def test_export(server, key):
     assert sorted(line["response"]["n"] for line in lines) == list(range(7))
 
 
+def test_an_export_goes_on_when_the_entry_of_its_cursor_has_left(server, key):
+    for n in range(6):
+        store(server, key, f"Question {n}?", {"n": n}, subject="anna")
+
+    def page(**more):
+        return server.post("/cache/export", {"subject": "anna", "limit": 3, **more}, key)
+
+    first = page().json()
+    gone = first["entries"][-1]["id"]
+    authorization = {"Authorization": f"Bearer {key}"}
+    assert server.request("DELETE", f"/cache/entries/{gone}", headers=authorization).status_code < 300
+    rest = page(cursor=first["next_cursor"]).json()
+    assert [one["response"]["n"] for one in rest["entries"]] == [2, 1, 0]
+    wrong = page(cursor="somewhere")
+    assert wrong.status_code == 400 and "cursor" in wrong.json()["error"]["message"]
+    crash_and_restart(server)
+    late = page(cursor=first["next_cursor"])
+    assert late.status_code == 410 and "begin again" in late.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("body, field", [
     ({}, "subject"), ({"subject": ""}, "subject"), ({"subject": 7}, "subject"),
     ({"subject": "x" * 257}, "subject"), ({"subject": "a", "all": 1}, "all"),
