@@ -23,8 +23,7 @@ constexpr double kDoubt = 0.2;
 /// Bins of the log odds observed.
 constexpr double kLogitMin = -3.0;
 constexpr double kLogitStep = 0.25;
-/// One imagined decision: with nothing observed the threshold must hold alone. It lies at the threshold, or
-/// as far above it as the mean that is aimed at is below what a single hit may risk.
+/// One imagined decision at the threshold itself: with nothing observed the threshold must hold alone.
 constexpr double kAtThreshold = 1.0;
 /// Labels of which the likelihood remembers the newest: traffic changes.
 constexpr double kWeightMax = 20'000;
@@ -43,6 +42,19 @@ double sane_logit(double logit) {
   return std::isnan(logit) ? -kLogitLimit : std::clamp(logit, -kLogitLimit, kLogitLimit);
 }
 
+/// The largest shift above which kDoubt of the weight lies.
+template <typename Weight>
+double exceeded_with_doubt(size_t shifts, Weight weight) {
+  double total = 0;
+  for (size_t i = 0; i < shifts; ++i) total += weight(i);
+  double above = 0;
+  for (size_t i = shifts; i-- > 0;) {
+    above += weight(i);
+    if (above > kDoubt * total) return shift_at(i);
+  }
+  return shift_at(0);
+}
+
 }  // namespace
 
 ErrorBudget::ErrorBudget() = default;
@@ -55,7 +67,7 @@ void ErrorBudget::observe(double logit) {
 }
 
 double ErrorBudget::risk(double required, double s) const {
-  double wrong = kAtThreshold * probability_of_logit(s - required - imagined_above_);
+  double wrong = kAtThreshold * probability_of_logit(s - required);
   double served = kAtThreshold;
   for (size_t bin = 0; bin < kBins; ++bin) {
     if (bin_logit(bin) + kLogitStep / 2 <= required)
@@ -88,14 +100,11 @@ double ErrorBudget::mean_risk(double required) const {
 
 /// The shift that is exceeded with probability kDoubt, by the posterior.
 double ErrorBudget::cautious_shift() const {
-  double total = 0;
-  for (size_t i = 0; i < kShifts; ++i) total += posterior(i);
-  double above = 0;
-  for (size_t i = kShifts; i-- > 0;) {
-    above += posterior(i);
-    if (above > kDoubt * total) return shift_at(i);
-  }
-  return shift_at(0);
+  return exceeded_with_doubt(kShifts, [this](size_t i) { return posterior(i); });
+}
+
+double ErrorBudget::cautious_shift_before_labels() {
+  return exceeded_with_doubt(kShifts, [](size_t i) { return std::exp(log_prior(shift_at(i))); });
 }
 
 /// Loosens only what the confidence sequence vouches for, tightens when the posterior calls it likely.
@@ -117,10 +126,13 @@ void ErrorBudget::find_shift(double target) {
     high = std::max(high, shift_at(i));
   }
   const double calibrated = logit_of(1 - target);
-  const double mean = std::min(target, kMeanErrorAtMost);
-  imagined_above_ = logit_of(1 - mean) - calibrated;
-  // A bar that lets single hits be likelier wrong than the mean may be is lenient enough already.
-  const double loosen_max = target > mean ? 0 : kLoosenMax;
+  // A bar above the mean that is aimed at is lenient enough already, and its operator accepts what the
+  // verifier states there, with the doubt of a tenant without labels: labels tighten it by what they add to
+  // that doubt.
+  const bool is_lenient = target > kMeanErrorAtMost;
+  const double loosen_max = is_lenient ? 0 : kLoosenMax;
+  const double mean =
+      is_lenient ? std::max(kMeanErrorAtMost, risk(calibrated, cautious_shift_before_labels())) : target;
   double shift = 0;
   const double cautious = cautious_shift();
   while (shift < kTightenMax && risk(calibrated + shift, cautious) > mean) shift += kLogitStep;

@@ -57,6 +57,7 @@ class ErrorBudget {
   double mean_risk(double required) const;
   double posterior(size_t i) const;
   double cautious_shift() const;
+  static double cautious_shift_before_labels();
   void find_shift(double target);
   void forget_some();
 
@@ -65,7 +66,6 @@ class ErrorBudget {
   mutable std::mutex mutex_;
   std::array<double, kShifts> log_likelihood_{};           // guarded by mutex_
   std::array<uint64_t, kLabelSources> right_{}, wrong_{};  // guarded by mutex_
-  double imagined_above_ = 0;  // guarded by mutex_; from the threshold to the imagined decision, log odds
   double weight_ = 0;          // guarded by mutex_; labels the likelihood still remembers
   double estimate_ = 0;        // guarded by mutex_
   double low_ = 0, high_ = 1;  // guarded by mutex_

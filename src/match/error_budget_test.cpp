@@ -88,6 +88,18 @@ TEST(ErrorBudget, ATrueVerifierMaySpendItsBudget) {
   EXPECT_LE(with.share(), 0.05);
 }
 
+/// One confirmation says nothing against the threshold of the settings, wherever the tenant's traffic lies.
+TEST(ErrorBudget, ARightLabelNeverTightensALenientBar) {
+  for (const double logit : {1.2, 2.0, 4.0}) {
+    ErrorBudget budget;
+    for (int i = 0; i < 20; ++i) budget.observe(logit);
+    budget.label(logit, true, kFeedback, 0.25);
+    EXPECT_EQ(budget.shift(), 0) << logit;
+    for (int i = 0; i < 10; ++i) budget.label(logit, false, kFeedback, 0.25);
+    EXPECT_GT(budget.shift(), 0) << logit;
+  }
+}
+
 /// Of many tenants whose verifier is as good as it says, the interval misses the truth for few, although it
 /// is looked at after every label.
 TEST(ErrorBudget, TheIntervalHoldsAtEveryMoment) {
