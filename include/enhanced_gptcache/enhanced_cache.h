@@ -232,7 +232,9 @@ struct StorageStats {
   uint64_t loaded = 0, damaged = 0, outdated = 0, exact_only = 0;  ///< entries, at start
   uint64_t tampered = 0;  ///< of the damaged ones: sealed bytes that did not open
   uint64_t keyless = 0;   ///< at start: of subjects whose key was destroyed
-  uint64_t erased = 0;    ///< at start: named by the erasure ledger
+  uint64_t locked = 0;    ///< of them left on disk, because the keystore is damaged and may have lost the key
+  uint64_t keys_refused = 0;  ///< entries not written because their tenant has all the data keys it may have
+  uint64_t erased = 0;        ///< at start: named by the erasure ledger
   uint64_t load_ms = 0;
   uint64_t stored = 0, removed = 0, written_bytes = 0, batches = 0, syncs = 0, errors = 0, rebuilds = 0;
   uint64_t refused = 0;                     ///< entries not stored because of the disk
@@ -251,7 +253,10 @@ struct ErasedSubject {
   uint64_t ledger_sequence = 0;  ///< 0: there is no ledger
   int64_t requested_ms = 0;      ///< wall clock; what was stored until then is erased
   int64_t completed_ms = 0;
-  bool is_stored = false;  ///< there is a disk, and its files hold nothing of it any more
+  bool is_stored = false;  ///< there is a disk, and its files were written anew without it
+  /// Nothing of it was ever sealed here but by data keys of its own, and these are destroyed: what files and
+  /// backups of this encryption still hold of it opens no more.
+  bool died_with_keys = false;
 };
 /// Encryption at rest.
 struct EncryptionStats {
@@ -337,10 +342,14 @@ class EnhancedCache {
   /// memory, not yet from disk; the next start finishes it.
   virtual Result<ErasedSubject> erase(std::string_view tenant, std::string_view subject,
                                       std::optional<std::string_view> name_space) = 0;
-  /// What erase() would remove, newest first, as list().
-  virtual std::vector<EntryPtr> list_subject(std::string_view tenant, std::string_view subject,
-                                             std::optional<std::string_view> name_space, size_t limit,
-                                             std::string_view cursor) const = 0;
+  /// What erase() would remove, newest first, at most `limit`; `cursor`: after the entry it was made of,
+  /// which may have left meanwhile. kInvalidArgument: it is no cursor; kNotFound: of another run of the
+  /// process.
+  virtual Result<std::vector<EntryPtr>> list_subject(std::string_view tenant, std::string_view subject,
+                                                     std::optional<std::string_view> name_space, size_t limit,
+                                                     std::string_view cursor) const = 0;
+  /// Of an entry that list_subject() gave.
+  virtual std::string subject_cursor(const Entry& last) const = 0;
   /// What labels of this user taught; none: nothing.
   virtual std::optional<double> learned_threshold(std::string_view tenant, std::string_view user) const = 0;
   /// Seals every entry anew by the current master key (or takes the seals away, when the vault does not

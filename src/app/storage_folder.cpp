@@ -20,30 +20,29 @@ std::string owner_of(int fd) {
 
 }  // namespace
 
-Result<std::unique_ptr<StorageFolder>> StorageFolder::open(const std::string& path) {
+Result<std::unique_ptr<StorageFolder>> StorageFolder::open(const std::string& path, const char* setting) {
   std::error_code error;
   const bool existed = std::filesystem::exists(path, error);
   std::filesystem::create_directories(path, error);
   if (error)
-    return fail(ErrorCode::kIo, fmt::format("storage.path {} cannot be made: {}", path, error.message()));
+    return fail(ErrorCode::kIo, fmt::format("{} {} cannot be made: {}", setting, path, error.message()));
   if (!existed) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  const std::string lock = path + "/LOCK";
+  const std::string lock = path + "/" + kLockName;
   const int fd = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return fail(ErrorCode::kIo,
-                fmt::format("storage.path {} cannot be written: {}", path, std::strerror(errno)));
+                fmt::format("{} {} cannot be written: {}", setting, path, std::strerror(errno)));
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int reason = errno;
     const std::string owner = owner_of(fd);
     ::close(fd);
     if (reason != EWOULDBLOCK) {
       return fail(ErrorCode::kIo,
-                  fmt::format("storage.path {} cannot be locked: {}", path, std::strerror(reason)));
+                  fmt::format("{} {} cannot be locked: {}", setting, path, std::strerror(reason)));
     }
-    return fail(
-        ErrorCode::kUnavailable,
-        fmt::format("storage.path {} is in use by another enhanced-gptcache{}; only one process may own it",
-                    path, owner));
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("{} {} is in use by another enhanced-gptcache{}; only one process may own it",
+                            setting, path, owner));
   }
   const std::string id = fmt::format("{}\n", ::getpid());
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {

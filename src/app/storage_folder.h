@@ -8,12 +8,16 @@
 
 namespace enhanced_gptcache::app {
 
+/// The lock file of a folder.
+inline constexpr const char* kLockName = "LOCK";
+
 /// Holds the folder for this process, by an advisory lock on <path>/LOCK, until destroyed.
 class StorageFolder {
  public:
-  /// Makes the folder (0700) when it is missing. kUnavailable: another process holds it, with its id;
-  /// kIo: it cannot be made, written or locked.
-  static Result<std::unique_ptr<StorageFolder>> open(const std::string& path);
+  /// Makes the folder (0700) when it is missing; `setting` names it in errors. kUnavailable: another process
+  /// holds it, with its id; kIo: it cannot be made, written or locked.
+  static Result<std::unique_ptr<StorageFolder>> open(const std::string& path,
+                                                     const char* setting = "storage.path");
   ~StorageFolder();
   StorageFolder(const StorageFolder&) = delete;
   StorageFolder& operator=(const StorageFolder&) = delete;

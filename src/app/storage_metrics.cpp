@@ -28,6 +28,9 @@ void watch_storage(metrics::Registry& registry, const EnhancedCache& cache) {
   one("storage_errors_total", "Writes that failed.", Kind::kCounter, &StorageStats::errors);
   one("storage_refused_total", "Entries not stored because the disk refused or was behind.", Kind::kCounter,
       &StorageStats::refused);
+  one("storage_keys_refused_total",
+      "Entries kept in memory alone: their tenant has all the data keys it may.", Kind::kCounter,
+      &StorageStats::keys_refused);
   one("storage_rebuilds_total", "Damaged tables written again from memory.", Kind::kCounter,
       &StorageStats::rebuilds);
   one("storage_queue_changes", "Changes that wait to be written.", Kind::kGauge, &StorageStats::waiting);

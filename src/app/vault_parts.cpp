@@ -5,7 +5,6 @@
 
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -14,8 +13,6 @@
 
 namespace enhanced_gptcache::app {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr size_t kKeyFileBytesMax = 4096;
 constexpr const char* kInstanceKeyName = "instance.key";
@@ -143,11 +140,7 @@ Result<VaultParts> open_vault_parts(const config::Settings& settings, const std:
   EGPTC_TRY(parts.vault, open_vault(settings));
   EGPTC_TRY(parts.instance_key, open_instance_key(settings, folder, parts.vault.get()));
   const std::string keystore = keystore_folder(settings, folder);
-  std::error_code error;
-  const bool existed = fs::exists(keystore, error);
-  fs::create_directories(keystore, error);
-  if (!existed && !error) fs::permissions(keystore, fs::perms::owner_all, error);
-  if (error) return fail(ErrorCode::kIo, fmt::format("{} cannot be made: {}", keystore, error.message()));
+  EGPTC_TRY(parts.lock, StorageFolder::open(keystore, "storage.keystore_path"));
   if (parts.vault != nullptr) {
     EGPTC_TRY_VOID(parts.vault->open_keystore(subject_keys_path(keystore)));
     // A core would hold keys and everything they protect.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "app/storage_folder.h"
 #include "base/keyed_hash.h"
 #include "config/settings.h"
 #include "enhanced_gptcache/enhanced_cache.h"
@@ -15,6 +16,7 @@
 namespace enhanced_gptcache::app {
 
 struct VaultParts {
+  std::shared_ptr<StorageFolder> lock;  ///< of the keystore's folder
   std::shared_ptr<vault::Vault> vault;  ///< null: no keys are configured
   base::SecretKey instance_key{};
   std::shared_ptr<vault::ErasureLedger> erasures;
@@ -38,7 +40,7 @@ Result<base::SecretKey> read_instance_key(const config::Settings& settings, cons
 std::string encryption_json(const EncryptionStats& stats);
 /// Requires what KeyId::hex() gave.
 vault::KeyId parse_key_id(std::string_view hex);
-/// Everything, for whoever owns the folder.
+/// Everything, for whoever owns the folder. kUnavailable: another process uses the keystore.
 Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder);
 
 }  // namespace enhanced_gptcache::app

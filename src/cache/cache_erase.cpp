@@ -2,8 +2,12 @@
 // order matters. The ledger comes first, so that whatever happens then is finished at the next start; the
 // data keys go after the last write that could use them, and the files are rewritten at the end.
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cstring>
+#include <unordered_set>
 
 #include "base/log.h"
 #include "cache/cache_impl.h"
@@ -57,22 +61,35 @@ bool CacheImpl::is_erased(const Record& record) const {
 }
 
 std::vector<RecordPtr> CacheImpl::records_of(std::string_view tenant, std::string_view subject,
-                                             std::optional<std::string_view> name_space, const Record* cursor,
-                                             size_t limit) const {
-  return entries_.scopes().newest(tenant, name_space, cursor, limit,
-                                  [subject](const Record& record) { return is_of(record, subject); });
+                                             std::optional<std::string_view> name_space,
+                                             uint64_t sequence_end) const {
+  return entries_.scopes().newest(tenant, name_space, nullptr, SIZE_MAX, [&](const Record& record) {
+    return record.sequence < sequence_end && is_of(record, subject);
+  });
 }
 
-std::vector<EntryPtr> CacheImpl::list_subject(std::string_view tenant, std::string_view subject,
-                                              std::optional<std::string_view> name_space, size_t limit,
-                                              std::string_view cursor) const {
-  RecordPtr after;
+/// The run of the process and the entry's number in it: it holds when the entry itself has left.
+std::string CacheImpl::subject_cursor(const Entry& last) const {
+  return fmt::format("{}{:016x}", run_, static_cast<const Record&>(last).sequence);
+}
+
+Result<std::vector<EntryPtr>> CacheImpl::list_subject(std::string_view tenant, std::string_view subject,
+                                                      std::optional<std::string_view> name_space,
+                                                      size_t limit, std::string_view cursor) const {
+  uint64_t end = UINT64_MAX;
   if (!cursor.empty()) {
-    after = find_owned(tenant, cursor);
-    if (after == nullptr || (name_space && after->name_space() != *name_space)) return {};
+    const std::string_view number = cursor.substr(std::min(run_.size(), cursor.size()));
+    const auto [rest, error] = std::from_chars(number.data(), number.data() + number.size(), end, 16);
+    if (number.size() != 16 || error != std::errc() || rest != number.data() + number.size())
+      return fail(ErrorCode::kInvalidArgument, "cursor: must be a next_cursor of this list");
+    if (!cursor.starts_with(run_))
+      return fail(ErrorCode::kNotFound, "cursor: it is from before a restart; begin again without one");
   }
-  const std::vector<RecordPtr> records = records_of(tenant, subject, name_space, after.get(), limit);
-  return {records.begin(), records.end()};
+  std::vector<RecordPtr> records = records_of(tenant, subject, name_space, end);
+  std::sort(records.begin(), records.end(),
+            [](const RecordPtr& a, const RecordPtr& b) { return a->sequence > b->sequence; });
+  records.resize(std::min(records.size(), limit));
+  return std::vector<EntryPtr>(records.begin(), records.end());
 }
 
 uint64_t CacheImpl::count_without_data_key(std::span<const RecordPtr> records,
@@ -91,6 +108,20 @@ std::optional<double> CacheImpl::learned_threshold(std::string_view tenant, std:
 
 bool CacheImpl::forget_tau(const base::Hash128& user) { return tau_.forget(user_of(user)); }
 
+/// What a client can write entries as: "key:...", "jwt:...", or the tenant where keys are not asked for. What
+/// such a one wrote for others is sealed by other keys, and may lie in old files after it was removed.
+bool CacheImpl::may_be_principal(std::string_view tenant, std::string_view subject) {
+  return subject == tenant || subject.find(':') != subject.npos;
+}
+
+/// Erasures of the subject that were not finished, and which of them this one finishes, too.
+std::vector<vault::Erasure> CacheImpl::unfinished_of(const base::Hash128& subject) const {
+  if (erasures_ == nullptr) return {};
+  std::vector<vault::Erasure> unfinished = erasures_->pending();
+  std::erase_if(unfinished, [&](const vault::Erasure& one) { return one.is_done || one.subject != subject; });
+  return unfinished;
+}
+
 Result<ErasedSubject> CacheImpl::erase(std::string_view tenant, std::string_view subject,
                                        std::optional<std::string_view> name_space) {
   if (subject.empty()) return fail(ErrorCode::kInvalidArgument, "the subject must not be empty");
@@ -98,18 +129,19 @@ Result<ErasedSubject> CacheImpl::erase(std::string_view tenant, std::string_view
   ErasedSubject erased;
   erased.requested_ms = clock_.wall_ms();
   const base::Hash128 user = hash_of_user(keys_.tau_user(tenant, subject));
+  vault::Erasure wanted;
+  wanted.time_ms = erased.requested_ms;
+  wanted.subject = vault::subject_hash(secret_, tenant, subject);
+  if (name_space) wanted.name_space = vault::namespace_hash(secret_, tenant, *name_space);
+  wanted.user = user;
+  const std::vector<vault::Erasure> unfinished = unfinished_of(wanted.subject);
   if (erasures_ != nullptr) {
-    vault::Erasure wanted;
-    wanted.time_ms = erased.requested_ms;
-    wanted.subject = vault::subject_hash(secret_, tenant, subject);
-    if (name_space) wanted.name_space = vault::namespace_hash(secret_, tenant, *name_space);
-    wanted.user = user;
     EGPTC_TRY(const vault::Erasure noted, erasures_->begin(wanted));
     erased.ledger_sequence = noted.sequence;
   }
   // Answers under way may be about the subject, too; which are is not known before they are there.
   generations_.advance(name_space ? keys_.name_space(tenant, *name_space) : keys_.tenant(tenant));
-  std::vector<RecordPtr> records = records_of(tenant, subject, name_space, nullptr, SIZE_MAX);
+  std::vector<RecordPtr> records = records_of(tenant, subject, name_space);
   erased.without_data_key = count_without_data_key(records, subject);
   erased.entries = entries_.remove(records, Count::kRemovals);
   // A tau belongs to the subject, not to a namespace.
@@ -117,41 +149,81 @@ Result<ErasedSubject> CacheImpl::erase(std::string_view tenant, std::string_view
     erased.taus = forget_tau(user) ? 1 : 0;
     if (!learned_state_.save_all()) return fail(ErrorCode::kIo, "what was learned cannot be written");
   }
-  EGPTC_TRY_VOID(erase_from_disk(tenant, subject, name_space, std::move(records), erased));
+  const bool needs_purge = !unfinished.empty() || may_be_principal(tenant, subject);
+  EGPTC_TRY_VOID(
+      erase_from_disk({tenant, subject, name_space, wanted, needs_purge}, std::move(records), erased));
   if (erasures_ != nullptr) EGPTC_TRY_VOID(erasures_->finish(erased.ledger_sequence, erased.entries));
+  for (const vault::Erasure& one : unfinished)
+    if (!wanted.name_space || one.name_space == wanted.name_space)
+      EGPTC_TRY_VOID(erasures_->finish(one.sequence, 0));
   erased.completed_ms = clock_.wall_ms();
   return erased;
 }
 
-Result<void> CacheImpl::erase_from_disk(std::string_view tenant, std::string_view subject,
-                                        std::optional<std::string_view> name_space,
-                                        std::vector<RecordPtr> removed, ErasedSubject& erased) {
+/// Stores that were under way when the entries were collected are taken out, too; their keys.
+std::vector<base::Hash128> CacheImpl::remove_late(const Erasing& erasing, ErasedSubject& erased) {
+  std::vector<RecordPtr> late = records_of(erasing.tenant, erasing.subject, erasing.name_space);
+  std::erase_if(late, [&](const RecordPtr& record) { return record->created_ms() > erased.requested_ms; });
+  erased.without_data_key += count_without_data_key(late, erasing.subject);
+  erased.entries += entries_.remove(late, Count::kRemovals);
+  return keys_of(late);
+}
+
+/// What was stored for the subject since, or by it for others, is sealed anew before the keys go.
+Result<void> CacheImpl::destroy_keys(const Erasing& erasing, ErasedSubject& erased) {
+  if (vault_ == nullptr || vault_->subjects() == nullptr) return {};
+  vault::SubjectKeys& keys = *vault_->subjects();
+  if (keys.retire(erasing.wanted.subject, erasing.wanted.name_space) == 0) return {};
+  for (const RecordPtr& record : records_of(erasing.tenant, erasing.subject, erasing.name_space))
+    entries_.log_again(record);
+  if (log_ != nullptr) EGPTC_TRY_VOID(log_->commit());
+  EGPTC_TRY(erased.data_keys, keys.destroy_retired(erasing.wanted.subject, erasing.wanted.name_space));
+  return {};
+}
+
+Result<void> CacheImpl::erase_from_disk(const Erasing& erasing, std::vector<RecordPtr> removed,
+                                        ErasedSubject& erased) {
   if (log_ != nullptr) {
     log_->clear_quarantine();
     EGPTC_TRY_VOID(log_->commit());
   }
-  // Stores that were under way when the entries were collected.
-  std::vector<RecordPtr> late = records_of(tenant, subject, name_space, nullptr, SIZE_MAX);
-  std::erase_if(late, [&](const RecordPtr& record) { return record->created_ms() > erased.requested_ms; });
-  erased.without_data_key += count_without_data_key(late, subject);
-  erased.entries += entries_.remove(late, Count::kRemovals);
   std::vector<base::Hash128> keys = keys_of(removed);
-  for (const base::Hash128& key : keys_of(late)) keys.push_back(key);
   removed.clear();
-  late.clear();
-  if (vault_ != nullptr && vault_->subjects() != nullptr) {
-    std::optional<base::Hash128> scope;
-    if (name_space) scope = vault::namespace_hash(secret_, tenant, *name_space);
-    EGPTC_TRY(erased.data_keys,
-              vault_->subjects()->destroy(vault::subject_hash(secret_, tenant, subject), scope));
-  }
+  for (const base::Hash128& key : remove_late(erasing, erased)) keys.push_back(key);
+  // Before the keys go: a reseal that ends meanwhile has not sealed what was removed before it.
+  const bool is_all_sealed =
+      vault_ != nullptr && vault_->encrypts() && !vault_->accepts_plain() && !reseal_.is_running;
+  EGPTC_TRY_VOID(destroy_keys(erasing, erased));
+  erased.died_with_keys =
+      is_all_sealed && erased.data_keys > 0 && erased.without_data_key == 0 && !erasing.needs_purge;
   if (log_ == nullptr) return {};
+  // With the keys destroyed, bytes of the subject are noise wherever they still lie. Else entries that left
+  // earlier may lie in any old file, under keys nobody knows any more: all files are written anew.
+  if (erased.died_with_keys && keys.empty()) return {};
+  EGPTC_TRY_VOID(log_->purge(erased.died_with_keys ? std::span<const base::Hash128>(keys)
+                                                   : std::span<const base::Hash128>()));
   erased.is_stored = true;
-  // With the key destroyed, bytes of the subject are noise wherever they still lie. Without one, entries that
-  // left earlier may lie in any old file, under keys nobody knows any more: all files are written anew.
-  const bool is_noise = vault_ != nullptr && vault_->encrypts() && erased.without_data_key == 0;
-  if (is_noise && keys.empty()) return {};
-  return log_->purge(is_noise ? std::span<const base::Hash128>(keys) : std::span<const base::Hash128>());
+  return {};
+}
+
+/// An erasure that was finished has taken all keys of its time; one that was not may have met later ones.
+/// What is live was not erased, and is sealed anew before any key goes.
+Result<void> CacheImpl::destroy_keys_of(std::span<const vault::Erasure> pending) {
+  if (vault_ == nullptr || vault_->subjects() == nullptr) return {};
+  vault::SubjectKeys& keys = *vault_->subjects();
+  std::unordered_set<base::Hash128, base::Hash128Hasher> subjects;
+  for (const vault::Erasure& one : pending)
+    if (keys.retire(one.subject, one.name_space, one.is_done ? one.time_ms : INT64_MAX) > 0)
+      subjects.insert(one.subject);
+  if (subjects.empty()) return {};
+  for (const RecordPtr& record : entries_.all()) {
+    const std::string_view owner = store::owner_of(record->view());
+    if (!owner.empty() && subjects.contains(vault::subject_hash(secret_, record->tenant(), owner)))
+      entries_.log_again(record);
+  }
+  if (log_ != nullptr) EGPTC_TRY_VOID(log_->commit());
+  for (const vault::Erasure& one : pending) EGPTC_TRY_VOID(keys.destroy_retired(one.subject, one.name_space));
+  return {};
 }
 
 void CacheImpl::replay_erasures() {
@@ -159,12 +231,10 @@ void CacheImpl::replay_erasures() {
   const std::vector<vault::Erasure> pending = erasures_->pending();
   if (pending.empty()) return;
   // Their entries were left out when the table was loaded.
-  for (const vault::Erasure& one : pending) {
+  for (const vault::Erasure& one : pending)
     if (!one.name_space) forget_tau(one.user);
-    if (vault_ == nullptr || vault_->subjects() == nullptr) continue;
-    if (auto done = vault_->subjects()->destroy(one.subject, one.name_space); !done)
-      return base::log_error("erasures are not finished: {}", done.error().message);
-  }
+  if (auto done = destroy_keys_of(pending); !done)
+    return base::log_error("erasures are not finished: {}", done.error().message);
   bool is_done = learned_state_.save_all();
   if (log_ != nullptr) {
     log_->clear_quarantine();

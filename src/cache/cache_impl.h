@@ -62,9 +62,10 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
 
   Result<ErasedSubject> erase(std::string_view tenant, std::string_view subject,
                               std::optional<std::string_view> name_space) override;
-  std::vector<EntryPtr> list_subject(std::string_view tenant, std::string_view subject,
-                                     std::optional<std::string_view> name_space, size_t limit,
-                                     std::string_view cursor) const override;
+  Result<std::vector<EntryPtr>> list_subject(std::string_view tenant, std::string_view subject,
+                                             std::optional<std::string_view> name_space, size_t limit,
+                                             std::string_view cursor) const override;
+  std::string subject_cursor(const Entry& last) const override;
   std::optional<double> learned_threshold(std::string_view tenant, std::string_view user) const override;
   Result<void> reseal() override;
   EncryptionStats encryption_stats() const override;
@@ -88,7 +89,9 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   void maintain();
   /// Has a thread call maintain() from now on.
   void start_maintenance(std::chrono::milliseconds interval) {
-    maintenance_.emplace(interval, [this] { maintain(); });
+    // Apart: its last step waits for the disk, and what expires must not.
+    if (log_ != nullptr) resealer_.emplace(interval, [this] { reseal_some(); });
+    maintenance_.emplace(interval, [this] { keep_house(); });
   }
 
  private:
@@ -108,6 +111,13 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
     std::shared_ptr<const Embedding> embedding;
     std::optional<store::EntryContext> context;
     std::optional<Redaction> redaction;
+  };
+  /// One erase() under way.
+  struct Erasing {
+    std::string_view tenant, subject;
+    std::optional<std::string_view> name_space;
+    const vault::Erasure& wanted;
+    bool needs_purge;  ///< bytes of the subject may lie about that no key of its own has sealed
   };
   /// Asynchronous calls under way; the destructor waits for them.
   struct PendingCalls {
@@ -170,20 +180,25 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   // cache_erase.cpp
   bool is_erased(const Record& record) const;
   std::vector<RecordPtr> records_of(std::string_view tenant, std::string_view subject,
-                                    std::optional<std::string_view> name_space, const Record* cursor,
-                                    size_t limit) const;
+                                    std::optional<std::string_view> name_space,
+                                    uint64_t sequence_end = UINT64_MAX) const;
   uint64_t count_without_data_key(std::span<const RecordPtr> records, std::string_view subject) const;
   bool forget_tau(const base::Hash128& user);
-  Result<void> erase_from_disk(std::string_view tenant, std::string_view subject,
-                               std::optional<std::string_view> name_space, std::vector<RecordPtr> removed,
-                               ErasedSubject& erased);
+  static bool may_be_principal(std::string_view tenant, std::string_view subject);
+  std::vector<vault::Erasure> unfinished_of(const base::Hash128& subject) const;
+  std::vector<base::Hash128> remove_late(const Erasing& erasing, ErasedSubject& erased);
+  Result<void> destroy_keys(const Erasing& erasing, ErasedSubject& erased);
+  Result<void> erase_from_disk(const Erasing& erasing, std::vector<RecordPtr> removed, ErasedSubject& erased);
+  Result<void> destroy_keys_of(std::span<const vault::Erasure> pending);
 
   // cache_reseal.cpp
   void begin_reseal();
   void reseal_some();
+  bool reseal_is_outdated() const;
   Result<void> finish_reseal();
 
   // cache_open.cpp
+  void keep_house();
   void return_memory();
   void summarise(CacheStats& stats) const;
   std::shared_ptr<const Settings> settings_of(const Options& options, const Settings* before) const;
@@ -225,13 +240,17 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   /// Entries that are still to be sealed again; the newest last.
   struct Reseal {
     std::mutex mutex;
-    std::vector<RecordPtr> waiting;  // guarded by mutex
+    std::vector<base::Hash128> waiting;  // ids; guarded by mutex. Not the entries: they may leave meanwhile
+    vault::KeyId key;                    // guarded by mutex: current when it began
+    uint64_t key_changes = 0;            // guarded by mutex: of the vault, when it began
     std::atomic<size_t> count{0};
     std::atomic<bool> is_running{false};
-    int64_t next_us = 0;  // maintain()'s own
+    int64_t next_us = 0;  // reseal_some()'s own
   };
   Reseal reseal_;
+  const std::string run_ = base::random_hex(8);  // names this run in cursors
 
+  std::optional<Maintenance> resealer_;     // last, as the next
   std::optional<Maintenance> maintenance_;  // last: its thread uses everything above
 };
 

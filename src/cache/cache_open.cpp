@@ -100,17 +100,22 @@ std::shared_ptr<const Settings> CacheImpl::settings_of(const Options& options, c
 
 CacheImpl::~CacheImpl() {
   maintenance_.reset();
+  resealer_.reset();
   std::unique_lock lock(pending_->mutex);
   pending_->none_left.wait(lock, [this] { return pending_->count.load(std::memory_order_acquire) == 0; });
   learned_state_.save();
 }
 
 void CacheImpl::maintain() {
+  keep_house();
+  reseal_some();
+}
+
+void CacheImpl::keep_house() {
   entries_.sweep();
   base::epoch_collect();
   return_memory();
   pca_.work();
-  reseal_some();
   learned_state_.save_sometimes(clock_.mono_us(), settings_.get()->options.tau.target_error_rate);
 }
 

@@ -1,6 +1,8 @@
 // Sealing what is stored anew, while serving: after a new master key, or when encryption was switched on or
 // off.
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "match/pca_file.h"
@@ -24,6 +26,12 @@ Result<void> reseal_file(const vault::Vault& vault, const std::string& path) {
   return match::write_file_atomically(path, vault.to_file(name, plain));
 }
 
+/// Its keys are sealed by master keys, too, until they are sealed again.
+void add_keystore_keys(const vault::SubjectKeys& keystore, std::vector<std::string>& in_use) {
+  for (const vault::KeyId& id : keystore.master_keys())
+    if (std::find(in_use.begin(), in_use.end(), id.hex()) == in_use.end()) in_use.push_back(id.hex());
+}
+
 }  // namespace
 
 Result<void> CacheImpl::reseal() {
@@ -35,21 +43,25 @@ Result<void> CacheImpl::reseal() {
 
 void CacheImpl::begin_reseal() {
   const std::lock_guard lock(reseal_.mutex);
-  reseal_.waiting = entries_.all();
+  // The key first: whoever stores from now on seals by it or by a later one.
+  reseal_.key_changes = vault_ == nullptr ? 0 : vault_->key_changes();
+  reseal_.key = vault_ == nullptr ? vault::KeyId{} : vault_->current_key();
+  reseal_.waiting.clear();
+  for (const RecordPtr& record : entries_.all()) reseal_.waiting.push_back(record->id_hash());
   reseal_.count = reseal_.waiting.size();
   reseal_.is_running = true;
   base::log_info("storage: {} entries are written again, under the master key {}", reseal_.waiting.size(),
-                 vault_ != nullptr && vault_->encrypts() ? vault_->current_key().hex() : "(none)");
+                 vault_ != nullptr && vault_->encrypts() ? reseal_.key.hex() : "(none)");
 }
 
 void CacheImpl::reseal_some() {
   if (!reseal_.is_running) return;
   while (log_->accepts() && log_->waiting_bytes() < kBehindBytesMax) {
-    RecordPtr next;
+    base::Hash128 next;
     {
       const std::lock_guard lock(reseal_.mutex);
       if (reseal_.waiting.empty()) break;
-      next = std::move(reseal_.waiting.back());
+      next = reseal_.waiting.back();
       reseal_.waiting.pop_back();
       reseal_.count = reseal_.waiting.size();
     }
@@ -62,8 +74,23 @@ void CacheImpl::reseal_some() {
   }
 }
 
+/// Under reseal_.mutex. Entries may have been sealed by a key that was current in between.
+bool CacheImpl::reseal_is_outdated() const {
+  return vault_ != nullptr && vault_->key_changes() != reseal_.key_changes;
+}
+
 Result<void> CacheImpl::finish_reseal() {
-  const vault::KeyId key = vault_ == nullptr ? vault::KeyId{} : vault_->current_key();
+  vault::KeyId key;
+  bool is_outdated = false;
+  {
+    const std::lock_guard lock(reseal_.mutex);
+    key = reseal_.key;
+    is_outdated = reseal_is_outdated();
+  }
+  if (is_outdated) {
+    begin_reseal();
+    return {};
+  }
   EGPTC_TRY_VOID(log_->commit());
   if (vault_ != nullptr) {
     EGPTC_TRY_VOID(vault_->rewrap());
@@ -71,10 +98,10 @@ Result<void> CacheImpl::finish_reseal() {
     const Options options = this->options();
     if (!options.pca.model_path.empty()) EGPTC_TRY_VOID(reseal_file(*vault_, options.pca.model_path));
   }
-  EGPTC_TRY_VOID(log_->finish_reseal());
+  EGPTC_TRY_VOID(log_->finish_reseal(key));
   const std::lock_guard lock(reseal_.mutex);
   // Another one was asked for meanwhile.
-  if (!reseal_.waiting.empty() || (vault_ != nullptr && vault_->current_key() != key)) return {};
+  if (!reseal_.waiting.empty() || reseal_is_outdated()) return {};
   reseal_.is_running = false;
   base::log_info("storage: everything is written as the settings say");
   return {};
@@ -88,7 +115,10 @@ EncryptionStats CacheImpl::encryption_stats() const {
   for (const vault::KeyId& id : vault_->key_ids()) stats.keys.push_back(id.hex());
   if (log_ != nullptr)
     for (const vault::KeyId& id : log_->seal_keys()) stats.keys_in_use.push_back(id.hex());
-  if (vault_->subjects() != nullptr) stats.data_keys = vault_->subjects()->count();
+  if (vault_->subjects() != nullptr) {
+    stats.data_keys = vault_->subjects()->count();
+    add_keystore_keys(*vault_->subjects(), stats.keys_in_use);
+  }
   stats.waiting = reseal_.count;
   stats.is_resealing = reseal_.is_running;
   return stats;

@@ -162,6 +162,7 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   found_at_start_.outdated = loading.outdated;
   found_at_start_.tampered = report.tampered;
   found_at_start_.keyless = report.keyless;
+  found_at_start_.locked = report.locked;
   found_at_start_.erased = loading.erased;
   found_at_start_.load_ms = static_cast<uint64_t>((base::system_clock().mono_us() - started_us) / 1000);
   if (found.was_replaced)
@@ -170,6 +171,11 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
     found_at_start_.problem = "the write-ahead log was damaged at start";
   else if (report.damaged > 0)
     found_at_start_.problem = fmt::format("{} damaged entries were left out at start", report.damaged);
+  else if (vault_ != nullptr && vault_->subjects() != nullptr && vault_->subjects()->damaged() > 0)
+    found_at_start_.problem = fmt::format(
+        "{} keys of the keystore are damaged, {} entries on disk cannot be read: bring back a good copy of "
+        "it",
+        vault_->subjects()->damaged(), report.locked);
   else if (erasures_ != nullptr && erasures_->damaged() > 0)
     found_at_start_.problem = "the erasure ledger is damaged: what its damaged lines erased is not known";
   log_->start([this] { entries_.refill_log(); }, report.needs_replacing);
@@ -217,6 +223,7 @@ StorageStats CacheImpl::storage_stats() const {
   stats.syncs = log.syncs;
   stats.errors = log.errors;
   stats.rebuilds = log.replacements;
+  stats.keys_refused = log.table.keys_refused;
   stats.refused = counters_.sum(Count::kStorageRefused);
   stats.waiting = log.waiting;
   stats.waiting_bytes = log.waiting_bytes;

@@ -79,6 +79,17 @@ void EntryStore::file(const RecordPtr& record, std::span<const float> vector, in
   ledger_.add(*record);
 }
 
+/// Expired or not: what has expired lies on disk until it is swept.
+void EntryStore::log_again(const base::Hash128& id) {
+  RecordPtr record;
+  {
+    const base::EpochGuard pin;
+    Record* found = ids_.find(id);
+    if (found != nullptr && found->live.load(std::memory_order_acquire)) record = found->shared_from_this();
+  }
+  if (record != nullptr) log_again(record);
+}
+
 /// Under the stripe of the record's key. All but the exact table and the partition.
 bool EntryStore::unfile(Record& record) {
   if (!record.live.exchange(false, std::memory_order_acq_rel)) return false;

@@ -43,6 +43,7 @@ class EntryStore {
   void refill_log();
   /// One of them, if it is still stored.
   void log_again(const RecordPtr& record);
+  void log_again(const base::Hash128& id);
   std::vector<RecordPtr> all() const { return ledger_.all(); }
 
   /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the

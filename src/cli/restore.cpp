@@ -7,6 +7,7 @@
 #include "app/storage_folder.h"
 #include "app/vault_parts.h"
 #include "backup/backup.h"
+#include "base/small_file.h"
 #include "cli/backup_commands.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "security/instance_key.h"
@@ -15,6 +16,9 @@ namespace enhanced_gptcache::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// The file format ends there: 2^26 slots of 256 bytes.
+constexpr size_t kKeystoreBytesMax = size_t{1} << 34U;
 
 int report(const Error& error) {
   fmt::print(stderr, "error: {}\n", error.message);
@@ -66,11 +70,14 @@ Staged stage(const config::Settings& settings, const Places& places) {
 /// made.
 Result<void> copy_keystore(const Staged& staged) {
   std::error_code error;
-  if (fs::is_directory(staged.live_keystore, error))
-    fs::copy(staged.live_keystore, staged.settings.storage.keystore_path, fs::copy_options::recursive, error);
-  else
-    fs::create_directories(staged.settings.storage.keystore_path, error);
-  if (!error) fs::permissions(staged.settings.storage.keystore_path, fs::perms::owner_all, error);
+  const std::string& to = staged.settings.storage.keystore_path;
+  if (fs::is_directory(staged.live_keystore, error)) {
+    fs::copy(staged.live_keystore, to, fs::copy_options::recursive, error);
+    if (!error) fs::remove(to + "/" + app::kLockName, error);
+  } else {
+    fs::create_directories(to, error);
+  }
+  if (!error) fs::permissions(to, fs::perms::owner_all, error);
   if (!error) return {};
   return fail(ErrorCode::kIo, fmt::format("{} cannot be copied: {}", staged.live_keystore, error.message()));
 }
@@ -127,20 +134,53 @@ Result<StorageStats> check_entries(const Staged& staged, const RestoreArguments&
   return stats;
 }
 
+/// Each file as a whole, so that a crash leaves the old one or the new one.
+Result<void> copy_into(const std::string& from, const std::string& live) {
+  std::error_code error;
+  const bool existed = fs::is_directory(live, error);
+  fs::create_directories(live, error);
+  if (!existed && !error) fs::permissions(live, fs::perms::owner_all, error);
+  fs::directory_iterator file(from, error);
+  for (const fs::directory_iterator end; !error && file != end; file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    if (!file->is_regular_file(error) || name == app::kLockName) continue;
+    EGPTC_TRY(const std::string bytes, base::read_private_file(file->path().string(), kKeystoreBytesMax));
+    EGPTC_TRY_VOID(base::replace_file(live + "/" + name, bytes));
+  }
+  if (!error) return {};
+  return fail(ErrorCode::kIo, fmt::format("{}: {}", live, error.message()));
+}
+
+/// What restore has unpacked and not put in place is removed at the end, however it ends; but what is the
+/// only copy is kept.
+struct Staging {
+  std::string path;
+  bool is_kept = false;
+  ~Staging() {
+    std::error_code ignored;
+    if (!is_kept) fs::remove_all(path, ignored);
+  }
+};
+
 /// The ledger that was completed, and the keystore where it lies inside the data, go with the data.
-Result<void> place_keystore(const Staged& staged) {
+Result<void> place_keystore(const Staged& staged, Staging& staging) {
   const std::string& from = staged.settings.storage.keystore_path;
   std::error_code error;
   fs::remove(staged.data + "/erasures.ledger", error);
   if (!fs::is_directory(from)) return {};
   if (staged.keystore_is_inside) {
+    fs::remove(from + "/" + app::kLockName, error);
     fs::rename(from, staged.data + "/keystore", error);
-  } else {
-    fs::create_directories(staged.live_keystore, error);
-    fs::copy(from, staged.live_keystore, fs::copy_options::overwrite_existing, error);
+    if (!error) return {};
+    return fail(ErrorCode::kIo, fmt::format("{}: {}", staged.live_keystore, error.message()));
   }
-  if (!error) return {};
-  return fail(ErrorCode::kIo, fmt::format("{}: {}", staged.live_keystore, error.message()));
+  auto placed = copy_into(from, staged.live_keystore);
+  if (placed) return {};
+  staging.is_kept = true;
+  return fail(placed.error().code,
+              fmt::format("{}; the keystore that belongs to the backup stays in {}: copy its files to {} and "
+                          "restore again",
+                          placed.error().message, from, staged.live_keystore));
 }
 
 std::vector<backup::Replacement> replacements_of(const Places& places, const backup::Metadata& metadata) {
@@ -157,31 +197,31 @@ std::vector<backup::Replacement> replacements_of(const Places& places, const bac
   return all;
 }
 
-/// What restore has unpacked and not put in place is removed at the end, however it ends.
-struct Staging {
-  std::string path;
-  ~Staging() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
+/// Nobody may run on what is replaced: the data folder, and the keystore where it lies apart. Null: there is
+/// no such folder, and `makes_it` is false.
+Result<std::unique_ptr<app::StorageFolder>> lock_folder(const std::string& path, bool makes_it,
+                                                        const char* name) {
+  if (!makes_it && !fs::is_directory(path)) return std::unique_ptr<app::StorageFolder>();
+  return app::StorageFolder::open(path, name);
+}
 
 Result<int> run(const Common& common, const RestoreArguments& wanted) {
   Places places = places_of(wanted, backup::timestamp_now());
   std::error_code error;
   fs::create_directories(wanted.root, error);
   if (error) return fail(ErrorCode::kIo, fmt::format("{}: {}", wanted.root, error.message()));
-  std::unique_ptr<app::StorageFolder> lock;  // nobody may run on what is replaced
-  if (fs::is_directory(places.data)) {
-    EGPTC_TRY(lock, app::StorageFolder::open(places.data));
-  }
-  const Staging staging{places.staging};
+  EGPTC_TRY(const auto data_lock, lock_folder(places.data, false, "storage.path"));
+  Staging staging{places.staging};
   EGPTC_TRY(const backup::Metadata metadata, backup::unpack_backup(wanted.file, places.staging));
   if (places.config.empty()) places.config = wanted.root + "/" + metadata.config_name;
   const bool has_config = !metadata.config_name.empty();
   EGPTC_TRY(const auto loaded,
             check_config(common, has_config ? places.staging + "/" + metadata.config_name : std::string()));
   const Staged staged = stage(loaded->settings, places);
+  std::unique_ptr<app::StorageFolder> keystore_lock;
+  if (!staged.keystore_is_inside) {
+    EGPTC_TRY(keystore_lock, lock_folder(staged.live_keystore, !wanted.dry_run, "storage.keystore_path"));
+  }
   EGPTC_TRY(const StorageStats entries, check_entries(staged, wanted));
   fmt::print("{} of {}: {} files verified, settings valid, {} entries readable\n", wanted.file,
              metadata.timestamp, metadata.files.size(), entries.loaded);
@@ -190,7 +230,7 @@ Result<int> run(const Common& common, const RestoreArguments& wanted) {
   if (entries.keyless > 0)
     fmt::print("{} entries left out: their subjects' keys were destroyed, or the keystore is not here\n",
                entries.keyless);
-  if (!wanted.dry_run) EGPTC_TRY_VOID(place_keystore(staged));
+  if (!wanted.dry_run) EGPTC_TRY_VOID(place_keystore(staged, staging));
   const std::vector<backup::Replacement> all = replacements_of(places, metadata);
   if (wanted.dry_run) {
     for (const backup::Replacement& one : all) fmt::print("would replace {}\n", one.to);

@@ -194,10 +194,12 @@ class BrokenCache final : public EnhancedCache {
   Result<ErasedSubject> erase(std::string_view, std::string_view, std::optional<std::string_view>) override {
     return broken();
   }
-  std::vector<EntryPtr> list_subject(std::string_view, std::string_view, std::optional<std::string_view>,
-                                     size_t, std::string_view) const override {
-    return {};
+  Result<std::vector<EntryPtr>> list_subject(std::string_view, std::string_view,
+                                             std::optional<std::string_view>, size_t,
+                                             std::string_view) const override {
+    return broken();
   }
+  std::string subject_cursor(const Entry&) const override { return {}; }
   std::optional<double> learned_threshold(std::string_view, std::string_view) const override { return {}; }
   Result<void> reseal() override { return broken(); }
   EncryptionStats encryption_stats() const override { return {}; }

@@ -93,9 +93,9 @@ Result<void> EntryLog::purge(std::span<const base::Hash128> keys) {
   return table_->purge(keys);
 }
 
-Result<void> EntryLog::finish_reseal() {
+Result<void> EntryLog::finish_reseal(const base::Hash128& key) {
   EGPTC_TRY_VOID(commit());
-  return table_->finish_reseal();
+  return table_->finish_reseal(key);
 }
 
 /// Until somebody waits for a commit, or changes have had time to gather, or it is time to keep house.

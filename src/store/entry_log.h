@@ -81,7 +81,7 @@ class EntryLog {
   void clear_quarantine() { table_->clear_quarantine(); }
   /// commit(), then EntryTable::purge and finish_reseal. They wait for the disk.
   Result<void> purge(std::span<const base::Hash128> keys);
-  Result<void> finish_reseal();
+  Result<void> finish_reseal(const base::Hash128& key);
   std::vector<base::Hash128> seal_keys() const { return table_->seal_keys(); }
   size_t waiting_bytes() const { return waiting_bytes_.load(std::memory_order_relaxed); }
   LogStats stats() const;

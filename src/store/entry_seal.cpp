@@ -23,9 +23,9 @@ Result<std::string> EntrySealer::seal(const base::Hash128& key, const base::Hash
   const std::string_view owner = owner_of(entry);
   if (owner.empty() || vault_->subjects() == nullptr) return vault_->seal(place_of(key, id), bytes);
   const std::string_view tenant = entry.text(EntryText::kTenant);
-  const vault::SubjectRef ref{
-      vault::subject_hash(instance_key_, tenant, owner),
-      vault::namespace_hash(instance_key_, tenant, entry.text(EntryText::kNamespace))};
+  const vault::SubjectRef ref{vault::subject_hash(instance_key_, tenant, owner),
+                              vault::namespace_hash(instance_key_, tenant, entry.text(EntryText::kNamespace)),
+                              vault::tenant_hash(instance_key_, tenant)};
   return vault_->seal_for(ref, place_of(key, id), bytes);
 }
 

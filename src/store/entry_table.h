@@ -35,6 +35,7 @@ struct LoadReport {
   uint64_t stray = 0;
   uint64_t tampered = 0;  ///< of the damaged ones: sealed bytes that do not open, or none where there must be
   uint64_t keyless = 0;   ///< sealed by a data key that was destroyed. Not handed out, and removed
+  uint64_t locked = 0;    ///< of the keyless ones left where they are: the keystore is damaged
   uint64_t to_reseal = 0;  ///< of the entries: not sealed as they would be now
   /// Part of the table cannot be read at all; replace() it once its entries are held elsewhere.
   bool needs_replacing = false;
@@ -48,6 +49,7 @@ struct TableStats {
   uint64_t compactions_running = 0;
   uint64_t compaction_pending_bytes = 0;
   uint64_t files = 0;
+  uint64_t keys_refused = 0;     ///< changes that were dropped because no data key could be had for them
   bool was_replaced = false;     ///< what was on disk could not be opened and was put aside at start
   bool log_was_damaged = false;  ///< records of the write-ahead log were skipped at start
 };
@@ -78,9 +80,9 @@ class EntryTable {
   /// What was removed or replaced under these keys (none: anywhere) is in no file any more when this returns,
   /// the write-ahead log included. As checkpoint(), by any thread. kIo.
   virtual Result<void> purge(std::span<const base::Hash128> keys) = 0;
-  /// Every entry has been written again, and nothing else is needed of older seals: purge() of everything,
-  /// and older master keys may go. By any thread.
-  virtual Result<void> finish_reseal() = 0;
+  /// Every entry has been written again while `key` was current, and nothing else is needed of older seals:
+  /// purge() of everything, and older master keys may go. By any thread.
+  virtual Result<void> finish_reseal(const base::Hash128& key) = 0;
   /// Master keys that something may be sealed by; empty: nothing is.
   virtual std::vector<base::Hash128> seal_keys() const = 0;
   /// Forgets what was put aside: it may hold what somebody wants erased.

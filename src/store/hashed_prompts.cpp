@@ -42,7 +42,7 @@ class HashedPrompts final : public EntryTable {
   Result<void> replace() override { return table_->replace(); }
   Result<void> checkpoint(const std::string& folder) override { return table_->checkpoint(folder); }
   Result<void> purge(std::span<const base::Hash128> keys) override { return table_->purge(keys); }
-  Result<void> finish_reseal() override { return table_->finish_reseal(); }
+  Result<void> finish_reseal(const base::Hash128& key) override { return table_->finish_reseal(key); }
   std::vector<base::Hash128> seal_keys() const override { return table_->seal_keys(); }
   void clear_quarantine() override { table_->clear_quarantine(); }
   TableStats stats() const override { return table_->stats(); }

@@ -7,6 +7,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "base/log.h"
@@ -14,6 +15,8 @@
 
 namespace enhanced_gptcache::store {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr uint64_t kWriteBufferBytesMin = uint64_t{1} << 20U;
 constexpr uint64_t kWriteBufferBytesMax = uint64_t{32} << 20U;
@@ -138,6 +141,18 @@ rocksdb::Status open_database(const std::string& folder, uint64_t bytes_max, Roc
   base::log_error("storage: the write-ahead log is damaged, what its damaged records held is lost: {}",
                   first);
   return status;
+}
+
+void add_file_sizes(const std::string& folder, TableStats& stats) {
+  std::error_code error;
+  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
+    std::error_code gone;
+    const uint64_t bytes = file->file_size(gone);
+    if (gone) continue;
+    stats.disk_bytes += bytes;
+    ++stats.files;
+    if (file->path().extension() == ".log") stats.log_bytes += bytes;
+  }
 }
 
 }  // namespace enhanced_gptcache::store

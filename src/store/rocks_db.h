@@ -9,6 +9,7 @@
 
 #include "base/keyed_hash.h"
 #include "enhanced_gptcache/result.h"
+#include "store/entry_table.h"
 
 namespace enhanced_gptcache::store {
 
@@ -39,5 +40,8 @@ bool is_damage(const rocksdb::Status& status);
 /// Makes the database when there is none. A write-ahead log with damaged records loses those records only.
 /// `bytes_max`: what its files may come to.
 rocksdb::Status open_database(const std::string& folder, uint64_t bytes_max, RocksDb& into);
+
+/// Adds what the files of the folder come to.
+void add_file_sizes(const std::string& folder, TableStats& stats);
 
 }  // namespace enhanced_gptcache::store

@@ -30,11 +30,21 @@ rocksdb::ReadOptions read_options(const std::string& end, const rocksdb::Slice& 
   return options;
 }
 
+bool is_keystore_whole(const EntrySealer* sealer) {
+  const vault::SubjectKeys* subjects = sealer == nullptr ? nullptr : sealer->vault().subjects();
+  return subjects == nullptr || subjects->damaged() == 0;
+}
+
 class Loader {
  public:
   Loader(RocksDb& from, const EntrySealer* sealer, const EntryTable::Take& take, KeySet doubtful,
          bool is_blind)
-      : from_(from), sealer_(sealer), take_(take), doubtful_(std::move(doubtful)), is_blind_(is_blind) {}
+      : from_(from),
+        sealer_(sealer),
+        is_keystore_whole_(is_keystore_whole(sealer)),
+        take_(take),
+        doubtful_(std::move(doubtful)),
+        is_blind_(is_blind) {}
 
   LoadReport load(size_t threads) {
     std::vector<std::thread> others;
@@ -133,7 +143,11 @@ class Loader {
     if (opened == vault::Opened::kYes) return true;
     if (opened == vault::Opened::kKeyDestroyed) {
       keyless_.fetch_add(1, std::memory_order_relaxed);
-      unwanted(key);
+      // A damaged keystore may have lost the key by accident; a good copy of it brings the entry back.
+      if (is_keystore_whole_)
+        unwanted(key);
+      else
+        locked_.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
     tampered_.fetch_add(1, std::memory_order_relaxed);
@@ -178,6 +192,7 @@ class Loader {
     report_.bytes = bytes_;
     report_.tampered = tampered_;
     report_.keyless = keyless_;
+    report_.locked = locked_;
     report_.to_reseal = to_reseal_;
     if (report_.needs_replacing || unwanted_.empty()) return;
     rocksdb::WriteBatch batch;
@@ -191,11 +206,12 @@ class Loader {
 
   RocksDb& from_;
   const EntrySealer* const sealer_;
+  const bool is_keystore_whole_;
   const EntryTable::Take& take_;
   const KeySet doubtful_;
   const bool is_blind_;
   std::atomic<int> next_{0};
-  std::atomic<uint64_t> entries_{0}, bytes_{0}, tampered_{0}, keyless_{0}, to_reseal_{0};
+  std::atomic<uint64_t> entries_{0}, bytes_{0}, tampered_{0}, keyless_{0}, locked_{0}, to_reseal_{0};
   std::mutex mutex_;
   LoadReport report_;                  // guarded by mutex_
   std::vector<std::string> unwanted_;  // guarded by mutex_

@@ -57,23 +57,39 @@ Result<void> RocksSeals::check(RocksDb& db, const std::string& folder, bool is_f
   for (const vault::KeyId& id : keys_)
     if (!vault_->knows(id)) return fail(vault::unknown_master_key(folder, id));
   if (!keystore.empty()) EGPTC_TRY_VOID(check_keystore(folder, keystore));
-  vault_->accept_plain(all_sealed.empty() && !is_fresh);
+  // The keystore's word is authenticated, the table's is not. With a table of elsewhere it is of another
+  // time.
+  const vault::SubjectKeys* subjects = vault_->subjects();
+  const bool keystore_knows = subjects != nullptr && subjects->all_sealed() && !accepts_other_keystore_;
+  is_all_sealed_ = keystore_knows || !all_sealed.empty() || is_fresh;
+  vault_->accept_plain(!is_all_sealed_);
   return {};
 }
 
+Result<void> RocksSeals::set_all_sealed(bool is_all_sealed) const {
+  vault::SubjectKeys* subjects = vault_->subjects();
+  return subjects == nullptr ? Result<void>() : subjects->set_all_sealed(is_all_sealed);
+}
+
 Result<void> RocksSeals::begin(RocksDb& db, bool is_fresh) {
-  if (vault_ == nullptr || !vault_->encrypts()) return {};
+  if (vault_ == nullptr) return {};
   const std::lock_guard lock(mutex_);
-  const vault::KeyId current = vault_->current_key();
-  if (std::find(keys_.begin(), keys_.end(), current) == keys_.end()) keys_.push_back(current);
   rocksdb::WriteBatch batch;
-  put_all(db, batch);
-  if (is_fresh) batch.Put(db.meta, kAllSealedKey, "1");
+  if (vault_->encrypts()) {
+    const vault::KeyId current = vault_->current_key();
+    if (std::find(keys_.begin(), keys_.end(), current) == keys_.end()) keys_.push_back(current);
+    put_all(db, batch);
+    if (is_fresh) batch.Put(db.meta, kAllSealedKey, "1");
+  } else {
+    is_all_sealed_ = false;  // what is written from now on has no seal
+    batch.Delete(db.meta, kAllSealedKey);
+  }
+  if (!is_all_sealed_) EGPTC_TRY_VOID(set_all_sealed(false));
   rocksdb::WriteOptions synced;
   synced.sync = true;
   const rocksdb::Status status = db.db->Write(synced, &batch);
   if (!status.ok()) return fail(error_of(status));
-  return {};
+  return is_all_sealed_ ? set_all_sealed(true) : Result<void>();
 }
 
 Result<void> RocksSeals::check_keystore(const std::string& folder, const std::string& written) const {
@@ -102,12 +118,14 @@ void RocksSeals::add_key(RocksDb& db, rocksdb::WriteBatch& batch) {
   put_all(db, batch);
 }
 
-Result<void> RocksSeals::finish(RocksDb& db) {
+Result<void> RocksSeals::finish(RocksDb& db, const vault::KeyId& key) {
   if (vault_ == nullptr) return {};
   const std::lock_guard lock(mutex_);
   rocksdb::WriteBatch batch;
   if (vault_->encrypts()) {
-    keys_ = {vault_->current_key()};
+    // One that became current a moment ago may have sealed something, too.
+    keys_ = {key};
+    if (const vault::KeyId current = vault_->current_key(); current != key) keys_.push_back(current);
     put_all(db, batch);
     batch.Put(db.meta, kAllSealedKey, "1");
   } else {
@@ -119,6 +137,7 @@ Result<void> RocksSeals::finish(RocksDb& db) {
   synced.sync = true;
   const rocksdb::Status status = db.db->Write(synced, &batch);
   if (!status.ok()) return fail(error_of(status));
+  if (vault_->encrypts()) EGPTC_TRY_VOID(set_all_sealed(true));
   vault_->accept_plain(false);
   return {};
 }

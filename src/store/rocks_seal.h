@@ -31,12 +31,14 @@ class RocksSeals {
   Result<void> begin(RocksDb& db, bool is_fresh);
   /// Adds to a batch of entries what must be known before they are: the key they are sealed by.
   void add_key(RocksDb& db, rocksdb::WriteBatch& batch);
-  /// Every entry has been written again: keys that sealed older ones are not needed any more.
-  Result<void> finish(RocksDb& db);
+  /// Every entry has been written again while `key` was current: keys that sealed older ones are not needed
+  /// any more.
+  Result<void> finish(RocksDb& db, const vault::KeyId& key);
   std::vector<vault::KeyId> keys() const;
 
  private:
   void put_all(RocksDb& db, rocksdb::WriteBatch& batch) const;
+  Result<void> set_all_sealed(bool is_all_sealed) const;
   Result<void> check_keystore(const std::string& folder, const std::string& written) const;
 
   const std::shared_ptr<vault::Vault> vault_;
@@ -44,6 +46,7 @@ class RocksSeals {
   const bool accepts_other_keystore_;
   mutable std::mutex mutex_;
   std::vector<vault::KeyId> keys_;  // guarded by mutex_
+  bool is_all_sealed_ = false;      // check() to begin()
 };
 
 }  // namespace enhanced_gptcache::store

@@ -243,7 +243,7 @@ TEST_F(SealedTable, PlainEntriesAreBelievedUntilAllIsSealed) {
     auto table = must_open(kKeyA);
     EXPECT_EQ(load(*table).size(), 2U) << "a kill in between";
     write(*table, {put_of(1, "plain one", ""), put_of(2, "plain two", "anna")});
-    const auto finished = table->finish_reseal();
+    const auto finished = table->finish_reseal(vault_->current_key());
     ASSERT_TRUE(finished) << finished.error().message << " of " << files();
     EXPECT_FALSE(is_on_disk("plain one"));
   }
@@ -269,7 +269,7 @@ TEST_F(SealedTable, AnOldKeyIsNeededUntilEverythingIsSealedAnew) {
     auto table = must_open(kKeyB + "," + kKeyA);
     write(*table, {put_of(1, "one", ""), put_of(2, "two", "anna")});
     ASSERT_TRUE(vault_->rewrap());
-    const auto finished = table->finish_reseal();
+    const auto finished = table->finish_reseal(vault_->current_key());
     ASSERT_TRUE(finished) << finished.error().message << " of " << files();
     EXPECT_EQ(table->seal_keys().size(), 1U);
   }
@@ -287,7 +287,7 @@ TEST_F(SealedTable, SealsCanBeTakenAwayAgain) {
     EXPECT_EQ(load(*table).size(), 1U);
     EXPECT_EQ(report_.to_reseal, 1U);
     write(*table, {put_of(1, "one", "anna")});
-    const auto finished = table->finish_reseal();
+    const auto finished = table->finish_reseal(vault_->current_key());
     ASSERT_TRUE(finished) << finished.error().message << " of " << files();
   }
   EXPECT_EQ(load(*must_open("")).size(), 1U);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <atomic>
 #include <filesystem>
 #include <shared_mutex>
 
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr const char* kSchemaKey = "schema";
 constexpr const char* kOwnerKey = "owner";
 constexpr const char* kProbeKey = "probe";
+constexpr uint64_t kRefusalsPerLine = 1000;  // of the log
 constexpr size_t kMigrationBatchBytes = size_t{4} << 20U;
 
 Result<void> result_of(const rocksdb::Status& status) {
@@ -58,7 +60,7 @@ class RocksTable final : public EntryTable {
   Result<LoadReport> load(size_t threads, const Take& take) override;
   Result<void> checkpoint(const std::string& folder) override;
   Result<void> purge(std::span<const base::Hash128> keys) override;
-  Result<void> finish_reseal() override;
+  Result<void> finish_reseal(const base::Hash128& key) override;
   std::vector<base::Hash128> seal_keys() const override { return seals_.keys(); }
   void clear_quarantine() override;
   TableStats stats() const override;
@@ -78,12 +80,14 @@ class RocksTable final : public EntryTable {
                                   std::string_view bytes) const;
 
   Result<void> sync_keystore() const;
+  Result<void> add_change(const EntryChange& change, rocksdb::WriteBatch& batch);
 
   const RocksTableOptions options_;
   RocksSeals seals_;
   mutable std::shared_mutex mutex_;  // shared by those who use db_ beside the writing thread
   std::unique_ptr<RocksDb> db_;      // replaced by the writing thread under mutex_
   Mark mark_;                        // the writing thread's own: the newest one written
+  std::atomic<uint64_t> keys_refused_{0};
   bool was_replaced_ = false;
   bool log_was_damaged_ = false;
 };
@@ -239,25 +243,36 @@ Result<void> RocksTable::write(std::span<const EntryChange> changes, bool is_syn
   EGPTC_TRY_VOID(check_open());
   rocksdb::WriteBatch batch;
   if (options_.sealer != nullptr) seals_.add_key(*db_, batch);
-  for (const EntryChange& change : changes) {
-    const std::string key = key_bytes(change.key);
-    if (change.is_removal()) {
-      batch.Delete(db_->entries, key);
-      batch.Delete(db_->directory, key);
-    } else {
-      if (options_.sealer == nullptr) {
-        batch.Put(db_->entries, key, rocksdb::Slice(change.bytes.data(), change.bytes.size()));
-      } else {
-        EGPTC_TRY(const std::string sealed, options_.sealer->seal(change.key, change.id, change.bytes));
-        batch.Put(db_->entries, key, sealed);
-      }
-      batch.Put(db_->directory, key, key_bytes(change.id));
-    }
-  }
+  for (const EntryChange& change : changes) EGPTC_TRY_VOID(add_change(change, batch));
+  if (options_.sealer != nullptr) seals_.add_key(*db_, batch);  // another may have become current meanwhile
   rocksdb::WriteOptions options;
   options.sync = is_synced;
   if (is_synced) EGPTC_TRY_VOID(sync_keystore());
   return result_of(db_->db->Write(options, &batch));
+}
+
+Result<void> RocksTable::add_change(const EntryChange& change, rocksdb::WriteBatch& batch) {
+  const std::string key = key_bytes(change.key);
+  bool is_removal = change.is_removal();
+  std::string sealed;
+  if (!is_removal && options_.sealer != nullptr) {
+    auto done = options_.sealer->seal(change.key, change.id, change.bytes);
+    // One tenant's limit is not to stop the others: the entry lives in memory alone, the one before it goes.
+    is_removal = !done && done.error().code == ErrorCode::kOverloaded;
+    if (!done && !is_removal) return fail(std::move(done).error());
+    if (is_removal && keys_refused_.fetch_add(1, std::memory_order_relaxed) % kRefusalsPerLine == 0)
+      base::log_warning("storage: an entry is not written: {}", done.error().message);
+    if (done) sealed = std::move(*done);
+  }
+  if (is_removal) {
+    batch.Delete(db_->entries, key);
+    batch.Delete(db_->directory, key);
+    return {};
+  }
+  const std::string_view bytes = options_.sealer == nullptr ? change.bytes : std::string_view(sealed);
+  batch.Put(db_->entries, key, rocksdb::Slice(bytes.data(), bytes.size()));
+  batch.Put(db_->directory, key, key_bytes(change.id));
+  return {};
 }
 
 /// Data keys are on disk before what they seal is: an entry without its key is lost.
@@ -272,11 +287,11 @@ Result<void> RocksTable::purge(std::span<const base::Hash128> keys) {
   return store::purge(*db_, options_.folder, keys);
 }
 
-Result<void> RocksTable::finish_reseal() {
+Result<void> RocksTable::finish_reseal(const base::Hash128& key) {
   const std::shared_lock lock(mutex_);
   EGPTC_TRY_VOID(check_open());
   EGPTC_TRY_VOID(store::purge(*db_, options_.folder, {}));
-  return seals_.finish(*db_);
+  return seals_.finish(*db_, key);
 }
 
 Result<void> RocksTable::sync() {
@@ -356,16 +371,8 @@ void RocksTable::clear_quarantine() {
 TableStats RocksTable::stats() const {
   TableStats stats;
   stats.was_replaced = was_replaced_;
-  std::error_code error;
-  for (fs::directory_iterator file(options_.folder, error), end; !error && file != end;
-       file.increment(error)) {
-    std::error_code gone;
-    const uint64_t bytes = file->file_size(gone);
-    if (gone) continue;
-    stats.disk_bytes += bytes;
-    ++stats.files;
-    if (file->path().extension() == ".log") stats.log_bytes += bytes;
-  }
+  stats.keys_refused = keys_refused_;
+  add_file_sizes(options_.folder, stats);
   const std::shared_lock lock(mutex_);
   if (!is_open()) return stats;
   stats.log_was_damaged = log_was_damaged_;

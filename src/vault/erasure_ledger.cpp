@@ -58,6 +58,10 @@ base::Hash128 namespace_hash(const base::SecretKey& instance_key, std::string_vi
   return base::keyed_hash(instance_key, "data namespace", {tenant, name_space});
 }
 
+base::Hash128 tenant_hash(const base::SecretKey& instance_key, std::string_view tenant) {
+  return base::keyed_hash(instance_key, "data tenant", {tenant});
+}
+
 ErasureLedger::~ErasureLedger() { ::close(fd_); }
 
 Result<std::shared_ptr<ErasureLedger>> ErasureLedger::open(const std::string& path,

@@ -23,6 +23,7 @@ base::Hash128 subject_hash(const base::SecretKey& instance_key, std::string_view
                            std::string_view subject);
 base::Hash128 namespace_hash(const base::SecretKey& instance_key, std::string_view tenant,
                              std::string_view name_space);
+base::Hash128 tenant_hash(const base::SecretKey& instance_key, std::string_view tenant);
 
 struct Erasure {
   uint64_t sequence = 0;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/clock.h"
 #include "vault/erasure_ledger.h"
 #include "vault/receipt.h"
 #include "vault/test_folder.h"
@@ -81,6 +82,96 @@ TEST(SubjectKeys, ADestroyedKeyIsGoneFromTheFileAndItsSlotIsUsedAgain) {
   EXPECT_EQ(SubjectKeys::open(folder / "keys", ring_of(kKeyA)).value()->count(), 2U);
 }
 
+TEST(SubjectKeys, OnlyKeysMadeUntilThenAreDestroyed) {
+  const TestFolder folder;
+  const auto keys = SubjectKeys::open(folder / "keys", ring_of(kKeyA)).value();
+  const int64_t before_ms = base::system_clock().wall_ms() - 1;
+  const KeyId anna = keys->key_for(ref_of("anna"))->id;
+  EXPECT_EQ(keys->destroy(ref_of("anna").subject, std::nullopt, before_ms).value(), 0U);
+  EXPECT_NE(keys->find(anna), nullptr) << "who came back after an older erasure";
+  EXPECT_EQ(keys->key_for(ref_of("anna"))->id, anna);
+  EXPECT_EQ(keys->destroy(ref_of("anna").subject, std::nullopt, base::system_clock().wall_ms()).value(), 1U);
+  EXPECT_EQ(keys->find(anna), nullptr);
+}
+
+TEST(SubjectKeys, ARetiredKeyOpensUntilItIsDestroyedAndSealsNothing) {
+  const TestFolder folder;
+  KeyId old_key, new_key;
+  {
+    const auto keys = SubjectKeys::open(folder / "keys", ring_of(kKeyA)).value();
+    old_key = keys->key_for(ref_of("anna"))->id;
+    EXPECT_EQ(keys->retire(ref_of("anna").subject, std::nullopt), 1U);
+    new_key = keys->key_for(ref_of("anna"))->id;
+    EXPECT_NE(old_key, new_key);
+    EXPECT_NE(keys->find(old_key), nullptr);
+  }
+  // Killed in between: both are there, and the next start begins anew.
+  const auto keys = SubjectKeys::open(folder / "keys", ring_of(kKeyA)).value();
+  EXPECT_EQ(keys->count(), 2U);
+  EXPECT_EQ(keys->retire(ref_of("anna").subject, ref_of("anna", "here").name_space), 0U);
+  EXPECT_EQ(keys->retire(ref_of("anna").subject, std::nullopt), 2U);
+  const KeyId third = keys->key_for(ref_of("anna"))->id;
+  EXPECT_EQ(keys->destroy_retired(ref_of("anna").subject, std::nullopt).value(), 2U);
+  EXPECT_EQ(keys->find(old_key), nullptr);
+  EXPECT_EQ(keys->find(new_key), nullptr);
+  EXPECT_EQ(keys->key_for(ref_of("anna"))->id, third);
+  EXPECT_EQ(keys->destroy_retired(ref_of("anna").subject, std::nullopt).value(), 0U);
+}
+
+TEST(SubjectKeys, RewrappingNeedsEveryKeyThatIsInUse) {
+  const TestFolder folder;
+  const std::string path = folder / "keys";
+  const auto keys = SubjectKeys::open(path, ring_of(kKeyA)).value();
+  ASSERT_TRUE(keys->key_for(ref_of("anna")));
+  const std::string before = read(path);
+  const auto refused = keys->rewrap(ring_of(kKeyB));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(read(path), before) << "nothing was written";
+  ASSERT_TRUE(keys->key_for(ref_of("ben")));
+  EXPECT_EQ(keys->master_keys().size(), 1U) << "by the old key still";
+  EXPECT_TRUE(SubjectKeys::open(path, ring_of(kKeyA)));
+  ASSERT_TRUE(keys->rewrap(ring_of(kKeyB + "," + kKeyA)));
+  EXPECT_EQ(keys->master_keys(), std::vector<KeyId>{ring_of(kKeyB)->current().id});
+}
+
+TEST(SubjectKeys, OneTenantCannotTakeTheRoomOfOthers) {
+  const TestFolder folder;
+  auto keys = SubjectKeys::open(folder / "keys", ring_of(kKeyA)).value();
+  const auto of = [](std::string_view subject, std::string_view tenant) {
+    SubjectRef ref = ref_of(subject);
+    ref.tenant = tenant_hash(instance(), tenant);
+    return ref;
+  };
+  keys->set_tenant_keys_max(2);
+  ASSERT_TRUE(keys->key_for(of("a", "acme")));
+  ASSERT_TRUE(keys->key_for(of("b", "acme")));
+  keys.reset();
+  keys = SubjectKeys::open(folder / "keys", ring_of(kKeyA)).value();
+  keys->set_tenant_keys_max(2);
+  EXPECT_EQ(keys->key_for(of("c", "acme")).error().code, ErrorCode::kOverloaded);
+  EXPECT_TRUE(keys->key_for(of("a", "acme"))) << "those that are there go on";
+  EXPECT_TRUE(keys->key_for(of("c", "other")));
+  EXPECT_EQ(keys->destroy(ref_of("a").subject, std::nullopt).value(), 1U);
+  EXPECT_TRUE(keys->key_for(of("c of acme", "acme"))) << "there is room again";
+}
+
+TEST(SubjectKeys, WhetherAllIsSealedIsAuthenticated) {
+  const TestFolder folder;
+  const std::string path = folder / "keys";
+  {
+    const auto keys = SubjectKeys::open(path, ring_of(kKeyA)).value();
+    EXPECT_FALSE(keys->all_sealed());
+    ASSERT_TRUE(keys->set_all_sealed(true));
+    ASSERT_TRUE(keys->rewrap(ring_of(kKeyB + "," + kKeyA)));
+  }
+  EXPECT_TRUE(SubjectKeys::open(path, ring_of(kKeyB)).value()->all_sealed());
+  std::string forged = read(path);
+  forged[9] = 0;
+  write(path, forged);
+  EXPECT_EQ(SubjectKeys::open(path, ring_of(kKeyB)).error().code, ErrorCode::kCorrupt);
+}
+
 TEST(SubjectKeys, RewrappingChangesTheMasterKeyAndNothingElse) {
   const TestFolder folder;
   const std::string path = folder / "keys";
@@ -120,7 +211,9 @@ TEST(SubjectKeys, DamageCostsOneKeyAndIsCounted) {
     ASSERT_EQ((*keys)->count(), 2U);
   }
   write(path, whole.substr(0, whole.size() - 100));
-  EXPECT_EQ(SubjectKeys::open(path, ring_of(kKeyA)).value()->count(), 2U);
+  const auto cut = SubjectKeys::open(path, ring_of(kKeyA)).value();
+  EXPECT_EQ(cut->count(), 2U);
+  EXPECT_EQ(cut->damaged(), 1U);
   std::string head = whole;
   head[20] ^= 1;
   write(path, head);

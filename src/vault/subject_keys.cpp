@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -23,14 +24,16 @@ constexpr size_t kSlotBytes = 256;
 constexpr std::string_view kHeadMagic = "EGPTKEYS";
 constexpr std::string_view kSlotMagic = "EGPK";
 constexpr char kVersion = 1;
+constexpr size_t kAllSealedAt = 9;  // of the head
 constexpr size_t kCreatedAt = 8;
 constexpr size_t kIdAt = 16;
 constexpr size_t kSubjectAt = 32;
 constexpr size_t kNamespaceAt = 48;
 constexpr size_t kWrappedAt = 64;
 constexpr size_t kWrappedBytes = sizeof(base::SecretKey) + kSealedExtraBytes;
+constexpr size_t kTenantAt = 160;  // not authenticated: it is counted and nothing else
 constexpr uint64_t kSlotsMax = uint64_t{1} << 26U;
-static_assert(kWrappedAt + kWrappedBytes <= kSlotBytes);
+static_assert(kWrappedAt + kWrappedBytes <= kTenantAt);
 
 /// What a wrapped key is bound to: everything before it in its slot.
 std::string place_of(std::string_view slot) {
@@ -89,30 +92,50 @@ Result<std::unique_ptr<SubjectKeys>> SubjectKeys::open(const std::string& path,
 Result<void> SubjectKeys::begin_file() {
   is_new_ = true;
   id_ = hash_from(view_of(random_secret()));
+  return write_head(false);
+}
+
+Result<void> SubjectKeys::write_head(bool is_all_sealed) {
   std::string head(kSlotBytes, '\0');
   std::memcpy(head.data(), kHeadMagic.data(), kHeadMagic.size());
   head[kHeadMagic.size()] = kVersion;
+  head[kAllSealedAt] = is_all_sealed ? 1 : 0;
   std::memcpy(head.data() + kIdAt, hash_bytes(id_).data(), sizeof id_);
   // Sealed zeros: they open only under the right master key and only with the head unchanged.
   const std::string sealed = seal_bytes({KeyKind::kMaster, ring_->current().id}, *ring_->current().cipher,
                                         place_of(head), view_of(base::SecretKey{}));
   std::memcpy(head.data() + kWrappedAt, sealed.data(), sealed.size());
+  note_master(ring_->current().id);
   EGPTC_TRY_VOID(write_at(0, head));
   if (::fsync(fd_) != 0) return fail(io_error("synced"));
+  is_all_sealed_ = is_all_sealed;
   return {};
 }
 
+/// False: the file ends before it, or within it.
+Result<bool> SubjectKeys::read_slot(uint64_t number, std::string& bytes) const {
+  bytes.assign(kSlotBytes, '\0');
+  const ssize_t got = ::pread(fd_, bytes.data(), kSlotBytes, static_cast<off_t>(number * kSlotBytes));
+  if (got < 0) return fail(io_error("read"));
+  return got == static_cast<ssize_t>(kSlotBytes);
+}
+
 Result<void> SubjectKeys::read_file() {
-  std::string bytes(kSlotBytes, '\0');
+  std::string bytes;
   for (uint64_t number = 0;; ++number) {
-    const ssize_t got = ::pread(fd_, bytes.data(), kSlotBytes, static_cast<off_t>(number * kSlotBytes));
-    if (got < 0) return fail(io_error("read"));
+    EGPTC_TRY(const bool is_whole, read_slot(number, bytes));
     slot_count_ = std::max<uint64_t>(1, number);
-    if (static_cast<size_t>(got) < kSlotBytes) return {};
+    if (!is_whole) {
+      const bool is_cut = bytes.find_first_not_of('\0') != bytes.npos;
+      damaged_ += is_cut ? 1 : 0;
+      if (is_cut) base::log_error("keystore: {} ends in the middle of a key", path_);
+      return {};
+    }
     if (number == 0) {
       if (bytes.substr(0, kHeadMagic.size()) != kHeadMagic || bytes[kHeadMagic.size()] != kVersion)
         return fail(ErrorCode::kCorrupt, fmt::format("{} is no keystore of this version", path_));
       id_ = hash_from(std::string_view(bytes).substr(kIdAt, sizeof id_));
+      is_all_sealed_ = bytes[kAllSealedAt] != 0;
     }
     EGPTC_TRY_VOID(take_slot(number, bytes));
   }
@@ -132,6 +155,7 @@ Result<void> SubjectKeys::take_slot(uint64_t number, std::string_view bytes) {
   const auto head = read_head(wrapped);
   const MasterKey* master = head && head->kind == KeyKind::kMaster ? ring_->find(head->key) : nullptr;
   if (head && master == nullptr) return fail(unknown_key(path_, head->key));
+  if (master != nullptr) note_master(master->id);
   base::SecretKey plain{};
   const bool is_whole = master != nullptr && open_bytes(wrapped, *master->cipher, place_of(bytes),
                                                         reinterpret_cast<char*>(plain.data()));
@@ -144,11 +168,10 @@ Result<void> SubjectKeys::take_slot(uint64_t number, std::string_view bytes) {
     Slot slot;
     slot.number = number;
     std::memcpy(&slot.created_ms, bytes.data() + kCreatedAt, sizeof slot.created_ms);
-    slot.ref = {hash_from(bytes.substr(kSubjectAt, 16)), hash_from(bytes.substr(kNamespaceAt, 16))};
+    slot.ref = {hash_from(bytes.substr(kSubjectAt, 16)), hash_from(bytes.substr(kNamespaceAt, 16)),
+                hash_from(bytes.substr(kTenantAt, 16))};
     slot.key = {hash_from(bytes.substr(kIdAt, 16)), std::make_shared<const Cipher>(plain)};
-    ciphers_[slot.key.id] = slot.key.cipher;
-    refs_[slot.ref.subject].push_back(slot.ref);
-    slots_[slot.ref] = std::move(slot);
+    file(std::move(slot));
   }
   OPENSSL_cleanse(plain.data(), plain.size());
   return {};
@@ -169,22 +192,47 @@ Result<void> SubjectKeys::write_slot(const Slot& slot, std::string_view plain_ke
   std::memcpy(bytes.data() + kIdAt, hash_bytes(slot.key.id).data(), 16);
   std::memcpy(bytes.data() + kSubjectAt, hash_bytes(slot.ref.subject).data(), 16);
   std::memcpy(bytes.data() + kNamespaceAt, hash_bytes(slot.ref.name_space).data(), 16);
+  std::memcpy(bytes.data() + kTenantAt, hash_bytes(slot.ref.tenant).data(), 16);
   const MasterKey& master = ring_->current();
+  note_master(master.id);
   const std::string sealed =
       seal_bytes({KeyKind::kMaster, master.id}, *master.cipher, place_of(bytes), plain_key);
   std::memcpy(bytes.data() + kWrappedAt, sealed.data(), sealed.size());
   return write_at(slot.number, bytes);
 }
 
+/// Of two keys of one ref, which a crash leaves between retiring and destroying, the newer one seals.
+void SubjectKeys::file(Slot slot) {
+  std::vector<Slot>& all = slots_[slot.ref.subject];
+  bool is_newest = true;
+  for (const Slot& other : all)
+    is_newest =
+        is_newest && (other.ref != slot.ref || other.is_retired || other.created_ms <= slot.created_ms);
+  if (is_newest) current_[slot.ref] = slot.key;
+  ciphers_[slot.key.id] = slot.key.cipher;
+  ++tenants_[slot.ref.tenant];
+  all.push_back(std::move(slot));
+}
+
+/// One tenant cannot take the room of the others.
+Result<void> SubjectKeys::check_room(const SubjectRef& ref) const {
+  if (free_.empty() && slot_count_ >= kSlotsMax)
+    return fail(ErrorCode::kOverloaded, fmt::format("the keystore holds {} keys, no more fit", kSlotsMax));
+  const auto tenant = tenants_.find(ref.tenant);
+  if (ref.tenant == base::Hash128{} || tenant == tenants_.end() || tenant->second < tenant_keys_max_)
+    return {};
+  return fail(ErrorCode::kOverloaded,
+              fmt::format("the tenant has {} keys of subjects, no more are made", tenant_keys_max_));
+}
+
 Result<DataKey> SubjectKeys::key_for(const SubjectRef& ref) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = slots_.find(ref); found != slots_.end()) return found->second.key;
+  if (const auto found = current_.find(ref); found != current_.end()) return found->second;
+  EGPTC_TRY_VOID(check_room(ref));
   Slot slot;
   slot.ref = ref;
   slot.created_ms = base::system_clock().wall_ms();
   slot.number = free_.empty() ? slot_count_ : free_.back();
-  if (slot.number >= kSlotsMax)
-    return fail(ErrorCode::kOverloaded, fmt::format("the keystore holds {} keys, no more fit", kSlotsMax));
   base::SecretKey plain = random_secret();
   slot.key = {hash_from(view_of(random_secret())), std::make_shared<const Cipher>(plain)};
   auto written = write_slot(slot, view_of(plain));
@@ -195,9 +243,7 @@ Result<DataKey> SubjectKeys::key_for(const SubjectRef& ref) {
   else
     free_.pop_back();
   const DataKey key = slot.key;
-  ciphers_[key.id] = key.cipher;
-  refs_[ref.subject].push_back(ref);
-  slots_[ref] = std::move(slot);
+  file(std::move(slot));
   return key;
 }
 
@@ -218,49 +264,69 @@ Result<void> SubjectKeys::sync() {
 void SubjectKeys::forget(const Slot& slot) {
   free_.push_back(slot.number);
   ciphers_.erase(slot.key.id);
+  if (const auto tenant = tenants_.find(slot.ref.tenant); --tenant->second == 0) tenants_.erase(tenant);
 }
 
-Result<size_t> SubjectKeys::destroy(const base::Hash128& subject,
-                                    const std::optional<base::Hash128>& name_space) {
+size_t SubjectKeys::retire(const base::Hash128& subject, const std::optional<base::Hash128>& name_space,
+                           int64_t created_until_ms) {
   const std::lock_guard lock(mutex_);
-  const auto refs = refs_.find(subject);
-  if (refs == refs_.end()) return size_t{0};
+  const auto all = slots_.find(subject);
+  if (all == slots_.end()) return 0;
+  size_t retired = 0;
+  for (Slot& slot : all->second) {
+    if (slot.created_ms > created_until_ms || (name_space && slot.ref.name_space != *name_space)) continue;
+    slot.is_retired = true;
+    ++retired;
+    const auto current = current_.find(slot.ref);
+    if (current != current_.end() && current->second.id == slot.key.id) current_.erase(current);
+  }
+  return retired;
+}
+
+Result<size_t> SubjectKeys::destroy_retired(const base::Hash128& subject,
+                                            const std::optional<base::Hash128>& name_space) {
+  const std::lock_guard lock(mutex_);
+  const auto all = slots_.find(subject);
+  if (all == slots_.end()) return size_t{0};
   const std::string zeros(kSlotBytes, '\0');
-  std::vector<SubjectRef> kept;
   size_t destroyed = 0;
   Result<void> done;
-  for (const SubjectRef& ref : refs->second) {
-    const auto slot = slots_.find(ref);
-    const bool is_wanted = !name_space || ref.name_space == *name_space;
-    if (done && is_wanted) done = write_at(slot->second.number, zeros);
-    if (!done || !is_wanted) {
-      kept.push_back(ref);
-      continue;
-    }
-    forget(slot->second);
-    slots_.erase(slot);
+  std::erase_if(all->second, [&](const Slot& slot) {
+    if (!done || !slot.is_retired || (name_space && slot.ref.name_space != *name_space)) return false;
+    done = write_at(slot.number, zeros);
+    if (!done) return false;
+    forget(slot);
     ++destroyed;
-  }
-  refs->second = std::move(kept);
-  if (refs->second.empty()) refs_.erase(refs);
+    return true;
+  });
+  if (all->second.empty()) slots_.erase(all);
   EGPTC_TRY_VOID(std::move(done));
   if (destroyed > 0 && ::fsync(fd_) != 0) return fail(io_error("synced"));
   return destroyed;
 }
 
+Result<size_t> SubjectKeys::destroy(const base::Hash128& subject,
+                                    const std::optional<base::Hash128>& name_space,
+                                    int64_t created_until_ms) {
+  retire(subject, name_space, created_until_ms);
+  return destroy_retired(subject, name_space);
+}
+
 /// A slot is read, opened and written again; a kill in between leaves each slot sealed by one of the two
-/// keys.
+/// keys. First all are looked at: a key that cannot be opened now could not be after the old one has gone.
 Result<void> SubjectKeys::rewrap(std::shared_ptr<const KeyRing> ring) {
   const std::lock_guard lock(mutex_);
+  EGPTC_TRY(const std::vector<KeyId> used, wrapping_keys());
+  for (const KeyId& id : used)
+    if (ring->find(id) == nullptr) return fail(unknown_key(path_, id));
   ring_ = std::move(ring);
-  std::string bytes(kSlotBytes, '\0');
+  std::string bytes;
   const MasterKey& current = ring_->current();
+  note_master(current.id);
   for (uint64_t number = 0; number < slot_count_; ++number) {
-    if (::pread(fd_, bytes.data(), kSlotBytes, static_cast<off_t>(number * kSlotBytes)) !=
-        static_cast<ssize_t>(kSlotBytes))
-      return fail(io_error("read"));
+    EGPTC_TRY(const bool is_there, read_slot(number, bytes));
     const auto wrapped = std::string_view(bytes).substr(kWrappedAt, kWrappedBytes);
-    const auto head = read_head(wrapped);
+    const auto head = is_there ? read_head(wrapped) : std::nullopt;
     const MasterKey* master = head ? ring_->find(head->key) : nullptr;
     base::SecretKey plain{};
     if (master == nullptr || master->id == current.id ||
@@ -274,12 +340,51 @@ Result<void> SubjectKeys::rewrap(std::shared_ptr<const KeyRing> ring) {
   }
   if (::fsync(fd_) != 0) return fail(io_error("synced"));
   is_unsynced_ = false;
+  masters_ = {current.id};
   return {};
+}
+
+std::vector<KeyId> SubjectKeys::master_keys() const {
+  const std::lock_guard lock(mutex_);
+  return masters_;
+}
+
+void SubjectKeys::note_master(const KeyId& id) {
+  if (std::find(masters_.begin(), masters_.end(), id) == masters_.end()) masters_.push_back(id);
+}
+
+/// From the file itself.
+Result<std::vector<KeyId>> SubjectKeys::wrapping_keys() const {
+  std::vector<KeyId> ids;
+  std::string bytes;
+  for (uint64_t number = 0; number < slot_count_; ++number) {
+    EGPTC_TRY(const bool is_there, read_slot(number, bytes));
+    if (!is_there || (number > 0 && bytes.substr(0, kSlotMagic.size()) != kSlotMagic)) continue;
+    const auto head = read_head(std::string_view(bytes).substr(kWrappedAt, kWrappedBytes));
+    if (!head || head->kind != KeyKind::kMaster) continue;
+    if (std::find(ids.begin(), ids.end(), head->key) == ids.end()) ids.push_back(head->key);
+  }
+  return ids;
+}
+
+Result<void> SubjectKeys::set_all_sealed(bool is_all_sealed) {
+  const std::lock_guard lock(mutex_);
+  return is_all_sealed == is_all_sealed_ ? Result<void>() : write_head(is_all_sealed);
+}
+
+bool SubjectKeys::all_sealed() const {
+  const std::lock_guard lock(mutex_);
+  return is_all_sealed_;
+}
+
+void SubjectKeys::set_tenant_keys_max(size_t keys_max) {
+  const std::lock_guard lock(mutex_);
+  tenant_keys_max_ = keys_max;
 }
 
 size_t SubjectKeys::count() const {
   const std::lock_guard lock(mutex_);
-  return slots_.size();
+  return ciphers_.size();
 }
 
 }  // namespace enhanced_gptcache::vault

@@ -16,9 +16,12 @@ namespace enhanced_gptcache::vault {
 
 /// Whose entries, as keyed hashes: nothing of a name is in the file.
 struct SubjectRef {
-  base::Hash128 subject;     ///< of tenant and subject
-  base::Hash128 name_space;  ///< of tenant and namespace
-  friend bool operator==(const SubjectRef&, const SubjectRef&) = default;
+  base::Hash128 subject;      ///< of tenant and subject
+  base::Hash128 name_space;   ///< of tenant and namespace
+  base::Hash128 tenant = {};  ///< whose share of the keystore a new key is taken from; zeros: nobody's
+  friend bool operator==(const SubjectRef& a, const SubjectRef& b) {
+    return a.subject == b.subject && a.name_space == b.name_space;
+  }
 };
 
 struct DataKey {
@@ -39,15 +42,33 @@ class SubjectKeys {
   SubjectKeys& operator=(const SubjectKeys&) = delete;
 
   /// The subject's key, made when there is none. It is in the file when this returns and survives a loss of
-  /// power after sync(). kIo.
+  /// power after sync(). kIo; kOverloaded: the tenant, or the keystore, has as many keys as it may have.
   Result<DataKey> key_for(const SubjectRef& ref);
   /// Null: there is no such key, or it was destroyed.
   std::shared_ptr<const Cipher> find(const KeyId& id) const;
   Result<void> sync();
-  /// Destroys the subject's keys, in one namespace or all, for good; how many. kIo: some may be left.
-  Result<size_t> destroy(const base::Hash128& subject, const std::optional<base::Hash128>& name_space);
-  /// Seals every key by the current one of `ring` from now on. kIo: some are as before, which is no harm.
+  /// The subject's keys, in one namespace or all, that were made until then (wall clock) seal nothing from
+  /// now on and open what they sealed until destroy_retired(): what must survive is sealed anew in between.
+  /// How many. They are as before after a restart.
+  size_t retire(const base::Hash128& subject, const std::optional<base::Hash128>& name_space,
+                int64_t created_until_ms = INT64_MAX);
+  /// Destroys what was retired, for good; how many. kIo: some may be left.
+  Result<size_t> destroy_retired(const base::Hash128& subject,
+                                 const std::optional<base::Hash128>& name_space);
+  /// Both: for whoever keeps nothing that they seal.
+  Result<size_t> destroy(const base::Hash128& subject, const std::optional<base::Hash128>& name_space,
+                         int64_t created_until_ms = INT64_MAX);
+  /// Seals every key by the current one of `ring` from now on. kInvalidArgument: one is sealed by a master
+  /// key that `ring` lacks, and nothing was changed; kIo: some are as before, which is no harm.
   Result<void> rewrap(std::shared_ptr<const KeyRing> ring);
+  /// The master keys that something in the file may be sealed by.
+  std::vector<KeyId> master_keys() const;
+  /// Whether nothing that the keystore belongs to is without a seal any more; authenticated in the file, so
+  /// that whoever can write there cannot have plain bytes believed again. On disk when it returns. kIo.
+  Result<void> set_all_sealed(bool is_all_sealed);
+  bool all_sealed() const;
+  /// How many keys one tenant may have.
+  void set_tenant_keys_max(size_t keys_max);
 
   /// Random, kept for the life of the file: names it in what is sealed by its keys.
   const KeyId& id() const { return id_; }
@@ -61,6 +82,7 @@ class SubjectKeys {
     SubjectRef ref;
     int64_t created_ms = 0;
     DataKey key;
+    bool is_retired = false;
   };
   struct RefHasher {
     size_t operator()(const SubjectRef& ref) const {
@@ -71,11 +93,17 @@ class SubjectKeys {
   SubjectKeys(std::string path, int fd, std::shared_ptr<const KeyRing> ring)
       : path_(std::move(path)), fd_(fd), ring_(std::move(ring)) {}
   Result<void> begin_file();
+  Result<void> write_head(bool is_all_sealed);
   Result<void> read_file();
+  Result<bool> read_slot(uint64_t number, std::string& bytes) const;
+  Result<std::vector<KeyId>> wrapping_keys() const;
   Result<void> take_slot(uint64_t number, std::string_view bytes);
   Result<void> write_slot(const Slot& slot, std::string_view plain_key);
   Result<void> write_at(uint64_t number, std::string_view bytes);
+  void file(Slot slot);
   void forget(const Slot& slot);
+  void note_master(const KeyId& id);
+  Result<void> check_room(const SubjectRef& ref) const;
   Error io_error(const char* what) const;
 
   const std::string path_;
@@ -87,9 +115,13 @@ class SubjectKeys {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::shared_ptr<const KeyRing> ring_;
-  std::unordered_map<SubjectRef, Slot, RefHasher> slots_;
+  std::unordered_map<SubjectRef, DataKey, RefHasher> current_;  // what seals; the newest of a ref's slots
   std::unordered_map<KeyId, std::shared_ptr<const Cipher>, base::Hash128Hasher> ciphers_;
-  std::unordered_map<base::Hash128, std::vector<SubjectRef>, base::Hash128Hasher> refs_;  // by subject
+  std::unordered_map<base::Hash128, std::vector<Slot>, base::Hash128Hasher> slots_;  // all, by subject
+  std::unordered_map<base::Hash128, size_t, base::Hash128Hasher> tenants_;           // keys of each
+  size_t tenant_keys_max_ = size_t{1} << 20U;
+  std::vector<KeyId> masters_;
+  bool is_all_sealed_ = false;
   std::vector<uint64_t> free_;
   uint64_t slot_count_ = 1;  // the head of the file is number 0
   bool is_unsynced_ = false;

@@ -91,6 +91,7 @@ Result<void> Vault::reload(const std::vector<KeyId>& in_use) {
   for (const KeyId& id : in_use)
     if (ring->find(id) == nullptr) return fail(unknown_master_key("part of what is stored", id));
   ring_.store(std::move(ring), std::memory_order_release);
+  key_changes_.fetch_add(1, std::memory_order_acq_rel);
   return {};
 }
 

@@ -46,7 +46,7 @@ class Vault {
   void accept_plain(bool accepts) { accepts_plain_.store(accepts, std::memory_order_relaxed); }
 
   std::string seal(std::string_view place, std::string_view plain) const;
-  /// kIo: the keystore refuses a new key.
+  /// kIo: the keystore refuses a new key; kOverloaded: the tenant has as many as it may have.
   Result<std::string> seal_for(const SubjectRef& ref, std::string_view place, std::string_view plain) const;
   /// `out` has room for opened_bytes(sealed).
   Opened open(std::string_view place, std::string_view sealed, char* out) const;
@@ -61,6 +61,8 @@ class Vault {
   Result<std::string> from_file(std::string_view name, std::string bytes) const;
 
   KeyId current_key() const { return ring()->current().id; }
+  /// Grows with every reload() that was taken.
+  uint64_t key_changes() const { return key_changes_.load(std::memory_order_acquire); }
   std::vector<KeyId> key_ids() const;
   bool knows(const KeyId& id) const { return ring()->find(id) != nullptr; }
   /// Whether these bytes are as they would be written now.
@@ -77,6 +79,7 @@ class Vault {
 
   const VaultOptions options_;
   std::atomic<std::shared_ptr<const KeyRing>> ring_;
+  std::atomic<uint64_t> key_changes_{0};
   std::unique_ptr<SubjectKeys> subjects_;  // set once
   std::atomic<bool> accepts_plain_{true};
 };

@@ -88,7 +88,7 @@ class FakeEntryTable final : public store::EntryTable {
     ++disk_->purges;
     return check();
   }
-  Result<void> finish_reseal() override { return check(); }
+  Result<void> finish_reseal(const base::Hash128&) override { return check(); }
   std::vector<base::Hash128> seal_keys() const override { return {}; }
   void clear_quarantine() override {}
   store::TableStats stats() const override { return {}; }

@@ -197,6 +197,42 @@ def test_the_same_backup_restores_everything_while_nothing_was_erased(server, tm
         assert lookup(server, key, f"{TEXT}, question {n}?")["hit"]
 
 
+@pytest.mark.parametrize("destroyed", [False, True], ids=["host kept", "fresh host"])
+def test_a_restore_puts_back_a_keystore_that_lies_apart(start_server, tmp_path, key, destroyed):
+    """Files of its own folder are replaced one by one: merged ledger, destroyed keys and id are there after."""
+    root, apart = tmp_path / "root", tmp_path / "apart"
+    environment = {**NO_MODEL, "EGPTC_STORAGE__PATH": root / "data/cache",
+                   "EGPTC_STORAGE__KEYSTORE_PATH": apart,
+                   **encrypted(write_keys(tmp_path / "master.keys", fresh_key()))}
+    server = start_server(environment, config=harness.REQUIRED_SECTIONS, folder=root)
+    fill(server, key)
+    store(server, key, "Ben's?", "Ben's.", subject="ben")
+    assert backup(server, tmp_path / "backups").returncode == 0
+    erase(server, key, "anna")
+    ledger = shutil.copy(apart / "erasures.ledger", tmp_path / "ledger")
+    archive = only_backup(tmp_path / "backups")
+    busy = run(server, "restore", str(archive), "--root", str(server.folder))
+    assert busy.returncode == 1 and "in use" in busy.stderr, busy.stderr
+    assert server.stop() == 0
+    if destroyed:
+        shutil.rmtree(data(server))
+        shutil.rmtree(apart)
+    arguments = ["--ledger", str(ledger)]
+    dry = run(server, "restore", str(archive), "--root", str(server.folder), "--dry-run", *arguments)
+    assert dry.returncode == 0 and apart.exists() != destroyed, "a dry run makes nothing"
+    done = run(server, "restore", str(archive), "--root", str(server.folder), *arguments)
+    assert done.returncode == 0, done.stderr
+    assert (apart / "subjects.keys").stat().st_mode & 0o777 == 0o600
+    assert (apart / "erasures.ledger").read_bytes().count(b" begin ") == 1, "what was erased is known"
+    assert b" restored " in (apart / "erasures.ledger").read_bytes()
+    server.start()
+    assert_gone(server, key)
+    assert lookup(server, key, "Ben's?")["hit"] != destroyed, "a fresh host has no key of his"
+    store(server, key, "Anna again?", "Yes.", subject="anna")
+    crash_and_restart(server)
+    assert lookup(server, key, "Anna again?")["hit"]
+
+
 def test_a_damaged_ledger_stops_a_restore(server, tmp_path, key):
     fill(server, key, 3)
     assert backup(server, tmp_path / "backups").returncode == 0

@@ -9,6 +9,7 @@ import harness
 import test_attacks  # noqa: F401
 import test_audit  # noqa: F401
 import test_console  # noqa: F401
+import test_decisions  # noqa: F401
 import test_encryption  # noqa: F401
 import test_limits  # noqa: F401
 import test_networks  # noqa: F401
