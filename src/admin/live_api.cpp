@@ -211,16 +211,24 @@ struct LiveApi::State {
     co_return hooks.ready() && !exchange->client_gone();
   }
 
+  /// A key that was revoked, or a token that has expired, must not go on seeing.
+  bool may_go_on(const http::Exchange& exchange, int64_t begun_us) const {
+    const int64_t lived_us = base::system_clock().mono_us() - begun_us;
+    return lived_us < hooks.stream_life_ms * 1000 &&
+           (!hooks.still_admitted || hooks.still_admitted(exchange));
+  }
+
   asio::awaitable<void> stream(ExchangePtr exchange, PlacePtr place, StreamWish wish) const {
     http::Headers headers;
     headers.push_back({"Content-Type", "text/event-stream"});
     headers.push_back({"Cache-Control", "no-store"});
     headers.push_back({"X-Accel-Buffering", "no"});  // nginx in front would hold events back
+    const int64_t begun_us = base::system_clock().mono_us();
     bool goes_on = co_await exchange->start(200, std::move(headers));
     for (uint64_t sent = 0; goes_on && (wish.count == 0 || sent < wish.count); ++sent) {
       if (sent > 0) {
         goes_on = co_await wait(exchange, wish.interval_ms);
-        if (!goes_on) break;
+        if (!goes_on || !may_go_on(*exchange, begun_us)) break;
       }
       // The first event knows what the caller has seen happen; later ones may be shared with other streams.
       const int64_t now_us = base::system_clock().mono_us();

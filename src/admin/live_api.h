@@ -24,6 +24,9 @@ struct LiveHooks {
   std::function<std::string(const http::Exchange& caller, const TauQuestion&)> tau_json;
   std::function<bool()> ready;  ///< false: streams end, so that a drain need not wait for them
   std::function<bool(std::function<void()>)> offload;
+  /// Whether who opened a stream may still see it: asked before each event. Empty: always.
+  std::function<bool(const http::Exchange& caller)> still_admitted;
+  int64_t stream_life_ms = 15 * 60 * 1000;  ///< then a stream ends; browsers open another by themselves
 };
 
 /// Thread rule: any thread.

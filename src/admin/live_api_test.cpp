@@ -61,6 +61,8 @@ class LiveApiTest : public testing::Test {
       }
       return true;
     };
+    hooks.still_admitted = [this](const http::Exchange&) { return admitted_.load(); };
+    hooks.stream_life_ms = 3000;
     LiveApi(std::move(hooks)).register_routes(server_);
     EXPECT_TRUE(server_.start());
   }
@@ -76,7 +78,7 @@ class LiveApiTest : public testing::Test {
   }
 
   std::atomic<int> made_{0}, failures_{0};
-  std::atomic<bool> ready_{true}, busy_{false}, fails_{false};
+  std::atomic<bool> ready_{true}, busy_{false}, fails_{false}, admitted_{true};
   http::Server server_;
 };
 
@@ -93,6 +95,20 @@ TEST_F(LiveApiTest, EndsWhenTheServerIsAboutToStop) {
   Peer peer = ask("/admin/events?interval_ms=10000");
   EXPECT_NE(peer.read_through("\"number\":1}\n\n"), "");
   ready_ = false;
+  EXPECT_NE(peer.read_through("0\r\n\r\n"), "");
+}
+
+TEST_F(LiveApiTest, EndsWhenTheCallersKeyIsRevoked) {
+  Peer peer = ask("/admin/events?interval_ms=200");
+  EXPECT_NE(peer.read_through("\"number\":1}\n\n"), "");
+  admitted_ = false;
+  EXPECT_NE(peer.read_through("0\r\n\r\n"), "");
+  EXPECT_LE(made_.load(), 2) << "one may have been on its way";
+}
+
+TEST_F(LiveApiTest, EndsAtTheEndOfItsLife) {
+  Peer peer = ask("/admin/events?interval_ms=200");
+  EXPECT_NE(peer.read_through("\"number\":1}\n\n"), "");
   EXPECT_NE(peer.read_through("0\r\n\r\n"), "");
 }
 

@@ -136,8 +136,7 @@ class Application::Impl {
   std::unique_ptr<EnhancedCache> cache;
   std::unique_ptr<Checkpoints> checkpoints;
   std::shared_ptr<http::UpstreamClient> upstream;
-  std::unique_ptr<OffloadPool> admin_pool;
-  std::unique_ptr<OffloadPool> health_pool;
+  std::unique_ptr<OffloadPool> admin_pool, long_pool, security_pool, health_pool;
   std::unique_ptr<proxy::Proxy> proxy;
   std::unique_ptr<native::NativeApi> native;
   std::unique_ptr<admin::AdminApi> admin;
@@ -230,6 +229,12 @@ void Application::Impl::open_routes() {
   admin_pool = std::make_unique<OffloadPool>(1, 64);
   // Health has a pool of its own: a long flush must not make the node look dead.
   health_pool = std::make_unique<OffloadPool>(1, 32);
+  // Nor may what waits for the whole disk hold up listings and batches; and a stolen key is revoked at once.
+  long_pool = std::make_unique<OffloadPool>(1, 32);
+  security_pool = std::make_unique<OffloadPool>(1, 32);
+  const auto on = [](OffloadPool& pool) {
+    return [&pool](std::function<void()> work) { return pool.run(std::move(work)); };
+  };
   const auto limit = [this] { return memory_limit(*source.current()); };
   metrics.watch_process(limit);
   configure_monitoring(*settings);
@@ -243,9 +248,8 @@ void Application::Impl::open_routes() {
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
       native_options_of(*settings), *cache,
-      [this](const http::Exchange& exchange) { return caller_of(exchange); },
-      [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }, &metrics,
-      &security->limiter());
+      [this](const http::Exchange& exchange) { return caller_of(exchange); }, on(*admin_pool), &metrics,
+      &security->limiter(), on(*long_pool));
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
   hooks.ready = [this] { return ready.load(); };
@@ -259,19 +263,21 @@ void Application::Impl::open_routes() {
   hooks.drop_checkpoint = [this](const std::string& name) { return checkpoints->drop(name); };
   hooks.encryption_json = [this] { return encryption_json(cache->encryption_stats()); };
   hooks.rotate_keys = [this] { return rotate_keys(); };
-  hooks.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
-  hooks.offload_long = [this](std::function<void()> work) { return admin_pool->run(std::move(work)); };
+  hooks.offload = on(*health_pool);
+  hooks.offload_long = on(*long_pool);
   admin = std::make_unique<admin::AdminApi>(std::move(hooks), metrics.registry(), source);
   admin->register_routes(*server);
   security_api = std::make_unique<admin::SecurityApi>(
-      admin::SecurityHooks{&security->keys(), security->audit_log(),
-                           [this](std::function<void()> work) { return admin_pool->run(std::move(work)); }});
+      admin::SecurityHooks{&security->keys(), security->audit_log(), on(*security_pool)});
   security_api->register_routes(*server);
   admin::LiveHooks live =
       live_hooks({metrics, proxy_metrics, *cache, *server,
                   [this](const http::Exchange& exchange) { return caller_of(exchange); }});
   live.ready = [this] { return ready.load(); };
-  live.offload = [this](std::function<void()> work) { return health_pool->run(std::move(work)); };
+  live.offload = on(*health_pool);
+  live.still_admitted = [this](const http::Exchange& caller) {
+    return security->still_admits(caller.request());
+  };
   admin::LiveApi(std::move(live)).register_routes(*server);
   if (settings->server.console) admin::register_console(*server, settings->security.enabled);
   native->register_routes(*server);
@@ -335,10 +341,11 @@ void Application::Impl::shut_down(int64_t drain_ms) {
   if (stopped) return;
   stopped = true;
   ready = false;
-  source.stop_watching();                // nobody applies settings any more
-  if (server) server->drain(drain_ms);   // no new requests; running ones end or are cut
-  if (server) server->stop();            // event loops have ended but can still be posted to
-  if (admin_pool) admin_pool->stop();    // flushes and listings that were accepted are done
+  source.stop_watching();               // nobody applies settings any more
+  if (server) server->drain(drain_ms);  // no new requests; running ones end or are cut
+  if (server) server->stop();           // event loops have ended but can still be posted to
+  for (auto* pool : {&admin_pool, &long_pool, &security_pool})
+    if (*pool) (*pool)->stop();          // flushes and listings that were accepted are done
   if (health_pool) health_pool->stop();  // probes are done
   if (embedder) embedder->stop();        // waiting texts get kUnavailable: cache calls end with that
   if (cache) commit_all(*cache);         // who waits for the disk has been answered

@@ -135,6 +135,26 @@ bool Gatekeeper::identify(const http::ExchangePtr& exchange, security::Pass& pas
   return pass.identity != nullptr;
 }
 
+bool Gatekeeper::still_admits(const http::Request& request) const {
+  if (!enabled_) return true;
+  const std::shared_ptr<const Rules> rules = rules_.get();
+  const security::Permission* row = security::find_permission(request.method, request.path);
+  if (row == nullptr) return false;
+  if (row->open) return true;
+  if (row->admin_network && !rules->admin_networks.empty()) {
+    const auto from = client_address(request, rules->trusted_proxies);
+    if (!from || !base::contains(rules->admin_networks, *from)) return false;
+  }
+  const Credential credential = find_credential(request);
+  if (!credential.problem.empty()) return false;
+  security::IdentityPtr who;
+  if (credential.token.empty())
+    who = parts_.keys.authenticate(credential.key);
+  else if (auto by_token = parts_.tokens.authenticate(credential.token))
+    who = std::move(*by_token);
+  return who != nullptr && security::why_not(*row, *who).empty();
+}
+
 bool Gatekeeper::admit_by_key(const http::ExchangePtr& exchange, const Rules& rules) const {
   const http::Request& request = exchange->request();
   const security::Permission* row = security::find_permission(request.method, request.path);

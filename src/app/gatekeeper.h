@@ -33,6 +33,9 @@ class Gatekeeper {
   void configure(const config::Settings& settings);
   /// True: refused and answered, in the caller's dialect. Else the exchange has its Pass (security on).
   bool admit(const http::ExchangePtr& exchange) const;
+  /// Whether a request that was admitted once would be again, by the settings and credentials of now; no
+  /// limit counts it.
+  bool still_admits(const http::Request& request) const;
 
  private:
   struct Rules {

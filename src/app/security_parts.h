@@ -25,6 +25,7 @@ class SecurityParts {
 
   void configure(const config::Change& change);
   bool admit(const http::ExchangePtr& exchange) const { return gatekeeper_->admit(exchange); }
+  bool still_admits(const http::Request& request) const { return gatekeeper_->still_admits(request); }
   /// Writes the finished request down if it was refused or is an administrative one.
   void audit(const http::Exchange& exchange, int status);
   /// Something the server did by itself.

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
+#include "base/epoch.h"
 #include "cache/cache_fixture.h"
 #include "fakes/fake_entry_table.h"
 
@@ -95,7 +97,7 @@ TEST_F(EraseTest, UsersWritersAndExpiredEntriesCount) {
   expired.ttl_ms = 1;
   put(expired);
   clock_.advance_ms(10);
-  EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, 10, "").size(), 3U);
+  EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, 10, "")->size(), 3U);
   EXPECT_EQ(cache_->erase("local", "anna", std::nullopt)->entries, 3U);
   EXPECT_EQ(disk_->size(), 0U);
 }
@@ -105,8 +107,8 @@ TEST_F(EraseTest, OneNamespaceAlone) {
   put_for("anna", "Who wrote Hamlet?", "local", "there");
   EXPECT_EQ(cache_->erase("local", "anna", "here")->entries, 1U);
   restart();
-  EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, 10, "").size(), 1U);
-  EXPECT_EQ(cache_->list_subject("local", "anna", "there", 10, "").size(), 1U);
+  EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, 10, "")->size(), 1U);
+  EXPECT_EQ(cache_->list_subject("local", "anna", "there", 10, "")->size(), 1U);
 }
 
 TEST_F(EraseTest, WhatWasLearnedOfTheUserIsForgottenOnDiskToo) {
@@ -169,6 +171,189 @@ TEST_F(EraseTest, ARestoredOlderStateLosesTheSubjectAgainButNotWhoCameBack) {
   EXPECT_FALSE(has("Who wrote Faust?"));
   EXPECT_TRUE(has("Who wrote Hamlet?"));
   EXPECT_TRUE(ledger_->pending().empty());
+}
+
+TEST_F(EraseTest, ACursorHoldsWhenItsEntryHasGone) {
+  for (const char* query : {"First?", "Second?", "Third?", "Fourth?"}) put_for("anna", query);
+  const auto first = cache_->list_subject("local", "anna", std::nullopt, 2, "").value();
+  ASSERT_EQ(first.size(), 2U);
+  EXPECT_EQ(first[1]->query(), "Third?");
+  const std::string cursor = cache_->subject_cursor(*first[1]);
+  ASSERT_TRUE(cache_->remove("local", first[1]->id()));
+  const auto rest = cache_->list_subject("local", "anna", std::nullopt, 2, cursor).value();
+  ASSERT_EQ(rest.size(), 2U) << "the export goes on";
+  EXPECT_EQ(rest[0]->query(), "Second?");
+  EXPECT_EQ(rest[1]->query(), "First?");
+  for (const std::string& bad :
+       {std::string("x"), cursor + "0", cursor.substr(1), cursor.substr(0, 20) + "zz"})
+    EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, 2, bad).error().code,
+              ErrorCode::kInvalidArgument);
+  restart();
+  EXPECT_EQ(cache_->list_subject("local", "anna", std::nullopt, 2, cursor).error().code,
+            ErrorCode::kNotFound);
+}
+
+// --- with encryption, on a real table ----------------------------------------------------------
+
+class SealedEraseTest : public EraseTest {
+ protected:
+  SealedEraseTest() { start(); }
+  ~SealedEraseTest() override { cache_.reset(); }
+
+  /// As after a stop.
+  void start() {
+    cache_.reset();
+    ledger_.reset();
+    ledger_ = vault::ErasureLedger::open(folder_ / "ledger", secret_).value();
+    vault_ = vault::Vault::open({{master_keys_, "", ""}, true}).value();
+    ASSERT_TRUE(vault_->open_keystore(folder_ / "keys"));
+    Options options = options_of_tests();
+    options.key_bytes = std::string(32, 'k');
+    options.state_folder = folder_;
+    options.storage.path = folder_ / "data";
+    options.storage.erasures = ledger_;
+    options.storage.vault = vault_;
+    cache_ = open_cache(options, embedder_, clock_, false).value();
+  }
+  vault::Erasure noted(std::string_view subject) {
+    vault::Erasure wanted;
+    wanted.time_ms = clock_.wall_ms();
+    wanted.subject = vault::subject_hash(secret_, "local", subject);
+    return ledger_->begin(wanted).value();
+  }
+  ErasedSubject erase(std::string_view subject) {
+    return cache_->erase("local", subject, std::nullopt).value();
+  }
+
+  std::string master_keys_ = std::string(64, '1');
+  std::shared_ptr<vault::Vault> vault_;
+};
+
+TEST_F(SealedEraseTest, ACrashedEraseSparesWhatWasStoredAfterIt) {
+  put_for("anna", "Who wrote Faust?");
+  ASSERT_TRUE(cache_->commit());
+  noted("anna");  // and then it was killed
+  clock_.advance_ms(5);
+  put_for("anna", "Who wrote Hamlet?");  // sealed by the same key
+  ASSERT_TRUE(cache_->commit());
+  start();
+  EXPECT_FALSE(has("Who wrote Faust?"));
+  EXPECT_TRUE(has("Who wrote Hamlet?"));
+  EXPECT_TRUE(ledger_->pending().empty());
+  start();
+  EXPECT_TRUE(has("Who wrote Hamlet?")) << "on disk by a key that is still there";
+  EXPECT_EQ(cache_->storage_stats().keyless, 0U);
+}
+
+TEST_F(SealedEraseTest, ARestoreSparesTheKeyOfWhoCameBack) {
+  put_for("anna", "Who wrote Faust?");
+  EXPECT_EQ(erase("anna").data_keys, 1U);
+  clock_.advance_ms(5);
+  put_for("anna", "Who wrote Hamlet?");
+  ASSERT_TRUE(cache_->commit());
+  ASSERT_TRUE(ledger_->note_restore());
+  start();
+  start();
+  EXPECT_TRUE(has("Who wrote Hamlet?"));
+  EXPECT_FALSE(has("Who wrote Faust?"));
+}
+
+TEST_F(SealedEraseTest, WhatIsStoredWhileErasingIsSealedAnew) {
+  put_for("anna", "Who wrote Faust?");
+  // The clock stands still for what is stored later than the request: as one under way would be.
+  const int64_t asked_ms = clock_.wall_ms();
+  ASSERT_TRUE(cache_->commit());
+  clock_.advance_ms(5);
+  put_for("anna", "Who wrote Hamlet?");
+  ASSERT_TRUE(cache_->commit());
+  vault::Erasure wanted;
+  wanted.time_ms = asked_ms;
+  wanted.subject = vault::subject_hash(secret_, "local", "anna");
+  ASSERT_TRUE(ledger_->begin(wanted));
+  cache_->replay_erasures();
+  EXPECT_TRUE(ledger_->pending().empty());
+  start();
+  EXPECT_TRUE(has("Who wrote Hamlet?"));
+}
+
+TEST_F(SealedEraseTest, OnlyWhatItsOwnKeysSealedIsClaimedToHaveDiedWithThem) {
+  put_for("anna", "Who wrote Faust?");
+  ErasedSubject erased = erase("anna");
+  EXPECT_TRUE(erased.died_with_keys);
+  erased = erase("anna");
+  EXPECT_FALSE(erased.died_with_keys) << "no key was destroyed";
+  EXPECT_TRUE(erased.is_stored);
+
+  put_for("jwt:anna", "Who wrote Faust?");
+  EXPECT_FALSE(erase("jwt:anna").died_with_keys) << "it may have written entries for others";
+  put_for("local", "Who wrote Faust?");
+  EXPECT_FALSE(erase("local").died_with_keys) << "the tenant itself";
+
+  put_for("anna", "Who wrote Faust?");
+  noted("anna");
+  erased = erase("anna");
+  EXPECT_FALSE(erased.died_with_keys) << "an earlier one was cut short";
+  EXPECT_TRUE(ledger_->pending().empty()) << "and is finished by this one";
+
+  put_for("anna", "Who wrote Faust?");
+  ASSERT_TRUE(cache_->reseal());
+  EXPECT_FALSE(erase("anna").died_with_keys) << "not everything is sealed by the keys of now";
+  cache_->maintain();
+  EXPECT_FALSE(cache_->encryption_stats().is_resealing);
+  put_for("anna", "Who wrote Faust?");
+  EXPECT_TRUE(erase("anna").died_with_keys);
+}
+
+TEST_F(SealedEraseTest, ResealingHoldsNoEntryThatHasLeft) {
+  const std::string id = put_for("anna", "Who wrote Faust?");
+  ASSERT_TRUE(cache_->commit());
+  ASSERT_TRUE(cache_->reseal());
+  std::weak_ptr<const Entry> entry = cache_->get("local", id);
+  ASSERT_TRUE(cache_->remove("local", id));
+  ASSERT_TRUE(cache_->commit());
+  for (int i = 0; i < 4; ++i) base::epoch_collect();
+  EXPECT_TRUE(entry.expired());
+  cache_->maintain();
+  EXPECT_FALSE(cache_->encryption_stats().is_resealing);
+}
+
+TEST_F(SealedEraseTest, AMasterKeyOfTheKeystoreIsInUse) {
+  put_for("anna", "Who wrote Faust?");
+  put_for("", "Who wrote Hamlet?");
+  ASSERT_TRUE(cache_->commit());
+  const std::string first = cache_->encryption_stats().current_key;
+  ASSERT_TRUE(cache_->reseal());
+  EXPECT_EQ(cache_->encryption_stats().keys_in_use, std::vector<std::string>{first});
+  const auto second = vault::parse_keys(std::string(64, '2'), "keys").value();
+  EXPECT_EQ(vault_->subjects()->rewrap(second).error().code, ErrorCode::kInvalidArgument)
+      << "the first key is still needed";
+  cache_->maintain();
+  start();
+  EXPECT_TRUE(has("Who wrote Faust?"));
+}
+
+TEST_F(SealedEraseTest, ADamagedKeystoreCostsNoEntryOnDisk) {
+  put_for("anna", "Who wrote Faust?");
+  ASSERT_TRUE(cache_->commit());
+  cache_.reset();
+  vault_.reset();
+  fs::copy_file(folder_ / "keys", folder_ / "good", fs::copy_options::overwrite_existing);
+  {
+    std::fstream file(folder_ / "keys", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(256 + 140);  // within the first key
+    file.put('\x55');
+    file.put('\xaa');
+  }
+  start();
+  EXPECT_FALSE(has("Who wrote Faust?"));
+  EXPECT_EQ(cache_->storage_stats().locked, 1U);
+  EXPECT_NE(cache_->storage_stats().problem.find("keystore"), std::string::npos);
+  cache_.reset();
+  vault_.reset();
+  fs::copy_file(folder_ / "good", folder_ / "keys", fs::copy_options::overwrite_existing);
+  start();
+  EXPECT_TRUE(has("Who wrote Faust?")) << "with a good copy it is there again";
+  EXPECT_EQ(cache_->storage_stats().problem, "");
 }
 
 TEST_F(EraseTest, WithoutALedgerItStillErases) {

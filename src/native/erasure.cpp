@@ -33,13 +33,25 @@ std::string iso_time(int64_t wall_ms) {
 std::string about_backups(const ErasedSubject& erased, const EncryptionStats& encryption) {
   if (!encryption.is_on)
     return "encryption at rest is off: backup files made before still hold the removed entries until they "
-           "are "
-           "deleted; a restore of one of them removes the entries again";
-  if (erased.without_data_key > 0)
-    return "what was sealed by the subject's own key cannot be opened any more; the other removed entries "
-           "were "
-           "sealed by the master key, a restore of an older backup removes them again";
-  return "what older backups hold of the subject was sealed by the subject's own key, which is destroyed";
+           "are deleted; a restore of one of them removes the entries again";
+  const std::string plain =
+      "backup files made before encryption at rest was on hold the subject in clear until they are deleted; "
+      "a "
+      "restore of an older backup removes the entries again";
+  if (erased.died_with_keys)
+    return "what backups made with encryption hold of the subject was sealed by the subject's own keys, "
+           "which "
+           "are destroyed; " +
+           plain;
+  if (erased.data_keys > 0)
+    return "what was sealed by the subject's own keys, which are destroyed, cannot be opened any more; what "
+           "was "
+           "sealed by the master key can be, in older backup files; " +
+           plain;
+  return "the subject had no key of its own to be destroyed: what older backup files hold of it can be "
+         "opened "
+         "with the master key; " +
+         plain;
 }
 
 json receipt_of(const SubjectCall& call, const std::string& tenant, const ErasedSubject& erased,

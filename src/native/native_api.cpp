@@ -23,10 +23,11 @@ using http::ExchangePtr;
 class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
  public:
   Impl(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-       NativeObserver* observer, security::CacheWatch* watch)
+       NativeObserver* observer, security::CacheWatch* watch, Offload offload_long)
       : cache_(cache),
         caller_of_(std::move(caller_of)),
         offload_(std::move(offload)),
+        offload_long_(offload_long ? std::move(offload_long) : offload_),
         observer_(observer),
         watch_(watch) {
     set_options(options);
@@ -57,7 +58,8 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   EntryPtr find_entry(const Caller& caller, std::string_view id) const;
   void refuse(const ExchangePtr& exchange, const Error& error, std::string_view param = {});
   /// Runs `work` elsewhere, or answers 503.
-  void later(const ExchangePtr& exchange, std::function<void()> work);
+  void later(const ExchangePtr& exchange, std::function<void()> work) { later(exchange, work, offload_); }
+  void later(const ExchangePtr& exchange, std::function<void()> work, const Offload& where);
   /// Sends `answer` once everything done so far is on disk, or why it is not.
   void when_durable(const ExchangePtr& exchange, http::Response answer);
   std::shared_ptr<const NativeOptions> options() const { return options_.load(); }
@@ -65,7 +67,7 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
 
   EnhancedCache& cache_;
   CallerOf caller_of_;
-  Offload offload_;
+  Offload offload_, offload_long_;
   NativeObserver* observer_;
   security::CacheWatch* watch_;
   std::atomic<std::shared_ptr<const NativeOptions>> options_;
@@ -131,11 +133,10 @@ EntryPtr NativeApi::Impl::find_entry(const Caller& caller, std::string_view id) 
   return hidden ? nullptr : entry;
 }
 
-void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> work) {
-  if (!offload_(std::move(work))) {
-    refuse(exchange,
-           {ErrorCode::kOverloaded, "too many administrative calls are waiting; try again in a second"});
-  }
+void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> work, const Offload& where) {
+  if (where(std::move(work))) return;
+  refuse(exchange,
+         {ErrorCode::kOverloaded, "too many administrative calls are waiting; try again in a second"});
 }
 
 void NativeApi::Impl::when_durable(const ExchangePtr& exchange, http::Response answer) {
@@ -322,15 +323,19 @@ void NativeApi::Impl::erase(const ExchangePtr& exchange) {
   Body body(call.body);
   const SubjectCall wanted = read_erase(body, call.caller);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
-  later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, wanted] {
-    const auto erased = self->cache_.erase(tenant, wanted.subject, wanted.name_space);
-    if (!erased) return self->refuse(exchange, erased.error());
-    // Never the name: the audit log is kept longer than what it was erased from.
-    exchange->notes.audit = fmt::format("a subject was erased: {} entries, ledger number {}", erased->entries,
-                                        erased->ledger_sequence);
-    exchange->send(json_response(200, receipt_json(wanted, tenant, *erased, self->cache_.encryption_stats(),
-                                                   self->options()->receipt_key)));
-  });
+  later(
+      exchange,
+      [self = shared_from_this(), exchange, tenant = call.caller.tenant, wanted] {
+        const auto erased = self->cache_.erase(tenant, wanted.subject, wanted.name_space);
+        if (!erased) return self->refuse(exchange, erased.error());
+        // Never the name: the audit log is kept longer than what it was erased from.
+        exchange->notes.audit = fmt::format("a subject was erased: {} entries, ledger number {}",
+                                            erased->entries, erased->ledger_sequence);
+        exchange->send(
+            json_response(200, receipt_json(wanted, tenant, *erased, self->cache_.encryption_stats(),
+                                            self->options()->receipt_key)));
+      },
+      offload_long_);
 }
 
 void NativeApi::Impl::export_subject(const ExchangePtr& exchange) {
@@ -340,14 +345,19 @@ void NativeApi::Impl::export_subject(const ExchangePtr& exchange) {
   const SubjectCall wanted = read_export(body, call.caller, *options());
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
   later(exchange, [self = shared_from_this(), exchange, tenant = call.caller.tenant, wanted] {
+    const auto entries =
+        self->cache_.list_subject(tenant, wanted.subject, wanted.name_space, wanted.limit, wanted.cursor);
+    if (!entries) {
+      const bool is_gone = entries.error().code == ErrorCode::kNotFound;
+      return exchange->send(error_response(is_gone ? 410 : 400, entries.error().message, "cursor"));
+    }
     std::string out = "{\"entries\":[";
     std::string last;
     size_t count = 0;
-    for (const EntryPtr& entry :
-         self->cache_.list_subject(tenant, wanted.subject, wanted.name_space, wanted.limit, wanted.cursor)) {
+    for (const EntryPtr& entry : *entries) {
       if (count++ > 0) out += ',';
       out += entry_json(*entry, true);
-      last = entry->id();
+      last = self->cache_.subject_cursor(*entry);
       if (out.size() > kExportBytesMax) break;
     }
     const bool is_cut = count == wanted.limit || out.size() > kExportBytesMax;
@@ -360,9 +370,9 @@ void NativeApi::Impl::export_subject(const ExchangePtr& exchange) {
 }
 
 NativeApi::NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-                     NativeObserver* observer, security::CacheWatch* watch)
-    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer,
-                                   watch)) {}
+                     NativeObserver* observer, security::CacheWatch* watch, Offload offload_long)
+    : impl_(std::make_shared<Impl>(options, cache, std::move(caller_of), std::move(offload), observer, watch,
+                                   std::move(offload_long))) {}
 NativeApi::~NativeApi() = default;
 
 void NativeApi::set_options(NativeOptions options) { impl_->set_options(options); }

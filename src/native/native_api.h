@@ -55,9 +55,11 @@ using Offload = std::function<bool(std::function<void()>)>;
 /// Thread rule: any thread. The cache and the observer outlive the server's handlers.
 class NativeApi {
  public:
-  /// `watch` (may be null) outlives the server's handlers, too.
+  /// `watch` (may be null) outlives the server's handlers, too. `offload_long` is for what waits for the
+  /// whole disk; empty: `offload`.
   NativeApi(NativeOptions options, EnhancedCache& cache, CallerOf caller_of, Offload offload,
-            NativeObserver* observer = nullptr, security::CacheWatch* watch = nullptr);
+            NativeObserver* observer = nullptr, security::CacheWatch* watch = nullptr,
+            Offload offload_long = {});
   ~NativeApi();
   void register_routes(http::Server& server);
   /// For requests that start later.

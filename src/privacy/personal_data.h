@@ -30,8 +30,10 @@ struct Finding {
   size_t size = 0;
 };
 
-/// In the order they stand, none overlapping another. Any thread; about 100 MB a second.
-std::vector<Finding> find_personal_data(std::string_view text, KindSet kinds = {});
+/// In the order they stand, none overlapping another. Any thread; about 100 MB a second. `compared` (may be
+/// null): how many comparisons of findings it took, which grows as their number does.
+std::vector<Finding> find_personal_data(std::string_view text, KindSet kinds = {},
+                                        size_t* compared = nullptr);
 /// The text with "[email]", "[phone]"... in place of what was found.
 std::string redacted(std::string_view text, const std::vector<Finding>& findings);
 

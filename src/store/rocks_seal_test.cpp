@@ -253,6 +253,57 @@ TEST_F(SealedTable, PlainEntriesAreBelievedUntilAllIsSealed) {
   EXPECT_EQ(report_.tampered, 1U);
 }
 
+TEST_F(SealedTable, PlainEntriesAreNotBelievedAgainWhenTheTablesOwnNoteIsTakenAway) {
+  {
+    auto table = must_open(kKeyA);
+    write(*table, {put_of(1, "one", ""), put_of(2, "two", "")});
+  }
+  tamper([&](RocksDb& db) {
+    EXPECT_TRUE(db.db->Delete({}, db.meta, "all_sealed").ok());
+    set_row(db, 1, std::string(put_of(1, "forged", "").bytes));
+    EXPECT_TRUE(
+        db.db->Put({}, db.directory, key_bytes(sample_key(1)), key_bytes(put_of(1, "forged", "").id)).ok());
+  });
+  auto table = must_open(kKeyA);
+  EXPECT_EQ(load(*table), (Answers{{sample_key(2), "two"}}));
+  EXPECT_EQ(report_.tampered, 1U);
+}
+
+TEST_F(SealedTable, WhatWasWrittenWhileSwitchedOffIsBelievedWhenItIsOnAgain) {
+  {
+    auto table = must_open(kKeyA);
+    write(*table, {put_of(1, "one", "")});
+  }
+  {
+    auto table = must_open(kKeyA, false);
+    write(*table, {put_of(2, "two", "")});
+  }
+  EXPECT_EQ(load(*must_open(kKeyA)).size(), 2U) << "the way back was not finished";
+}
+
+TEST_F(SealedTable, ATenantWithoutRoomForKeysStopsNobodyElse) {
+  {
+    auto table = must_open(kKeyA);
+    write(*table, {put_of(1, "anna's", "anna"), put_of(2, "ben's", "ben")});
+    vault_->subjects()->set_tenant_keys_max(2);
+    write(*table, {put_of(3, "carl's", "carl"), put_of(1, "anna's again", "anna"), put_of(4, "nobody's", ""),
+                   put_of(2, "carl's too", "carl")});
+    EXPECT_EQ(table->stats().keys_refused, 2U);
+  }
+  EXPECT_EQ(load(*must_open(kKeyA)), (Answers{{sample_key(1), "anna's again"}, {sample_key(4), "nobody's"}}))
+      << "what was to be replaced does not come back";
+}
+
+TEST_F(SealedTable, AnotherKeyThatBecameCurrentMeanwhileStaysInUse) {
+  auto table = must_open(kKeyB + "," + kKeyA);
+  write(*table, {put_of(1, "one", "")});
+  const vault::KeyId older = vault::parse_keys(kKeyA, "keys").value()->current().id;
+  ASSERT_TRUE(table->finish_reseal(older)) << "everything was sealed by it when it was current";
+  EXPECT_EQ(table->seal_keys().size(), 2U);
+  ASSERT_TRUE(table->finish_reseal(vault_->current_key()));
+  EXPECT_EQ(table->seal_keys().size(), 1U);
+}
+
 TEST_F(SealedTable, AnOldKeyIsNeededUntilEverythingIsSealedAnew) {
   {
     auto table = must_open(kKeyA);
