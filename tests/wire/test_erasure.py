@@ -199,7 +199,7 @@ def test_the_same_backup_restores_everything_while_nothing_was_erased(server, tm
 
 @pytest.mark.parametrize("destroyed", [False, True], ids=["host kept", "fresh host"])
 def test_a_restore_puts_back_a_keystore_that_lies_apart(start_server, tmp_path, key, destroyed):
-    """Files of its own folder are replaced one by one: merged ledger, destroyed keys and id are there after."""
+    """Its files are replaced one by one: merged ledger, destroyed keys and id are there after."""
     root, apart = tmp_path / "root", tmp_path / "apart"
     environment = {**NO_MODEL, "EGPTC_STORAGE__PATH": root / "data/cache",
                    "EGPTC_STORAGE__KEYSTORE_PATH": apart,
