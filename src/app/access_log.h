@@ -1,0 +1,13 @@
+#pragma once
+// One line of the log for each request that was answered.
+
+#include <cstdint>
+
+#include "http/exchange.h"
+
+namespace enhanced_gptcache::app {
+
+/// Any thread. No prompt, answer, key or address is in it.
+void log_access(const http::Exchange& exchange, int status, size_t bytes_out, int64_t duration_us);
+
+}  // namespace enhanced_gptcache::app
