@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/descriptor.h"
 #include "match/state_bytes.h"
 
 namespace enhanced_gptcache::match {
@@ -36,16 +37,6 @@ class File {
 
 tl::unexpected<Error> io_failure(std::string_view verb, const std::string& path) {
   return fail(ErrorCode::kIo, fmt::format("cannot {} {}: {}", verb, path, std::strerror(errno)));
-}
-
-bool write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
 }
 
 template <typename Matrix>
@@ -136,7 +127,7 @@ Result<void> write_file_atomically(const std::string& path, std::string_view byt
   {
     const File file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
     if (!file.is_open()) return io_failure("create", fresh);
-    if (!write_all(file.descriptor(), bytes) || ::fsync(file.descriptor()) != 0) {
+    if (!base::write_all(file.descriptor(), bytes) || ::fsync(file.descriptor()) != 0) {
       auto failure = io_failure("write", fresh);
       ::unlink(fresh.c_str());
       return failure;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/small_file.h"
 
@@ -21,16 +22,6 @@ constexpr size_t kWaitingMax = 4096;
 constexpr size_t kBatchMax = 256;
 constexpr size_t kTailBytesMax = size_t{4} << 20U;
 constexpr auto kRetry = std::chrono::seconds(1);
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
-}
 
 AuditEvent own_event(std::string name, std::string detail) {
   AuditEvent event;
@@ -198,7 +189,7 @@ bool AuditLog::write(const std::vector<AuditEvent>& batch) {
     text += audit_line(event, ++next.seq, clock_.wall_ms(), next.hash, hash) + "\n";
     next.hash = std::move(hash);
   }
-  if (!write_all(fd_, text) || ::fdatasync(fd_) != 0) {
+  if (!base::write_all(fd_, text) || ::fdatasync(fd_) != 0) {
     base::log_error("audit: {} cannot be written: {}", current(), std::strerror(errno));
     // A second attempt must not find half of the first one.
     if (::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0)

@@ -10,38 +10,16 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/descriptor.h"
+
 namespace enhanced_gptcache::security {
 namespace {
 
 constexpr size_t kHexDigits = 64;
 
-class FileHandle {
- public:
-  explicit FileHandle(int fd) : fd_(fd) {}
-  ~FileHandle() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileHandle(const FileHandle&) = delete;
-  FileHandle& operator=(const FileHandle&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 tl::unexpected<Error> io_error(const char* verb, const std::string& path) {
   return fail(ErrorCode::kIo,
               fmt::format("cannot {} the instance key {}: {}", verb, path, std::strerror(errno)));
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
 }
 
 Result<std::string> read_file(int fd, const std::string& path) {
@@ -98,9 +76,9 @@ Result<void> create_key(const std::string& path) {
   const std::string temporary = path + "." + base::random_hex(8);
   const std::string hex = base::random_hex(kHexDigits / 2);
   {
-    const FileHandle file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    const base::Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (file.get() < 0) return io_error("create", path);
-    if (!write_all(file.get(), hex + "\n") || ::fsync(file.get()) != 0) {
+    if (!base::write_all(file.get(), hex + "\n") || ::fsync(file.get()) != 0) {
       const int reason = errno;
       ::unlink(temporary.c_str());
       errno = reason;
@@ -121,7 +99,7 @@ std::string instance_key_path(const std::string& storage_folder) { return storag
 
 Result<base::SecretKey> load_or_create_instance_key(const std::string& path) {
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const base::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() >= 0) return read_key(file.get(), path);
     if (errno != ENOENT) return io_error("open", path);
     if (auto created = create_key(path); !created) return fail(std::move(created).error());

@@ -1,14 +1,16 @@
 #pragma once
 // Entries for the tests of this folder: small, and recognisable by key and version.
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "base/keyed_hash.h"
+#include "fakes/test_folder.h"
 #include "store/entry_table.h"
 
 namespace enhanced_gptcache::store {
+
+using fakes::TestFolder;
 
 /// Key number `n`, spread like a hash.
 inline base::Hash128 sample_key(uint64_t n) {
@@ -35,20 +37,5 @@ inline EntryChange sample_put(uint64_t n, int version, size_t padding = 0) {
 }
 
 inline EntryChange sample_removal(uint64_t n) { return {sample_key(n), {}, nullptr}; }
-
-/// A folder of one test, gone with it.
-struct TestFolder {
-  TestFolder() : path(std::filesystem::temp_directory_path() / ("egptc-store-" + base::random_hex(8))) {
-    std::filesystem::create_directories(path);
-  }
-  ~TestFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-  const std::filesystem::path path;
-};
 
 }  // namespace enhanced_gptcache::store

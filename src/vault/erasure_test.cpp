@@ -6,13 +6,15 @@
 #include <sstream>
 
 #include "base/clock.h"
+#include "fakes/test_folder.h"
 #include "vault/erasure_ledger.h"
 #include "vault/receipt.h"
-#include "vault/test_folder.h"
 #include "vault/vault.h"
 
 namespace enhanced_gptcache::vault {
 namespace {
+
+using fakes::TestFolder;
 
 namespace fs = std::filesystem;
 

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/descriptor.h"
 #include "vault/key_ring.h"
 
 extern char** environ;
@@ -21,22 +22,6 @@ namespace enhanced_gptcache::vault {
 namespace {
 
 constexpr size_t kTextBytesMax = size_t{64} << 10U;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { reset(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  void reset() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
 
 Result<void> check_owner(const struct stat& info) {
   if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kInvalidArgument, "is no regular file");
@@ -99,7 +84,7 @@ Result<pid_t> start_shell(const std::string& command, int output) {
 }  // namespace
 
 Result<std::string> read_key_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const base::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0)
     return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
                 fmt::format("cannot be opened: {}", std::strerror(errno)));
@@ -112,8 +97,8 @@ Result<std::string> read_key_file(const std::string& path) {
 Result<std::string> run_key_command(const std::string& command) {
   int ends[2] = {-1, -1};
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail(ErrorCode::kIo, std::strerror(errno));
-  const Descriptor from(ends[0]);
-  Descriptor to(ends[1]);
+  const base::Descriptor from(ends[0]);
+  base::Descriptor to(ends[1]);
   EGPTC_TRY(const pid_t pid, start_shell(command, to.get()));
   to.reset();
   auto text = read_all(from.get(), kKeyCommandSeconds);

@@ -7,11 +7,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "fakes/test_folder.h"
 #include "vault/key_source.h"
-#include "vault/test_folder.h"
 
 namespace enhanced_gptcache::vault {
 namespace {
+
+using fakes::TestFolder;
 
 constexpr const char* kKeyA = "0101010101010101010101010101010101010101010101010101010101010101";
 constexpr const char* kKeyB = "0303030303030303030303030303030303030303030303030303030303030303";

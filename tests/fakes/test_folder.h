@@ -6,10 +6,10 @@
 
 #include "base/keyed_hash.h"
 
-namespace enhanced_gptcache::vault {
+namespace enhanced_gptcache::fakes {
 
 struct TestFolder {
-  TestFolder() : path(std::filesystem::temp_directory_path() / ("egptc-vault-" + base::random_hex(8))) {
+  TestFolder() : path(std::filesystem::temp_directory_path() / ("egptc-test-" + base::random_hex(8))) {
     std::filesystem::create_directories(path);
   }
   ~TestFolder() {
@@ -22,4 +22,4 @@ struct TestFolder {
   const std::filesystem::path path;
 };
 
-}  // namespace enhanced_gptcache::vault
+}  // namespace enhanced_gptcache::fakes
