@@ -32,11 +32,17 @@ foreach(unit enhanced-gptcache.service enhanced-gptcache-maintenance@.service en
   file(CONFIGURE OUTPUT package/${unit} CONTENT "${text}" @ONLY)
   install(FILES ${CMAKE_BINARY_DIR}/package/${unit} DESTINATION lib/systemd/system COMPONENT program)
 endforeach()
+# Looked for when it is packed: a fresh clone is configured before scripts/fetch_model.sh has run.
 set(model models/all-MiniLM-L6-v2)
-file(REAL_PATH ${CMAKE_SOURCE_DIR}/${model} model_folder)
-if(EXISTS ${model_folder}/model.safetensors)
-  install(DIRECTORY ${model_folder}/ DESTINATION ${EGPTC_SHARE}/${model} COMPONENT model PATTERN "*.packed" EXCLUDE)
-endif()
+install(CODE "
+  file(REAL_PATH \"${CMAKE_SOURCE_DIR}/${model}\" model_folder)
+  if(EXISTS \"\${model_folder}/model.safetensors\")
+    file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${EGPTC_SHARE}/${model}\" TYPE DIRECTORY
+         FILES \"\${model_folder}/\" PATTERN \"*.packed\" EXCLUDE)
+  elseif(CMAKE_INSTALL_COMPONENT STREQUAL \"model\")
+    message(FATAL_ERROR \"no model in \${model_folder}: run scripts/fetch_model.sh first\")
+  endif()
+" COMPONENT model)
 
 set(CPACK_PACKAGE_NAME enhanced-gptcache)
 set(CPACK_PACKAGE_VENDOR "Enhanced GPTCache")
