@@ -74,6 +74,7 @@ def test_uploads_are_not_buffered(server, standin, chunked):
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_upload_far_over_the_body_limit(server, standin):
     """Pass-through bodies are not held, so the limit of buffered bodies is not theirs."""
     before = server.resident_bytes()
