@@ -23,64 +23,59 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Ten independent accumulators hide the latency of the instruction; one register operand each, so that the
-// loop is the multiply-adds and nothing else. 64 of them an instruction.
+// loop is the multiply-adds and nothing else. 64 of them an instruction. In assembly, because the compiler
+// sees that all accumulators hold the same and keeps one of them.
 __attribute__((target("avx512f,avx512vnni,avx512bw"))) double vnni_gmacs() {
   constexpr int64_t kRounds = 20'000'000;
-  __m512i a0 = _mm512_set1_epi8(1), b = _mm512_set1_epi8(2);
-  __m512i a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0, a8 = a0, a9 = a0;
   const auto start = Clock::now();
-  for (int64_t i = 0; i < kRounds; ++i) {
-    a0 = _mm512_dpbusd_epi32(a0, b, b);
-    a1 = _mm512_dpbusd_epi32(a1, b, b);
-    a2 = _mm512_dpbusd_epi32(a2, b, b);
-    a3 = _mm512_dpbusd_epi32(a3, b, b);
-    a4 = _mm512_dpbusd_epi32(a4, b, b);
-    a5 = _mm512_dpbusd_epi32(a5, b, b);
-    a6 = _mm512_dpbusd_epi32(a6, b, b);
-    a7 = _mm512_dpbusd_epi32(a7, b, b);
-    a8 = _mm512_dpbusd_epi32(a8, b, b);
-    a9 = _mm512_dpbusd_epi32(a9, b, b);
-    asm volatile("" : "+v"(b));  // the operand might have changed: nothing is hoisted
-  }
-  const double seconds = seconds_since(start);
-  const __m512i sum =
-      _mm512_add_epi32(_mm512_add_epi32(_mm512_add_epi32(a0, a1), _mm512_add_epi32(a2, a3)),
-                       _mm512_add_epi32(_mm512_add_epi32(_mm512_add_epi32(a4, a5), _mm512_add_epi32(a6, a7)),
-                                        _mm512_add_epi32(a8, a9)));
-  alignas(64) int lanes[16];
-  _mm512_store_si512(lanes, sum);
-  volatile int keep = lanes[0];
-  (void)keep;
-  return static_cast<double>(kRounds) * 10 * 64 / seconds / 1e9;
+  asm volatile(
+      "mov %0, %%rcx\n"
+      "1:\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm0\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm1\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm2\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm3\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm4\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm5\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm6\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm7\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm8\n"
+      "vpdpbusd %%zmm31, %%zmm30, %%zmm9\n"
+      "dec %%rcx\n"
+      "jnz 1b\n"
+      :
+      : "r"(kRounds)
+      : "rcx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm30",
+        "xmm31");
+  return static_cast<double>(kRounds) * 10 * 64 / seconds_since(start) / 1e9;
 }
 
 // maddubs, madd, add: what AVX2 needs for the same, 32 multiply-adds in three instructions.
 __attribute__((target("avx2"))) double avx2_gmacs() {
   constexpr int64_t kRounds = 20'000'000;
-  __m256i b = _mm256_set1_epi8(2);
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i a0 = b, a1 = b, a2 = b, a3 = b, a4 = b, a5 = b;
   const auto start = Clock::now();
-  for (int64_t i = 0; i < kRounds; ++i) {
-    a0 = _mm256_add_epi32(a0, _mm256_madd_epi16(_mm256_maddubs_epi16(b, b), ones));
-    asm volatile("" : "+x"(b));  // each product is made anew
-    a1 = _mm256_add_epi32(a1, _mm256_madd_epi16(_mm256_maddubs_epi16(b, b), ones));
-    asm volatile("" : "+x"(b));
-    a2 = _mm256_add_epi32(a2, _mm256_madd_epi16(_mm256_maddubs_epi16(b, b), ones));
-    asm volatile("" : "+x"(b));
-    a3 = _mm256_add_epi32(a3, _mm256_madd_epi16(_mm256_maddubs_epi16(b, b), ones));
-    asm volatile("" : "+x"(b));
-    a4 = _mm256_add_epi32(a4, _mm256_madd_epi16(_mm256_maddubs_epi16(b, b), ones));
-    asm volatile("" : "+x"(b));
-    a5 = _mm256_add_epi32(a5, _mm256_madd_epi16(_mm256_maddubs_epi16(b, b), ones));
-    asm volatile("" : "+x"(b));
-  }
-  const double seconds = seconds_since(start);
-  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_add_epi32(a0, a1), _mm256_add_epi32(a2, a3)),
-                                       _mm256_add_epi32(a4, a5));
-  volatile int keep = _mm256_extract_epi32(sum, 0);
-  (void)keep;
-  return static_cast<double>(kRounds) * 6 * 32 / seconds / 1e9;
+  asm volatile(
+      "mov %0, %%rcx\n"
+      "1:\n"
+      ".macro EGPTC_STEP scratch, sum\n"
+      "vpmaddubsw %%ymm14, %%ymm15, \\scratch\n"
+      "vpmaddwd %%ymm13, \\scratch, \\scratch\n"
+      "vpaddd \\scratch, \\sum, \\sum\n"
+      ".endm\n"
+      "EGPTC_STEP %%ymm0, %%ymm6\n"
+      "EGPTC_STEP %%ymm1, %%ymm7\n"
+      "EGPTC_STEP %%ymm2, %%ymm8\n"
+      "EGPTC_STEP %%ymm3, %%ymm9\n"
+      "EGPTC_STEP %%ymm4, %%ymm10\n"
+      "EGPTC_STEP %%ymm5, %%ymm11\n"
+      ".purgem EGPTC_STEP\n"
+      "dec %%rcx\n"
+      "jnz 1b\n"
+      :
+      : "r"(kRounds)
+      : "rcx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11");
+  return static_cast<double>(kRounds) * 6 * 32 / seconds_since(start) / 1e9;
 }
 
 // Sum of all words with eight loads under way.

@@ -1,4 +1,5 @@
 """Servers that bench/suite.py measures, each on a loopback port of its own and pinned to a core."""
+
 import json
 import os
 import pathlib
@@ -10,11 +11,22 @@ import tempfile
 import time
 import urllib.request
 
-ANSWER = json.dumps({
-    "id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "gpt-4o-mini",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Paris is the capital of France. " * 8},
-                 "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 20, "completion_tokens": 60, "total_tokens": 80}})
+ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "gpt-4o-mini",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Paris is the capital of France. " * 8},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 20, "completion_tokens": 60, "total_tokens": 80},
+    }
+)
 MODEL = pathlib.Path(__file__).resolve().parent.parent / "models/all-MiniLM-L6-v2"
 CHAT = "/v1/chat/completions"
 
@@ -27,8 +39,10 @@ def free_port():
 
 def call(port, path, body=None, key="sk-bench", timeout=60):
     """Status, headers and text of one request; waits for nothing but the answer."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={
-        "Content-Type": "application/json", "Authorization": f"Bearer {key}"})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
+    )
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(request, data, timeout) as answer:
         return answer.status, answer.headers, answer.read().decode()
@@ -46,9 +60,14 @@ class Process:
     def launch(self, command, environment=None, probe="/", wait=60):
         with open(self.folder / "output", "wb") as log:
             began = time.perf_counter()
-            self.process = subprocess.Popen(["taskset", "-c", str(self.core), *self.prefix, *map(str, command)],
-                                            stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
-                                            env={**os.environ, **(environment or {})})
+            self.process = subprocess.Popen(
+                ["taskset", "-c", str(self.core), *self.prefix, *map(str, command)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+            )
         while time.perf_counter() - began < wait:
             if self.process.poll() is not None:
                 break
@@ -92,10 +111,20 @@ class Ours(Process):
     def __init__(self, binary, core, upstream=1, storage=None, prefix=(), **settings):
         super().__init__(core, prefix)
         self.storage = storage or self.folder / "data"
-        flags = {"server.port": self.port, "storage.path": self.storage, "server.threads": 1,
-                 "embedder.model_dir": MODEL, "upstream.base_url": f"http://127.0.0.1:{upstream}/v1", **settings}
-        self.launch([binary, "serve", *(f"--{name}={value}" for name, value in flags.items())],
-                    {"LOG_LEVEL": "ERROR"}, "/ready", wait=300)
+        flags = {
+            "server.port": self.port,
+            "storage.path": self.storage,
+            "server.threads": 1,
+            "embedder.model_dir": MODEL,
+            "upstream.base_url": f"http://127.0.0.1:{upstream}/v1",
+            **settings,
+        }
+        self.launch(
+            [binary, "serve", *(f"--{name}={value}" for name, value in flags.items())],
+            {"LOG_LEVEL": "ERROR"},
+            "/ready",
+            wait=300,
+        )
 
 
 NGINX = """
@@ -126,10 +155,15 @@ class Nginx(Process):
     def __init__(self, core, cached):
         super().__init__(core)
         upstream = free_port()
-        answers = CACHED.format(upstream=upstream) if cached else \
-            f"default_type application/json; return 200 '{ANSWER}';"
+        answers = (
+            CACHED.format(upstream=upstream)
+            if cached
+            else f"default_type application/json; return 200 '{ANSWER}';"
+        )
         user = "user root;" if os.getuid() == 0 else ""  # its folder is ours alone
-        text = NGINX.format(user=user, folder=self.folder, port=self.port, upstream=upstream, answer=ANSWER, answers=answers)
+        text = NGINX.format(
+            user=user, folder=self.folder, port=self.port, upstream=upstream, answer=ANSWER, answers=answers
+        )
         (self.folder / "nginx.conf").write_text(text)
         self.launch(["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"])
 
@@ -139,11 +173,40 @@ class LiteLlm(Process):
 
     def __init__(self, program, core, upstream):
         super().__init__(core)
-        (self.folder / "config.yaml").write_text(json.dumps({
-            "model_list": [{"model_name": "gpt-4o-mini", "litellm_params": {
-                "model": "openai/gpt-4o-mini", "api_base": f"http://127.0.0.1:{upstream}/v1", "api_key": "sk-x"}}],
-            "litellm_settings": {"telemetry": False}}))
-        self.launch([program, "--config", self.folder / "config.yaml", "--port", self.port, "--host", "127.0.0.1",
-                     "--num_workers", "1"],
-                    {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR",
-                     "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}, "/health/liveliness", wait=120)
+        (self.folder / "config.yaml").write_text(
+            json.dumps(
+                {
+                    "model_list": [
+                        {
+                            "model_name": "gpt-4o-mini",
+                            "litellm_params": {
+                                "model": "openai/gpt-4o-mini",
+                                "api_base": f"http://127.0.0.1:{upstream}/v1",
+                                "api_key": "sk-x",
+                            },
+                        }
+                    ],
+                    "litellm_settings": {"telemetry": False},
+                }
+            )
+        )
+        self.launch(
+            [
+                program,
+                "--config",
+                self.folder / "config.yaml",
+                "--port",
+                self.port,
+                "--host",
+                "127.0.0.1",
+                "--num_workers",
+                "1",
+            ],
+            {
+                "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+                "LITELLM_LOG": "ERROR",
+                "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+            },
+            "/health/liveliness",
+            wait=120,
+        )

@@ -3,9 +3,11 @@
 
 usage: suite.py --build DIR --peers DIR [--part NAME]... [--rounds 5] [--out FILE] [--rows 1000000]
 
-Server and load run on different cores, the things compared take turns, every figure is the median of the rounds.
+Server and load run on different cores, the things compared take turns, every figure is the median of the
+rounds.
 A part measured again replaces its figures in FILE; bench/report.py writes the report from it.
 """
+
 import argparse
 import json
 import os
@@ -23,11 +25,20 @@ import questions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = {
-    "embed": parts_cache.embed, "embed_kernels": parts_cache.embed_kernels, "exact_process": parts_cache.exact,
-    "gptcache": parts_cache.gptcache, "memory": parts_cache.memory, "index": parts_cache.index,
-    "start": parts_cache.start, "warm": parts_cache.warm,
-    "exact_http": parts_http.exact, "semantic_http": parts_http.semantic, "miss": parts_http.miss,
-    "capacity": parts_load.capacity, "flood": parts_load.flood, "confined": parts_load.confined,
+    "embed": parts_cache.embed,
+    "embed_kernels": parts_cache.embed_kernels,
+    "exact_process": parts_cache.exact,
+    "gptcache": parts_cache.gptcache,
+    "memory": parts_cache.memory,
+    "index": parts_cache.index,
+    "start": parts_cache.start,
+    "warm": parts_cache.warm,
+    "exact_http": parts_http.exact,
+    "semantic_http": parts_http.semantic,
+    "miss": parts_http.miss,
+    "capacity": parts_load.capacity,
+    "flood": parts_load.flood,
+    "confined": parts_load.confined,
     "soak": parts_load.soak,
 }
 ON_REQUEST = {"soak"}
@@ -49,24 +60,50 @@ class Bench:
         cores = sorted(os.sched_getaffinity(0))
         self.server_core, self.load_core = cores[0], cores[-1]
 
-    def run(self, *command, core=None, lines=False):
+    def run(self, *command, core=None, lines=False, codes=(0,)):
         """The last JSON line a program prints, or all of them."""
         core = self.load_core if core is None else core
-        done = subprocess.run(["taskset", "-c", str(core), *map(str, command)], capture_output=True, text=True,
-                              cwd=ROOT / "bench", env={**os.environ, "PYTHONPATH": str(ROOT / "bench/peers")})
-        if done.returncode != 0:
-            raise RuntimeError(f"{command[0]} failed ({done.returncode}): {(done.stderr or done.stdout)[-1500:]}")
+        done = subprocess.run(
+            ["taskset", "-c", str(core), *map(str, command)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT / "bench",
+            env={**os.environ, "PYTHONPATH": str(ROOT / "bench/peers")},
+        )
+        if done.returncode not in codes:
+            raise RuntimeError(
+                f"{command[0]} failed ({done.returncode}): {(done.stderr or done.stdout)[-1500:]}"
+            )
         found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return found if lines else found[-1]
 
     def load(self, port, path, bodies, *more):
-        return self.run(self.build / "load_client", port, path, bodies, *more)
+        return self.run(
+            self.binary,
+            "bench",
+            "--server",
+            f"http://127.0.0.1:{port}",
+            "--json",
+            "--path",
+            path,
+            "--bodies",
+            bodies,
+            *more,
+            codes=(0, 1),
+        )
 
     def store(self, port, pairs, connections=1):
         """One entry for the stored form of each pair."""
         lines = [json.dumps({"query": stored, "response": f"answer to {stored}"}) for stored, _ in pairs]
-        found = self.load(port, "/cache/entries", questions.write_lines(self.work / "stores", lines), "--requests",
-                          len(lines), "--connections", connections)
+        found = self.load(
+            port,
+            "/cache/entries",
+            questions.write_lines(self.work / "stores", lines),
+            "--requests",
+            len(lines),
+            "--connections",
+            connections,
+        )
         if found["statuses"] != {"201": len(lines)}:
             raise RuntimeError(f"not all stored: {found}")
 
@@ -90,11 +127,16 @@ def machine(bench):
     about = {name.strip(): value.strip() for name, value in about.items()}
     simd = [flag for flag in about["flags"].split() if flag.startswith(("avx2", "avx512_vnni", "amx"))]
     caches = subprocess.run(["lscpu"], capture_output=True, text=True).stdout
-    return {"processor": about["model name"], "cores": os.cpu_count(), "simd": simd,
-            "caches": [line.strip() for line in caches.splitlines() if " cache:" in line],
-            "memory_gb": round(os.sysconf("SC_PAGESIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
-            "system": platform.platform(), "load_before": os.getloadavg()[0],
-            "roofline": bench.run(bench.build / "roofline_bench")}
+    return {
+        "processor": about["model name"],
+        "cores": os.cpu_count(),
+        "simd": simd,
+        "caches": [line.strip() for line in caches.splitlines() if " cache:" in line],
+        "memory_gb": round(os.sysconf("SC_PAGESIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "system": platform.platform(),
+        "load_before": os.getloadavg()[0],
+        "roofline": bench.run(bench.build / "roofline_bench"),
+    }
 
 
 def main():

@@ -4,10 +4,11 @@ than what it would load by itself). One JSON line.
 
 usage: gptcache_turn.py semantic|exact MODEL_DIR GRAPH FILE COUNT
 
-FILE has one JSON object a line: {"stored", "asked"}. `semantic` asks the first COUNT of them in their other
-words; `exact` asks the stored words. Every entry is stored first, in bulk; `exact` may store vectors made up for
+FILE has one JSON object a line: {"stored", "asked"}. `semantic` asks the first COUNT of them in other
+words; `exact` asks the stored words. Every entry is stored first, in bulk; `exact` may store made-up vectors for
 all but the ones asked, because they are neither near nor ever returned.
 """
+
 import json
 import os
 import sys
@@ -25,9 +26,11 @@ from onnx_embedder import OnnxEmbedder
 
 def vectors(embedder, texts, wanted):
     """Real vectors of the `wanted` first texts, random unit vectors of the rest."""
-    real = [embedder.embed(texts[at:at + 64]) for at in range(0, min(wanted, len(texts)), 64)]
+    real = [embedder.embed(texts[at : at + 64]) for at in range(0, min(wanted, len(texts)), 64)]
     made = numpy.concatenate(real)[:wanted]
-    rest = numpy.random.default_rng(1).normal(size=(len(texts) - len(made), made.shape[1])).astype(numpy.float32)
+    rest = (
+        numpy.random.default_rng(1).normal(size=(len(texts) - len(made), made.shape[1])).astype(numpy.float32)
+    )
     if len(rest):
         made = numpy.concatenate([made, rest / numpy.linalg.norm(rest, axis=1, keepdims=True)])
     return list(made.astype(numpy.float32))
@@ -45,26 +48,46 @@ def main():
     with open(name, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     os.chdir(tempfile.mkdtemp())
-    manager = get_data_manager(CacheBase("sqlite"), VectorBase("faiss", dimension=384), max_size=len(rows) + 1)
+    manager = get_data_manager(
+        CacheBase("sqlite"), VectorBase("faiss", dimension=384), max_size=len(rows) + 1
+    )
     cache = Cache()
-    cache.init(pre_embedding_func=get_prompt, embedding_func=lambda text, **_: embedder.embed([text])[0],
-               data_manager=manager, similarity_evaluation=SearchDistanceEvaluation(),
-               config=Config(similarity_threshold=0.8))
+    cache.init(
+        pre_embedding_func=get_prompt,
+        embedding_func=lambda text, **_: embedder.embed([text])[0],
+        data_manager=manager,
+        similarity_evaluation=SearchDistanceEvaluation(),
+        config=Config(similarity_threshold=0.8),
+    )
     stored = [row["stored"] for row in rows]
     embedded = vectors(embedder, stored, len(rows) if what == "semantic" else count)
     for at in range(0, len(rows), 5000):
         part = slice(at, at + 5000)
-        manager.import_data(stored[part], [f"answer {i}" for i in range(len(stored[part]))], embedded[part],
-                            [None] * len(stored[part]))
+        manager.import_data(
+            stored[part],
+            [f"answer {i}" for i in range(len(stored[part]))],
+            embedded[part],
+            [None] * len(stored[part]),
+        )
     idle, times, hits = resident_mb(), [], 0
     for row in rows[:count]:
         begun = time.perf_counter()
         answer = get(row["asked" if what == "semantic" else "stored"], cache_obj=cache)
         times.append((time.perf_counter() - begun) * 1e3)
         hits += answer is not None
-    print(json.dumps({"case": what, "entries": len(rows), "asked": count, "hits": hits,
-                      "p50_ms": float(numpy.percentile(times, 50)), "p99_ms": float(numpy.percentile(times, 99)),
-                      "resident_mb": idle}))
+    print(
+        json.dumps(
+            {
+                "case": what,
+                "entries": len(rows),
+                "asked": count,
+                "hits": hits,
+                "p50_ms": float(numpy.percentile(times, 50)),
+                "p99_ms": float(numpy.percentile(times, 99)),
+                "resident_mb": idle,
+            }
+        )
+    )
     os._exit(0)  # GPTCache flushes at exit, which takes long and says nothing
 
 

@@ -1,4 +1,5 @@
 """Sentence vectors by ONNX Runtime, with Hugging Face tokenizers: what a careful user would build."""
+
 import numpy
 import onnxruntime
 import tokenizers
@@ -21,6 +22,8 @@ class OnnxEmbedder:
         encoded = self.tokenizer.encode_batch(texts)
         ids = numpy.array([one.ids for one in encoded], dtype=numpy.int32)
         mask = numpy.array([one.attention_mask for one in encoded], dtype=numpy.int32)
-        states = self.session.run(None, {"input_ids": ids, "segment_ids": numpy.zeros_like(ids), "mask": mask})[0]
+        states = self.session.run(
+            None, {"input_ids": ids, "segment_ids": numpy.zeros_like(ids), "mask": mask}
+        )[0]
         sums = (states * mask[:, :, None]).sum(axis=1)
         return sums / numpy.linalg.norm(sums, axis=1, keepdims=True)

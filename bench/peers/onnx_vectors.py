@@ -3,6 +3,7 @@
 
 usage: onnx_vectors.py MODEL_DIR GRAPH FILE OUT.npy
 """
+
 import json
 import sys
 
@@ -15,7 +16,7 @@ def main():
     embedder = OnnxEmbedder(model_dir, graph)
     with open(name, encoding="utf-8") as file:
         texts = file.read().splitlines()
-    rows = numpy.concatenate([embedder.embed(texts[at:at + 64]) for at in range(0, len(texts), 64)])
+    rows = numpy.concatenate([embedder.embed(texts[at : at + 64]) for at in range(0, len(texts), 64)])
     numpy.save(out, rows.astype(numpy.float32))
     print(json.dumps({"rows": len(rows)}))
 
