@@ -5,8 +5,8 @@ than what it would load by itself). One JSON line.
 usage: gptcache_turn.py semantic|exact MODEL_DIR GRAPH FILE COUNT
 
 FILE has one JSON object a line: {"stored", "asked"}. `semantic` asks the first COUNT of them in other
-words; `exact` asks the stored words. Every entry is stored first, in bulk; `exact` may store made-up vectors for
-all but the ones asked, because they are neither near nor ever returned.
+words; `exact` asks the stored words. Every entry is stored first, in bulk; `exact` may store made-up vectors
+for all but the ones asked, because they are neither near nor ever returned.
 """
 
 import json
