@@ -18,7 +18,7 @@ package=(dpkg-dev file)
 image=(buildah debootstrap)
 test=(libgtest-dev libgmock-dev jq gcovr prometheus nginx wrk
   prometheus-alertmanager docker-compose systemd shellcheck chromium
-  clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
+  g++-aarch64-linux-gnu qemu-user clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
 
 group=test
 list_only=false
