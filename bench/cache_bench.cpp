@@ -48,6 +48,18 @@ std::string question(size_t i) {
 }
 std::string answer(size_t i) { return "It is called number " + std::to_string(i) + " in the list of parts."; }
 
+/// 32 bytes from the hexadecimal digits an instance key is kept as; empty after an error.
+std::string key_of(const char* name) {
+  std::ifstream file(name);
+  std::string digits, bytes;
+  file >> digits;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+  if (bytes.size() == 32) return bytes;
+  std::fprintf(stderr, "cache_bench: %s holds no instance key (64 hexadecimal digits)\n", name);
+  return {};
+}
+
 class Vectors {
  public:
   explicit Vectors(size_t dimensions) : dimensions_(dimensions), random_(1) {
@@ -140,8 +152,8 @@ int main(int argc, char** argv) {
   if (what == "fill") {
     options.storage.path = argv[4];
     options.storage.bytes_max = size_t{64} << 30U;
-    std::ifstream key(argv[5], std::ios::binary);
-    options.key_bytes.assign(std::istreambuf_iterator<char>(key), {});
+    options.key_bytes = key_of(argv[5]);
+    if (options.key_bytes.empty()) return 1;
   }
   auto cache = EnhancedCache::open(options, std::shared_ptr<const Embedder>(std::move(*embedder)));
   if (!cache) {

@@ -8,6 +8,7 @@ import servers
 
 MODEL_MACS_A_TOKEN = 10.6e6  # multiply-adds; as many bytes of int8 weights
 QUERY_TOKENS = 12
+WARM_ENTRIES = 100_000
 
 
 def query_texts(bench):
@@ -102,9 +103,10 @@ def gptcache(bench):
 
 
 def memory(bench):
+    """Resident bytes an entry, at a tenth of --rows and at --rows."""
     return {
         str(entries): bench.run(bench.build / "cache_bench", bench.model, "memory", entries)
-        for entries in (100_000, 1_000_000)
+        for entries in (bench.rows // 10, bench.rows)
     }
 
 
@@ -145,18 +147,18 @@ def start(bench):
 
 
 def warm(bench):
-    """Start over 1,000,000 stored entries: written by the library with a server's key, then served."""
-    folder, key = bench.work / "warm", None
+    """Start over stored entries: written by the library with a server's key, then served."""
+    folder = bench.work / "warm"
     subprocess.run(["rm", "-rf", folder], check=True)
     large = {"cache.size_mb": 16384, "storage.size_mb": 65536, "resources.max_memory_mb": 16384}
     with servers.Ours(bench.binary, bench.server_core, storage=folder, **large):
         pass
-    key = next(path for path in folder.rglob("*instance*key*"))
-    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", 1_000_000, folder / "entries", key)
-    out = {"filled": filled}
+    key = folder / "instance.key"
+    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", WARM_ENTRIES, folder, key)
+    out = {"entries": WARM_ENTRIES, "filled": filled}
     with servers.Ours(bench.binary, bench.server_core, storage=folder, **large) as server:
         _, headers, _ = servers.call(
-            server.port, "/cache/lookup", {"query": "What is the name of part 999999 of assembly 10309?"}
+            server.port, "/cache/lookup", {"query": "What is the name of part 99999 of assembly 1030?"}
         )
         out.update(
             ready_s=server.ready_ms / 1e3, resident_mb=server.resident_mb(), layer=headers["X-Cache-Layer"]

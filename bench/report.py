@@ -162,10 +162,11 @@ def index_rows(found):
 
 
 def memory_rows(found):
-    large = found["1000000"]
+    entries = max(int(name) for name in found if name.isdigit())
+    large = found[str(entries)]
     besides = large["resident_bytes_each"] - large["question_and_answer_bytes_each"]
     yield row(
-        "memory an entry besides question and answer, 1,000,000 entries",
+        f"memory an entry besides question and answer, {entries:,} entries",
         "384 floats, 1,536 B",
         f"{besides:.0f} B",
         "at most 700 B",
@@ -192,11 +193,11 @@ def start_rows(found):
 
 def warm_rows(found):
     yield row(
-        "start over 1,000,000 stored entries",
+        f"start over {found['entries']:,} stored entries",
         "",
         f"{number(found['ready_s'])} s, " f"{number(found['resident_mb'])} MB",
-        "10 s",
-        found["ready_s"] <= 10,
+        "10 s at 1,000,000",
+        found["ready_s"] <= 10 * found["entries"] / 1e6,
     )
 
 

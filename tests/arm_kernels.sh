@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kernels of src/simd for ARM: built by the cross compiler, run by qemu in user mode, tested as all others.
+# The kernels of src/simd for ARM: built by the cross compiler, run by qemu in user mode, tested like others.
 # qemu checks what they compute; how fast they are only an ARM machine can tell.
 #   tests/arm_kernels.sh [FOLDER]     FOLDER (build/arm) keeps what was compiled
 set -euo pipefail
