@@ -3,7 +3,7 @@
 // src/http is built on (src/http/README.md).
 //
 //   http_loop beast|beast-parser|own PORT
-//   wrk -t1 -c16 -d5 -s bench/http_post.lua http://127.0.0.1:PORT/v1/chat/completions
+//   enhanced-gptcache bench --server http://127.0.0.1:PORT --bodies FILE --connections 16
 
 #include <sys/socket.h>
 #include <sys/uio.h>

@@ -2,7 +2,7 @@
 // hit does; to be compared with http_loop and with nginx on the same core.
 //
 //   http_server PORT [THREADS]
-//   wrk -t1 -c16 -d5 -s bench/http_post.lua http://127.0.0.1:PORT/v1/chat/completions
+//   enhanced-gptcache bench --server http://127.0.0.1:PORT --bodies FILE --connections 16
 
 #include <pthread.h>
 

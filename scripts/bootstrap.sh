@@ -16,9 +16,9 @@ runtime=(g++ cmake ninja-build ccache pkg-config
   python3 python3-venv python3-pip curl git ca-certificates openssl)
 package=(dpkg-dev file)
 image=(buildah debootstrap)
-test=(libgtest-dev libgmock-dev libbenchmark-dev jq gcovr prometheus nginx wrk
+test=(libgtest-dev libgmock-dev jq gcovr prometheus nginx wrk
   prometheus-alertmanager docker-compose systemd shellcheck chromium
-  clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
+  g++-aarch64-linux-gnu qemu-user clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
 
 group=test
 list_only=false

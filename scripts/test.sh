@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh clone to every test run: installs packages, builds, fetches and verifies the model,
-# runs the unit tests (ctest), the wire tests (pytest with the openai Python SDK), the Node SDK tests
-# (node --test), the console in Chromium and the coverage gate. Each phase is bounded in time and says how
-# long it took.
+# runs the unit tests (ctest), the ARM kernels (qemu), the wire tests (pytest with the openai Python SDK),
+# the Node SDK tests (node --test), the console in Chromium and the coverage gate. Each phase is bounded in
+# time and says how long it took.
 #   ./scripts/test.sh             all of that
 #   ./scripts/test.sh --quick     no coverage build, no wire test marked slow
 #   ./scripts/test.sh --coverage  the coverage gate only
@@ -108,6 +108,11 @@ deploy_tests() { # [pytest options]
   return "$status"
 }
 
+# The ARM kernels, cross-compiled and run by qemu.
+arm_tests() {
+  tests/arm_kernels.sh build/arm
+}
+
 image_test() {
   ./scripts/bootstrap.sh --image
   .venv/bin/python -m pytest -q -p no:cacheprovider -rs tests/deploy/test_image.py
@@ -128,7 +133,7 @@ coverage_gate() {
 }
 
 export -f build python_environment node_environment unit_tests wire_tests deploy_tests image_test node_tests
-export -f console_tests
+export -f console_tests arm_tests
 export -f coverage_gate
 export jobs
 run() { # NAME LIMIT FUNCTION ARGS...: a phase that is one of the functions above
@@ -143,6 +148,7 @@ default_run() { # pytest options
   run "build release" 1500 build release
   phase "model" 300 ./scripts/fetch_model.sh
   run "unit tests" 900 unit_tests release
+  run "ARM kernels" 300 arm_tests
   run "wire tests" 900 wire_tests release "$@"
   run "deployment and document tests" 600 deploy_tests "$@"
   run "node packages" 300 node_environment tests/node console tests/console

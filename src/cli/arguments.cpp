@@ -42,6 +42,7 @@ struct CommandLine {
   StoreArguments store;
   ValidateArguments validate;
   DeploymentArguments deployment;
+  BenchArguments bench;
   EvalCommands evaluation;
   BackupCommands backups;
   SecurityCommands security;
@@ -113,6 +114,43 @@ void add_validate_deployment(CLI::App& app, CommandLine& line) {
   command->callback([&line] { line.exit_code = validate_deployment(line.common, line.deployment); });
 }
 
+void add_bench(CLI::App& app, CommandLine& line) {
+  constexpr uint64_t kRequestsMax = 1'000'000'000, kConnectionsMax = 4096;
+  CLI::App* command =
+      app.add_subcommand("bench",
+                         "Put load on a running server and tell latencies by layer. Without --bodies it "
+                         "stores questions of its own in "
+                         "the namespace bench, asks them without ever calling the model, and removes them.");
+  BenchArguments& wanted = line.bench;
+  command->add_option("--entries", wanted.entries, "questions stored and asked, at most 4000")
+      ->check(CLI::Range(uint64_t{1}, kBenchEntriesMax))
+      ->capture_default_str();
+  command->add_option("--semantic-percent", wanted.semantic_percent, "share of them asked in other words")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command->add_option("--seconds", wanted.seconds, "how long")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  command->add_option("--requests", wanted.requests, "stop after so many instead")
+      ->check(CLI::Range(uint64_t{1}, kRequestsMax));
+  command->add_option("--connections", wanted.connections, "requests under way at most")
+      ->check(CLI::Range(uint64_t{1}, kConnectionsMax))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--rate", wanted.rate,
+          "requests a second, due at random times whether answers come or not (default: as answers come)")
+      ->check(CLI::Range(0.1, 1e6));
+  command->add_option("--bodies", wanted.bodies,
+                      "file of request bodies, one a line, instead of own questions");
+  command->add_option("--path", wanted.path, "where --bodies are posted")->capture_default_str();
+  command->add_option("--start", wanted.start, "first line of --bodies that is sent, from 0");
+  command->add_option("--header", wanted.headers, "a header line to send; may be given more than once");
+  command->add_option("--api-key-env", wanted.key_variable, "environment variable with a key to call with");
+  command->add_flag("--json", wanted.as_json, "print the figures as JSON");
+  command->callback([&line] { line.exit_code = bench(line.common, line.bench); });
+}
+
 void add_others(CLI::App& app, CommandLine& line) {
   app.add_subcommand("serve", "Run the server until SIGTERM or SIGINT.")->callback([&line] {
     line.exit_code = serve(line.common);
@@ -168,6 +206,7 @@ int run(std::vector<std::string> arguments) {
   add_store(app, line);
   add_validate_config(app, line);
   add_validate_deployment(app, line);
+  add_bench(app, line);
   add_eval_commands(app, line.common, line.evaluation, line.exit_code);
   add_backup_commands(app, line.common, line.backups, line.exit_code);
   add_security_commands(app, line.common, line.security, line.exit_code);

@@ -44,7 +44,18 @@ struct DeploymentArguments {
   bool remote = false;
 };
 
+inline constexpr uint64_t kBenchEntriesMax = 4000;
+/// The form of a load, and what asks (src/cli/bench.cpp).
+struct BenchArguments {
+  std::string bodies, path = "/v1/chat/completions", key_variable;
+  std::vector<std::string> headers;
+  uint64_t entries = 1000, start = 0, connections = 1, requests = 0;
+  double seconds = 5, rate = 0, semantic_percent = 20;
+  bool as_json = false;
+};
+
 int serve(const Common& common);
+int bench(const Common& common, const BenchArguments& wanted);
 int query(const Common& common, const QueryArguments& wanted);
 int store(const Common& common, const StoreArguments& wanted);
 int validate_config(const Common& common, const ValidateArguments& wanted);

@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace enhanced_gptcache::simd {
@@ -51,6 +53,15 @@ uint32_t decode_features(const CpuidState& state) {
   if ((state.leaf7_ebx & kLeaf7Avx512vl) != 0) features |= kCpuAvx512vl;
   if ((state.leaf7_ecx & kLeaf7EcxVnni) != 0) features |= kCpuAvx512vnni;
   return features;
+}
+
+uint32_t processor_features() {
+#if defined(__aarch64__)
+  constexpr uint64_t kAsimdDotProduct = uint64_t{1} << 20;  // HWCAP_ASIMDDP of Linux
+  return (getauxval(AT_HWCAP) & kAsimdDotProduct) != 0 ? uint32_t{kCpuDotProduct} : 0;
+#else
+  return decode_features(read_cpuid());
+#endif
 }
 
 }  // namespace enhanced_gptcache::simd

@@ -21,4 +21,7 @@ CpuidState read_cpuid();
 /// CpuFeature bits. A feature counts only when the operating system saves its registers too.
 uint32_t decode_features(const CpuidState& state);
 
+/// CpuFeature bits of this machine: decode_features(read_cpuid()), or what Linux says of an ARM processor.
+uint32_t processor_features();
+
 }  // namespace enhanced_gptcache::simd

@@ -10,6 +10,8 @@ namespace {
 
 #if defined(__x86_64__)
 constexpr const KernelTable* kCompiled[] = {&kAvx512VnniKernels, &kAvx2Kernels, &kScalarKernels};
+#elif defined(__aarch64__)
+constexpr const KernelTable* kCompiled[] = {&kNeonKernels, &kScalarKernels};
 #else
 constexpr const KernelTable* kCompiled[] = {&kScalarKernels};
 #endif
@@ -19,7 +21,7 @@ bool runs_with(const KernelTable& table, uint32_t features) {
 }
 
 uint32_t machine_features() {
-  static const uint32_t features = decode_features(read_cpuid());
+  static const uint32_t features = processor_features();
   return features;
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+#if defined(__x86_64__)
 constexpr uint32_t kLeaf1 = (1U << 12) | (1U << 27);
 constexpr uint32_t kLeaf7Ebx = (1U << 5) | (1U << 16) | (1U << 17) | (1U << 30) | (1U << 31);
 constexpr uint32_t kVnni = 1U << 11;
@@ -56,6 +57,19 @@ TEST(Dispatch, ErrorsNameWhatIsAvailable) {
   EXPECT_THAT(unknown.error().message, HasSubstr("\"sse9\" does not exist; available: auto"));
   EXPECT_FALSE(select_kernels("").has_value());
 }
+
+#elif defined(__aarch64__)
+
+TEST(Dispatch, DotProductsAreTakenWhereTheyAre) {
+  EXPECT_STREQ((*select_kernels("auto", kCpuDotProduct))->name, "neon");
+  EXPECT_STREQ((*select_kernels("auto", 0))->name, "scalar");
+  EXPECT_STREQ((*select_kernels("scalar", kCpuDotProduct))->name, "scalar");
+  const auto lacking = select_kernels("neon", 0);
+  ASSERT_FALSE(lacking.has_value());
+  EXPECT_THAT(lacking.error().message, HasSubstr("available: auto, scalar"));
+}
+
+#endif
 
 TEST(Dispatch, NamesEndWithScalarAndStartWithTheBest) {
   const auto names = kernel_names();

@@ -5,6 +5,13 @@ set(undefined_flags -Wno-uninitialized -Wno-maybe-uninitialized)
 set(scalar_flags "-O3;-ffp-contract=off")
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/simd/kernels_scalar.cpp
   PROPERTIES COMPILE_OPTIONS "${scalar_flags}")
+set(neon_file ${CMAKE_SOURCE_DIR}/src/simd/kernels_neon.cpp)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set_source_files_properties(${neon_file}
+    PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=off;-march=armv8.2-a+dotprod")
+else()
+  set_source_files_properties(${neon_file} PROPERTIES HEADER_FILE_ONLY ON)
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(
     ${CMAKE_SOURCE_DIR}/src/simd/kernels_avx2.cpp

@@ -21,6 +21,7 @@ enum CpuFeature : uint32_t {
   kCpuAvx512dq = 1U << 4,
   kCpuAvx512vl = 1U << 5,
   kCpuAvx512vnni = 1U << 6,
+  kCpuDotProduct = 1U << 7,  ///< ARM: SDOT (asimddp)
 };
 
 /// Packed int8 weights of a matrix [columns][depth] (an output is one column): panels of
@@ -134,6 +135,8 @@ extern const KernelTable kScalarKernels;
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
+#elif defined(__aarch64__)
+extern const KernelTable kNeonKernels;
 #endif
 
 }  // namespace enhanced_gptcache::simd

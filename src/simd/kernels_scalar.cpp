@@ -1,9 +1,9 @@
 // The reference kernels: plain loops in the order of the definitions. They also serve processors
 // without a table of their own.
 
-#include <math.h>
+#include "simd/kernels_scalar.h"
 
-#include "simd/kernel_table.h"
+#include <math.h>
 
 namespace enhanced_gptcache::simd {
 namespace {
@@ -101,8 +101,10 @@ void quantise_row(const float* row, const float* multipliers, size_t length, siz
   *sum = total;
 }
 
-void layer_norm(const float* row, const float* gamma, const float* beta, float epsilon, size_t length,
-                float* out) {
+}  // namespace
+
+void scalar_layer_norm(const float* row, const float* gamma, const float* beta, float epsilon, size_t length,
+                       float* out) {
   float sum = 0;
   for (size_t i = 0; i < length; ++i) sum += row[i];
   const float mean = sum / static_cast<float>(length);
@@ -112,7 +114,7 @@ void layer_norm(const float* row, const float* gamma, const float* beta, float e
   for (size_t i = 0; i < length; ++i) out[i] = (row[i] - mean) * inverse * gamma[i] + beta[i];
 }
 
-void softmax(float* row, size_t length) {
+void scalar_softmax(float* row, size_t length) {
   float largest = row[0];
   for (size_t i = 1; i < length; ++i) largest = fmaxf(largest, row[i]);
   float sum = 0;
@@ -123,6 +125,8 @@ void softmax(float* row, size_t length) {
   const float inverse = 1.0F / sum;
   for (size_t i = 0; i < length; ++i) row[i] *= inverse;
 }
+
+namespace {
 
 float dot_f32(const float* a, const float* b, size_t length) {
   // Eight running sums: less rounding error than one, and the compiler may use vectors for them.
@@ -148,7 +152,7 @@ void attention_head(const Attention* a, size_t offset) {
     for (size_t j = 0; j < a->tokens; ++j) {
       scores[j] = dot_f32(query, a->keys + j * a->stride + offset, a->head_dim);
     }
-    softmax(scores, a->tokens);
+    scalar_softmax(scores, a->tokens);
     float* out = a->output + i * a->output_stride + offset;
     for (size_t d = 0; d < a->head_dim; ++d) out[d] = 0;
     for (size_t j = 0; j < a->tokens; ++j) {
@@ -169,7 +173,8 @@ void dequantise_add(const int8_t* row, float scale, const float* add, size_t len
 }  // namespace
 
 const KernelTable kScalarKernels = {
-    "scalar", 0, gemm_i8, quantise_row, layer_norm, softmax, attention, dequantise_add, dot_f32, dot_i8,
+    "scalar",       0,         gemm_i8,        quantise_row, scalar_layer_norm,
+    scalar_softmax, attention, dequantise_add, dot_f32,      dot_i8,
 };
 
 }  // namespace enhanced_gptcache::simd

@@ -1,0 +1,167 @@
+"""Parts of bench/suite.py without a network: the encoder, the library, the index, start and memory."""
+
+import json
+import subprocess
+
+import questions
+import servers
+
+MODEL_MACS_A_TOKEN = 10.6e6  # multiply-adds; as many bytes of int8 weights
+QUERY_TOKENS = 12
+WARM_ENTRIES = 100_000
+
+
+def query_texts(bench):
+    """Questions of 12 tokens ([CLS] and [SEP] included): ten words of one piece each."""
+    texts = [
+        f"how do i {task} the {subject} of a friend today"
+        for task in ("move", "open", "test", "sell", "find", "paint", "lock", "order")
+        for subject in ("house", "garden", "boat", "camera", "server", "kitchen", "bicycle", "contract")
+    ]
+    return questions.write_lines(bench.work / "queries", texts)
+
+
+def mixed_texts(bench):
+    """Batches of 32 texts of 5 to 64 tokens."""
+    words = " ".join(word for word in questions.TASKS if word not in ("archive",)).split()
+    texts = [" ".join(words[(i + k) % len(words)] for k in range(3 + (i * 17) % 60)) for i in range(128)]
+    return questions.write_lines(bench.work / "mixed", texts)
+
+
+def embed(bench):
+    texts, mixed = query_texts(bench), mixed_texts(bench)
+    out, rooflines = {}, []
+    for name, file, batch in (("single", texts, 1), ("batch_32", mixed, 32)):
+        ours, onnx, limits = bench.turns(
+            lambda: bench.run(bench.build / "embed_turn", bench.model, file, bench.seconds, batch),
+            lambda: bench.run(
+                bench.python, "peers/onnx_turn.py", bench.model, bench.graph, file, bench.seconds, batch
+            ),
+            lambda: bench.run(bench.build / "roofline_bench"),
+        )
+        rooflines += limits
+        out[name] = {
+            "ours_p50_ms": bench.median(ours, "p50_ms"),
+            "onnx_p50_ms": bench.median(onnx, "p50_ms"),
+            "ours_p99_ms": bench.median(ours, "p99_ms"),
+            "onnx_p99_ms": bench.median(onnx, "p99_ms"),
+            "ours_texts_s": bench.median(ours, "texts_s"),
+            "onnx_texts_s": bench.median(onnx, "texts_s"),
+        }
+        out["kernel"] = ours[0]["kernel"]
+    roofline = {name: bench.median(rooflines, name) for name in rooflines[0]}
+    out["roofline"] = roofline
+    peak = roofline.get(f"{out['kernel']}_gmac_s", roofline.get("avx2_gmac_s"))
+    by_weights = MODEL_MACS_A_TOKEN / (roofline["read_gb_s"] * 1e9) * 1e3
+    by_arithmetic = QUERY_TOKENS * MODEL_MACS_A_TOKEN / (peak * 1e9) * 1e3
+    out.update(
+        roofline_ms=max(by_weights, by_arithmetic),
+        roofline_weights_ms=by_weights,
+        roofline_arithmetic_ms=by_arithmetic,
+    )
+    return out
+
+
+def embed_kernels(bench):
+    texts, out = query_texts(bench), {}
+    for kernel in ("avx512vnni", "avx2", "scalar"):
+        try:
+            (found,) = bench.turns(
+                lambda: bench.run(bench.build / "embed_turn", bench.model, texts, bench.seconds, 1, kernel)
+            )
+            out[kernel] = {"p50_ms": bench.median(found, "p50_ms"), "p99_ms": bench.median(found, "p99_ms")}
+        except RuntimeError as error:
+            out[kernel] = {"left_out": str(error)[-200:]}
+    return out
+
+
+def exact(bench):
+    """Exact hits of the library by number of entries, and GPTCache asked its stored questions."""
+    out = {"ours": {}}
+    for entries in (1_000, 10_000, 100_000):
+        (found,) = bench.turns(lambda: bench.run(bench.build / "cache_bench", bench.model, "exact", entries))
+        out["ours"][str(entries)] = {
+            "p50_us": bench.median(found, "p50_us"),
+            "p99_us": bench.median(found, "p99_us"),
+        }
+    rows = [
+        json.dumps({"stored": f"What is the name of part {i} of assembly {i // 97}?", "asked": ""})
+        for i in range(100_000)
+    ]
+    file = questions.write_lines(bench.work / "parts", rows)
+    out["gptcache"] = bench.run(
+        bench.python, "peers/gptcache_turn.py", "exact", bench.model, bench.graph, file, 300
+    )
+    return out
+
+
+def gptcache(bench):
+    """GPTCache in process with 10,000 entries, asked in other words."""
+    rows = [json.dumps({"stored": one, "asked": other}) for one, other in questions.pairs(10_000)]
+    file = questions.write_lines(bench.work / "pairs", rows)
+    return bench.run(bench.python, "peers/gptcache_turn.py", "semantic", bench.model, bench.graph, file, 1000)
+
+
+def memory(bench):
+    """Resident bytes an entry, at a tenth of --rows and at --rows."""
+    return {
+        str(entries): bench.run(bench.build / "cache_bench", bench.model, "memory", entries)
+        for entries in (bench.rows // 10, bench.rows)
+    }
+
+
+def index(bench):
+    """Ours, hnswlib and faiss over the same rows."""
+    base = bench.work / "base.npy"
+    if not base.exists():
+        texts = [text for pair in questions.pairs(10_000) for text in pair] + [
+            questions.new_question(i) for i in range(20_000)
+        ]
+        file = questions.write_lines(bench.work / "texts", texts)
+        bench.run(bench.python, "peers/onnx_vectors.py", bench.model, bench.graph, file, base)
+    lines = bench.run(
+        bench.python,
+        "index_compare.py",
+        "--bench",
+        bench.build / "index_bench",
+        "--model-vectors",
+        base,
+        "--rows",
+        bench.rows,
+        "--work",
+        bench.work,
+        lines=True,
+    )
+    return {"rows": bench.rows, "lines": lines}
+
+
+def start(bench):
+    """From the program's start to /ready, with the packed model, and resident memory when idle."""
+
+    def once():
+        with servers.Ours(bench.binary, bench.server_core) as server:
+            return {"ready_ms": server.ready_ms, "resident_mb": server.resident_mb()}
+
+    (found,) = bench.turns(once)
+    return {name: bench.median(found, name) for name in ("ready_ms", "resident_mb")}
+
+
+def warm(bench):
+    """Start over stored entries: written by the library with a server's key, then served."""
+    folder = bench.work / "warm"
+    subprocess.run(["rm", "-rf", folder], check=True)
+    large = {"cache.size_mb": 16384, "storage.size_mb": 65536, "resources.max_memory_mb": 16384}
+    with servers.Ours(bench.binary, bench.server_core, storage=folder, **large):
+        pass
+    key = folder / "instance.key"
+    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", WARM_ENTRIES, folder, key)
+    out = {"entries": WARM_ENTRIES, "filled": filled}
+    with servers.Ours(bench.binary, bench.server_core, storage=folder, **large) as server:
+        _, headers, _ = servers.call(
+            server.port, "/cache/lookup", {"query": "What is the name of part 99999 of assembly 1030?"}
+        )
+        out.update(
+            ready_s=server.ready_ms / 1e3, resident_mb=server.resident_mb(), layer=headers["X-Cache-Layer"]
+        )
+    subprocess.run(["rm", "-rf", folder], check=True)
+    return out
