@@ -23,7 +23,7 @@ constexpr char kOriginSeparator = '\n';
 PcaFeed::PcaFeed(const PcaOptions& options, std::string_view model_epoch)
     : model_epoch_(model_epoch), options_(options), model_(open_model(options)) {
   tenant_ = model_->tenant;
-  has_tenant_ = !tenant_.empty();
+  has_tenant_ = model_->is_loaded;
 }
 
 std::string PcaFeed::origin_of(std::string_view tenant) const {
@@ -38,10 +38,11 @@ Result<void> PcaFeed::load(Model& model) const {
   const std::string origin = trial.origin();
   const std::string expected = origin_of("");
   if (origin.empty()) return fail(ErrorCode::kUnsupported, fmt::format("{} does not say whose it is", path));
-  if (!origin.starts_with(expected) || origin.size() == expected.size())
+  if (!origin.starts_with(expected))
     return fail(ErrorCode::kUnsupported, fmt::format("{} was trained for another embedding model", path));
   EGPTC_TRY_VOID(model.pca.load(path));
   model.tenant = origin.substr(expected.size());
+  model.is_loaded = true;
   return {};
 }
 
@@ -115,7 +116,7 @@ void PcaFeed::describe(CacheStats& stats) const {
   stats.pca_samples = model_->pca.samples();
   stats.pca_version = model_->pca.version();
   stats.pca_explained_variance = model_->pca.explained_variance();
-  stats.pca_loaded = !model_->tenant.empty();
+  stats.pca_loaded = model_->is_loaded;
   stats.pca_files_refused = files_refused_;
   stats.pca_problem = problem_;
 }
@@ -125,7 +126,7 @@ void PcaFeed::set_options(const PcaOptions& options) {
   if (!is_same_model(options_, options)) {
     model_ = open_model(options);
     // The samples of a tenant stay its own: a model of nobody yet goes on with the tenant there is.
-    if (!model_->tenant.empty()) tenant_ = model_->tenant, has_tenant_ = true;
+    if (model_->is_loaded) tenant_ = model_->tenant, has_tenant_ = true;
     if (has_tenant_) model_->pca.set_origin(origin_of(tenant_));
     is_active_.store(false, std::memory_order_relaxed);
   }

@@ -41,7 +41,8 @@ class PcaFeed {
     PcaOptions options;  ///< model_path is emptied where the file must stay as it is
     PCAWrapper pca;
     std::unique_ptr<match::PcaTrainer> trainer;  ///< made once the file was read
-    std::string tenant;                          ///< whose vectors these are, by the file; else empty
+    bool is_loaded = false;                      ///< from the file
+    std::string tenant;                          ///< whose vectors these are, by the file
   };
 
   std::shared_ptr<Model> open_model(const PcaOptions& options);

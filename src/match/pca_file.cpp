@@ -79,7 +79,8 @@ std::unique_ptr<PcaModel> get_model(StateReader& reader, size_t dimensions, size
 
 }  // namespace
 
-std::string encode_pca(std::string_view origin, size_t target, const Moments& moments, const PcaModel* model) {
+std::string encode_pca(std::string_view origin, size_t target, const Moments& moments,
+                       const PcaModel* model) {
   StateWriter writer(kMagic, kVersion);
   writer.put_string(origin);
   writer.put(static_cast<uint32_t>(moments.dimensions()));
