@@ -119,7 +119,9 @@ TEST(GraphIndex, FindsTheNearestBySignsWhileRowsComeAndGo) {
     vectors.push_back(next());
     ASSERT_TRUE(index.add(label, vectors.back()));
     // Two of three of the first thousand leave again.
-    if (label >= 2000 && label % 3 != 0) ASSERT_TRUE(index.remove(label - 2000));
+    if (label >= 2000 && label % 3 != 0) {
+      ASSERT_TRUE(index.remove(label - 2000));
+    }
   }
   const auto is_there = [](size_t label) { return label >= 1000 || (label + 2000) % 3 == 0; };
   int right = 0;
