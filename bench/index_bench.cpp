@@ -90,7 +90,9 @@ void run(const Vectors& all, size_t rows, size_t queries) {
     index.add(row, all[row]);
     held[row] = true;
   }
-  std::printf("{\"rows\": %zu, \"build_seconds\": %.1f}\n", rows, seconds_since(start));
+  const double seconds = seconds_since(start);
+  std::printf("{\"rows\": %zu, \"build_seconds\": %.1f, \"rows_per_second\": %.0f}\n", rows, seconds,
+              static_cast<double>(rows) / seconds);
   measure(index, all, held, queries, "built");
   const auto churn = Clock::now();
   for (size_t i = 0; i < spare; ++i) {

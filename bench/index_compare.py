@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Nearest-neighbour search in one large partition: ours, hnswlib and faiss on the same vectors, in one run.
 
-usage: index_compare.py --bench INDEX_BENCH --model-vectors FILE.npy [--rows N] [--queries N] [--work DIR]
+usage: index_compare.py --bench INDEX_BENCH --model-vectors FILE.npy [--edits FILE.npy] [--rows N]
+                        [--queries N] [--work DIR]
 
-The rows are embeddings of real texts mixed two by two with a little noise (seed 1), because nobody has a
-million questions at hand. For each engine: build time, recall@1 against the exact answer, latency, bytes a
-row. hnswlib and faiss come from PyPI (`pip install hnswlib faiss-cpu`); one that is missing is left
-out and said so. Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
+Nobody has a million questions at hand. With --edits (rows of a text and of the same text after an edit of a
+word or two, alternating) a row is the embedding of a real text moved by what an edit did to another one, so
+that it varies as real ones do. Without, it is two real ones mixed, with a little noise (seed 1). For each
+engine: build time, recall@1 against the exact answer, latency, bytes a row. hnswlib and faiss come from PyPI
+(`pip install hnswlib faiss-cpu`); one that is missing is left out and said so. Pin it to one core:
+`taskset -c 1 python3 index_compare.py ...`.
 """
 import argparse
 import json
@@ -21,17 +24,24 @@ DIMENSIONS = 384
 EXPLORED = (32, 64, 128, 256)
 
 
-def make_vectors(base, rows, path):
-    """Writes `rows` unit vectors as raw floats and returns them."""
+def make_vectors(base, edits, rows, path):
+    """Writes `rows` unit vectors as raw floats and returns them; every vector of `base` once, with edits."""
     random = numpy.random.default_rng(1)
     made = numpy.memmap(path, dtype=numpy.float32, mode="w+", shape=(rows, DIMENSIONS))
     for first in range(0, rows, 50_000):
         count = min(50_000, rows - first)
         one, other = base[random.integers(len(base), size=(2, count))]
-        share = random.uniform(0, 0.8, (count, 1))
-        noise = random.normal(0, 0.5 / numpy.sqrt(DIMENSIONS), (count, DIMENSIONS))
-        mixed = one + share * other + noise
+        if edits is not None:
+            mixed = one + edits[random.integers(len(edits), size=count)]
+            real = base[first:first + count]
+            mixed[:len(real)] = real
+        else:
+            share = random.uniform(0, 0.8, (count, 1))
+            noise = random.normal(0, 0.5 / numpy.sqrt(DIMENSIONS), (count, DIMENSIONS))
+            mixed = one + share * other + noise
         made[first:first + count] = mixed / numpy.linalg.norm(mixed, axis=1, keepdims=True)
+    if edits is not None:
+        random.shuffle(made)
     made.flush()
     return made
 
@@ -94,13 +104,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--bench", required=True)
     parser.add_argument("--model-vectors", required=True, nargs="+")
+    parser.add_argument("--edits")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--work", default=".")
     options = parser.parse_args()
     base = numpy.concatenate([numpy.load(name) for name in options.model_vectors]).astype(numpy.float32)
     path = pathlib.Path(options.work) / f"vectors_{options.rows}.f32"
-    vectors = make_vectors(base, options.rows + options.rows // 5 + options.queries, path)
+    edits = None
+    if options.edits:
+        pairs = numpy.load(options.edits).astype(numpy.float32)
+        edits = pairs[1::2] - pairs[0::2]
+    vectors = make_vectors(base, edits, options.rows + options.rows // 5 + options.queries, path)
     rows, queries = vectors[:options.rows], vectors[-options.queries:]
     for figures in run_ours(options, path):
         print(json.dumps(figures), flush=True)

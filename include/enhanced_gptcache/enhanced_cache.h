@@ -277,6 +277,11 @@ struct CacheStats {
   uint64_t flights_joined = 0, embed_failures = 0;
   uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
   bool pca_active = false;
+  uint64_t pca_samples = 0, pca_version = 0;  ///< seen so far; fits so far, over restarts
+  double pca_explained_variance = 0;          ///< 0..1, of the model in use
+  bool pca_loaded = false;                    ///< it goes on from the file of an earlier run
+  uint64_t pca_files_refused = 0;             ///< files that were there at start and could not be used
+  std::string pca_problem;                    ///< why the last of them was not; else empty
   double global_tau = 0;
   TauSummary tau;
   BudgetSummary budgets;

@@ -48,8 +48,14 @@ class PCAWrapper {
   /// Grows with every fit; 0 before the first.
   uint64_t version() const;
 
-  /// Versioned file with a checksum (docs/formats.md). load: kCorrupt names what is wrong; the object stays
-  /// as it was.
+  /// Whose samples these are, of which model: kept in the file, for the owner to recognise its own. Empty
+  /// until it is set, and after load() of a file that names none (format version 1).
+  void set_origin(std::string origin);
+  std::string origin() const;
+
+  /// Versioned file with a checksum (docs/formats.md). load: kNotFound; kIo; kCorrupt names what is wrong;
+  /// kUnsupported: a newer format, or other target_dimensions; kInvalidArgument: sealed with another key. On
+  /// an error the object stays as it was.
   Result<void> save(const std::string& path) const;
   Result<void> load(const std::string& path);
 

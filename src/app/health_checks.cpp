@@ -61,7 +61,15 @@ ComponentState embedder_state(const Embedder* embedder) {
 }
 
 ComponentState pca_state(const EnhancedCache& cache, bool enabled) {
-  return {HealthStatus::kHealthy, enabled, cache.stats().pca_active ? "active" : "not active yet"};
+  const CacheStats stats = cache.stats();
+  std::string detail = stats.pca_active ? "active" : "not active yet";
+  if (enabled) {
+    detail += fmt::format(": {} samples, fit {}, {:.1f} % of the variance", stats.pca_samples,
+                          stats.pca_version, 100 * stats.pca_explained_variance);
+    if (stats.pca_loaded) detail += ", goes on from its file";
+    if (!stats.pca_problem.empty()) detail += "; trained afresh: " + stats.pca_problem;
+  }
+  return {HealthStatus::kHealthy, enabled, std::move(detail)};
 }
 
 /// Asked for and missing is a warning: decisions go on by the stricter policy.
@@ -141,6 +149,7 @@ std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
                         {"flights_joined", cache.flights_joined},
                         {"embed_failures", cache.embed_failures},
                         {"pca_active", cache.pca_active},
+                        {"pca_files_refused", cache.pca_files_refused},
                         {"global_tau", cache.global_tau}}},
 
                       {"server",

@@ -121,6 +121,8 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
       &CacheStats::flights_joined);
   one("embed_failures_total", "Texts that could not be embedded.", Kind::kCounter,
       &CacheStats::embed_failures);
+  one("pca_files_refused_total", "Files of principal components that could not be used at start.",
+      Kind::kCounter, &CacheStats::pca_files_refused);
   registry_.collector(family("cache_evictions_total", "Entries evicted, by cause.", {"cause"}),
                       Kind::kCounter, [&cache] {
                         const CacheStats stats = cache.stats();

@@ -70,7 +70,7 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
       learned_state_(options.state_folder, tau_, budgets_, options.storage.vault),
       entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
       decisions_(keys_),
-      pca_(with_vault(options)) {
+      pca_(with_vault(options), embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()) {
   settings_.set(settings_of(options, nullptr));
   learned_state_.load(options.tau.target_error_rate);
 }
@@ -115,7 +115,7 @@ void CacheImpl::keep_house() {
   entries_.sweep();
   base::epoch_collect();
   return_memory();
-  pca_.work();
+  pca_.work([this](std::string_view tenant) { return entries_.scopes().count(tenant); });
   learned_state_.save_sometimes(clock_.mono_us(), settings_.get()->options.tau.target_error_rate);
 }
 
@@ -176,7 +176,7 @@ CacheStats CacheImpl::stats() const {
     stats.misses_by_reason[i] =
         counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kMissReason0) + i));
   }
-  stats.pca_active = pca_.active();
+  pca_.describe(stats);
   stats.global_tau = tau_.global_tau();
   summarise(stats);
   for (size_t i = 0; i < kLabelSources; ++i) {

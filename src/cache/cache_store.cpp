@@ -198,7 +198,7 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
                 "answer was asked for");
   counters_.add(Count::kStores);
   evict(options);
-  if (fields.semantic) pca_.offer(prompt.tenant, entries_.scopes().count(prompt.tenant), vector);
+  if (fields.semantic) pca_.offer(prompt.tenant, vector);
   return Stored{id_text, fields.semantic, std::move(draft.ineligible)};
 }
 

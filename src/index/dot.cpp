@@ -4,11 +4,13 @@
 #include "index/dot.h"
 
 #include <array>
+#include <cstring>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 // gcc 12 takes its own "undefined" start values in these intrinsics for a mistake (gcc bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 namespace enhanced_gptcache::index {
@@ -31,9 +33,32 @@ float rescore_scalar(const float* query, const int8_t* high, const int8_t* low, 
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-constexpr DotKernels kScalar{scan_scalar, rescore_scalar, "scalar"};
+int32_t pair_scalar(const int8_t* a, const int8_t* b, size_t length) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < length; ++i) sum += static_cast<int32_t>(a[i]) * b[i];
+  return sum;
+}
+
+int32_t signs_scalar(const int8_t* query, const uint8_t* signs, size_t length) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < length; i += 8) {
+    const unsigned byte = signs[i / 8];
+    for (unsigned bit = 0; bit < 8; ++bit)
+      sum += static_cast<int32_t>(byte >> bit & 1U) * static_cast<int32_t>(query[i + bit]);
+  }
+  return sum;
+}
+
+constexpr DotKernels kScalar{scan_scalar, rescore_scalar, pair_scalar, signs_scalar, "scalar"};
 
 #if defined(__x86_64__)
+
+__attribute__((target("avx2"))) int32_t sum_of(__m256i sums) {
+  __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+  return _mm_cvtsi128_si32(half);
+}
 
 __attribute__((target("avx2,fma"))) void scan_avx2(const int16_t* query, const int8_t* rows, size_t length,
                                                    size_t count, int32_t* out) {
@@ -50,11 +75,7 @@ __attribute__((target("avx2,fma"))) void scan_avx2(const int16_t* query, const i
       even = _mm256_add_epi32(even, _mm256_madd_epi16(a, qa));
       odd = _mm256_add_epi32(odd, _mm256_madd_epi16(b, qb));
     }
-    const __m256i sum = _mm256_add_epi32(even, odd);
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
-    out[r] = _mm_cvtsi128_si32(half);
+    out[r] = sum_of(_mm256_add_epi32(even, odd));
   }
 }
 
@@ -94,6 +115,75 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void scan_avx512
   }
 }
 
+__attribute__((target("avx2"))) int32_t pair_avx2(const int8_t* a, const int8_t* b, size_t length) {
+  __m256i even = _mm256_setzero_si256();
+  __m256i odd = _mm256_setzero_si256();
+  for (size_t i = 0; i < length; i += 32) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + i));
+    const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + i));
+    even = _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(x)),
+                                                    _mm256_cvtepi8_epi16(_mm256_castsi256_si128(y))));
+    odd = _mm256_add_epi32(odd, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1)),
+                                                  _mm256_cvtepi8_epi16(_mm256_extracti128_si256(y, 1))));
+  }
+  return sum_of(_mm256_add_epi32(even, odd));
+}
+
+__attribute__((target("avx2"))) int32_t signs_avx2(const int8_t* query, const uint8_t* signs, size_t length) {
+  // Four bytes of signs become 32 bytes of all ones or all zeros: each byte eight times, one bit of it left.
+  const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
+                                          2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  const __m256i bits = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ULL));
+  const __m256i ones = _mm256_set1_epi8(1);
+  const __m256i wide_ones = _mm256_set1_epi16(1);
+  __m256i sums = _mm256_setzero_si256();
+  for (size_t i = 0; i < length; i += 32) {
+    int32_t four = 0;
+    std::memcpy(&four, signs + i / 8, sizeof four);
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(four), spread);
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits);
+    const __m256i kept =
+        _mm256_and_si256(is_set, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + i)));
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(ones, kept), wide_ones));
+  }
+  return sum_of(sums);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) int32_t pair_avx512vnni(const int8_t* a,
+                                                                                        const int8_t* b,
+                                                                                        size_t length) {
+  // The instruction takes unsigned by signed bytes: a is moved up by 128, and 128 * b taken away again.
+  const __m512i lift = _mm512_set1_epi8(static_cast<char>(0x80));
+  __m512i sums = _mm512_setzero_si512();
+  __m512i lifted = _mm512_setzero_si512();
+  size_t i = 0;
+  for (; i + 64 <= length; i += 64) {
+    const __m512i y = _mm512_loadu_si512(b + i);
+    sums = _mm512_dpbusd_epi32(sums, _mm512_xor_si512(_mm512_loadu_si512(a + i), lift), y);
+    lifted = _mm512_dpbusd_epi32(lifted, lift, y);
+  }
+  if (i < length) {
+    const __m512i x = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + i)));
+    const __m512i y = _mm512_zextsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + i)));
+    sums = _mm512_dpbusd_epi32(sums, _mm512_xor_si512(x, lift), y);
+    lifted = _mm512_dpbusd_epi32(lifted, lift, y);
+  }
+  return _mm512_reduce_add_epi32(_mm512_sub_epi32(sums, lifted));
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) int32_t signs_avx512vnni(const int8_t* query,
+                                                                                         const uint8_t* signs,
+                                                                                         size_t length) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  __m512i sums = _mm512_setzero_si512();
+  for (size_t i = 0; i < length; i += 64) {
+    uint64_t mask = 0;
+    std::memcpy(&mask, signs + i / 8, sizeof mask);
+    sums = _mm512_dpbusd_epi32(sums, _mm512_maskz_mov_epi8(mask, ones), _mm512_loadu_si512(query + i));
+  }
+  return _mm512_reduce_add_epi32(sums);
+}
+
 bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
 
 bool has_avx512vnni() {
@@ -101,8 +191,9 @@ bool has_avx512vnni() {
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
 
-constexpr DotKernels kAvx2{scan_avx2, rescore_avx2, "avx2"};
-constexpr DotKernels kAvx512Vnni{scan_avx512vnni, rescore_avx2, "avx512vnni"};
+constexpr DotKernels kAvx2{scan_avx2, rescore_avx2, pair_avx2, signs_avx2, "avx2"};
+constexpr DotKernels kAvx512Vnni{scan_avx512vnni, rescore_avx2, pair_avx512vnni, signs_avx512vnni,
+                                 "avx512vnni"};
 
 #endif
 

@@ -46,6 +46,47 @@ TEST_P(DotKernelsTest, EqualsTheReferenceForEveryLengthAndCount) {
   }
 }
 
+TEST_P(DotKernelsTest, PairsOfRowsEqualTheReference) {
+  const DotKernels* kernels = dot_kernels_named(GetParam());
+  if (kernels == nullptr) GTEST_SKIP() << "this processor lacks " << GetParam();
+  std::mt19937 random(8);
+  std::uniform_int_distribution<int> byte(-128, 127);
+  for (size_t length = 0; length <= 512; length += kDotPad) {
+    std::vector<int8_t> a(1 + length), b(1 + length);
+    for (auto& v : a) v = static_cast<int8_t>(byte(random));
+    for (auto& v : b) v = static_cast<int8_t>(byte(random));
+    int64_t expected = 0;
+    for (size_t i = 1; i <= length; ++i) expected += int64_t{a[i]} * b[i];
+    ASSERT_EQ(kernels->pair(a.data() + 1, b.data() + 1, length), expected) << length;
+  }
+  const std::vector<int8_t> low(kDimensionsMax, -128), high(kDimensionsMax, 127);
+  const auto most = static_cast<int32_t>(kDimensionsMax);
+  EXPECT_EQ(kernels->pair(low.data(), low.data(), kDimensionsMax), 128 * 128 * most);
+  EXPECT_EQ(kernels->pair(low.data(), high.data(), kDimensionsMax), -128 * 127 * most);
+}
+
+TEST_P(DotKernelsTest, SignsEqualTheReference) {
+  const DotKernels* kernels = dot_kernels_named(GetParam());
+  if (kernels == nullptr) GTEST_SKIP() << "this processor lacks " << GetParam();
+  std::mt19937 random(9);
+  std::uniform_int_distribution<int> byte(-127, 127);
+  for (size_t length = 0; length <= 1024; length += kSignPad) {
+    std::vector<int8_t> query(1 + length);
+    std::vector<uint8_t> signs(1 + length / 8);
+    for (auto& v : query) v = static_cast<int8_t>(byte(random));
+    for (auto& v : signs) v = static_cast<uint8_t>(random());
+    int64_t expected = 0;
+    for (size_t i = 0; i < length; ++i) {
+      if ((signs[1 + i / 8] >> i % 8 & 1) != 0) expected += query[1 + i];
+    }
+    ASSERT_EQ(kernels->signs(query.data() + 1, signs.data() + 1, length), expected) << length;
+  }
+  const std::vector<int8_t> lowest(kDimensionsMax, -127);
+  const std::vector<uint8_t> all(kDimensionsMax / 8, 0xff);
+  EXPECT_EQ(kernels->signs(lowest.data(), all.data(), kDimensionsMax),
+            -127 * static_cast<int32_t>(kDimensionsMax));
+}
+
 TEST_P(DotKernelsTest, LargestValuesDoNotOverflow) {
   const DotKernels* kernels = dot_kernels_named(GetParam());
   if (kernels == nullptr) GTEST_SKIP() << "this processor lacks " << GetParam();

@@ -1,9 +1,11 @@
 #pragma once
-// Approximate search in a large partition: a navigable graph of neighbours over int8 vectors. Best-first
-// walk and the choice of diverse links are those of HNSW (Malkov and Yashunin, 2018, algorithms 2 and 4);
-// there are no upper layers, which bring nothing in many dimensions (Munyampirwa et al., 2024): a walk
-// starts at the best of a sample of rows. A removed row is unlinked, its neighbours are joined to each other
-// and its place is used again.
+// Approximate search in a large partition: a navigable graph of neighbours over int8 vectors. A walk goes by
+// the signs of the vectors (one bit an element, one cache line a row), unbiased estimates of the similarity
+// as in RaBitQ (Gao and Long, 2024); the nearest by estimate are then compared in full. Best-first walk and
+// the choice of diverse links are those of HNSW (Malkov and Yashunin, 2018, algorithms 2 and 4); there are no
+// upper layers, which bring nothing in many dimensions (Munyampirwa et al., 2024): a walk starts at the best
+// of a sample of rows. A removed row is unlinked, its neighbours are joined to each other and its place is
+// used again.
 
 #include <atomic>
 #include <cstddef>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "index/graph_rows.h"
+#include "index/graph_walk.h"
 #include "index/prepared_query.h"
 #include "index/row_table.h"
 
@@ -40,24 +43,22 @@ class GraphIndex {
   size_t bytes() const { return rows_.bytes() + bytes_.load(std::memory_order_relaxed); }
 
  private:
-  struct Scored {
-    float similarity;
-    uint32_t row;
-  };
   struct DeadRow {
     uint32_t row;
     uint64_t stamp;
   };
   struct Walk;
-  class RowQuery;
-
-  static bool is_nearer(const Scored& a, const Scored& b) { return a.similarity > b.similarity; }
 
   float similarity(const PreparedQuery& query, uint32_t row) const;
-  /// The `breadth` nearest that a walk finds, best first.
-  std::span<const Scored> walk(const PreparedQuery& query, size_t breadth, Walk& walk) const;
-  void start(const PreparedQuery& query, size_t breadth, Walk& walk) const;
-  void expand(const PreparedQuery& query, uint32_t row, size_t breadth, Walk& walk) const;
+  /// Of two rows.
+  float similarity(uint32_t a, uint32_t b) const;
+  /// From the row's signs if it has any: what a walk goes by.
+  float estimate(const PreparedQuery& query, uint32_t row) const;
+  /// The `breadth` nearest that a walk finds; of the first `refined` the exact similarity, and these best
+  /// first.
+  std::span<const ScoredRow> walk(const PreparedQuery& query, size_t breadth, size_t refined) const;
+  void start(const PreparedQuery& query, Walk& walk) const;
+  void expand(const PreparedQuery& query, uint32_t row, Walk& walk) const;
 
   uint32_t take_row();
   /// Alive rows `row` is linked to.
@@ -65,7 +66,7 @@ class GraphIndex {
   bool leads_to(uint32_t from, uint32_t to) const;
   /// Of candidates sorted best first, those to link to: none hides behind a nearer one; then the nearest of
   /// the rest.
-  std::vector<uint32_t> choose(std::span<const Scored> candidates, size_t wanted) const;
+  std::vector<uint32_t> choose(std::span<const ScoredRow> candidates, size_t wanted) const;
   /// Chooses the links of `row` anew among these.
   void relink(uint32_t row, std::span<const uint32_t> candidates, size_t wanted);
   void link_back(uint32_t from, uint32_t to);

@@ -1,5 +1,7 @@
 #include "index/graph_rows.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -11,34 +13,37 @@
 namespace enhanced_gptcache::index {
 namespace {
 
-constexpr size_t kLine = 64;
 constexpr float kValueMax = 127;
+constexpr size_t kHugePage = size_t{2} << 20U;
+
+size_t up_to(size_t bytes, size_t multiple) { return (bytes + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 
-void GraphRows::Segment::Free::operator()(std::byte* memory) const { std::free(memory); }
+GraphRows::GraphRows(size_t dimensions)
+    : row_bytes_(padded_length(dimensions)),
+      sign_length_(dimensions < kSignsFrom ? 0 : up_to(dimensions, kSignPad)),
+      head_bytes_(sign_length_ == 0 ? sizeof(Head) : up_to(sizeof(Head) + sign_length_ / 8, kLine)),
+      links_at_(kSegmentRows * head_bytes_),
+      vectors_at_(links_at_ + kSegmentRows * kLinksMax * sizeof(std::atomic<uint32_t>)) {}
 
 GraphRows::~GraphRows() {
-  for (auto& segment : segments_) delete segment.load(std::memory_order_acquire);
+  for (auto& segment : segments_) std::free(segment.load(std::memory_order_acquire));
 }
 
 void GraphRows::add_segment(size_t index) {
-  constexpr size_t kLabelBytes = kSegmentRows * sizeof(std::atomic<uint64_t>);
-  constexpr size_t kScaleBytes = kSegmentRows * sizeof(float);
-  constexpr size_t kLinkBytes = kSegmentRows * kLinksMax * sizeof(std::atomic<uint32_t>);
-  const size_t bytes = kLabelBytes + kScaleBytes + kLinkBytes + kSegmentRows * row_bytes_;
-  auto made = std::make_unique<Segment>();
-  made->memory.reset(static_cast<std::byte*>(std::aligned_alloc(kLine, (bytes + kLine - 1) / kLine * kLine)));
-  std::byte* place = made->memory.get();
-  EGPTC_CHECK(place != nullptr);
-  made->labels = reinterpret_cast<std::atomic<uint64_t>*>(place);
-  made->scales = reinterpret_cast<float*>(place + kLabelBytes);
-  made->links = reinterpret_cast<std::atomic<uint32_t>*>(place + kLabelBytes + kScaleBytes);
-  made->vectors = reinterpret_cast<int8_t*>(place + kLabelBytes + kScaleBytes + kLinkBytes);
-  for (size_t i = 0; i < kSegmentRows; ++i) new (made->labels + i) std::atomic<uint64_t>(kDeadLabel);
-  for (size_t i = 0; i < kSegmentRows * kLinksMax; ++i) new (made->links + i) std::atomic<uint32_t>(kNoRow);
-  bytes_.fetch_add(bytes + sizeof(Segment), std::memory_order_relaxed);
-  segments_[index].store(made.release(), std::memory_order_release);
+  const size_t bytes = up_to(vectors_at_ + kSegmentRows * row_bytes_, kLine);
+  // A walk jumps from row to row: with small pages, each jump would be a miss of the translation buffer, too.
+  const bool is_large = bytes >= kHugePage;
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(is_large ? kHugePage : kLine, bytes));
+  EGPTC_CHECK(memory != nullptr);
+  // Advice: without huge pages it is slower and no less right.
+  if (is_large) ::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  for (size_t i = 0; i < kSegmentRows; ++i) new (memory + i * head_bytes_) Head{kDeadLabel, 0, 0};
+  for (size_t i = 0; i < kSegmentRows * kLinksMax; ++i)
+    new (memory + links_at_ + i * sizeof(std::atomic<uint32_t>)) std::atomic<uint32_t>(kNoRow);
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  segments_[index].store(memory, std::memory_order_release);
 }
 
 uint32_t GraphRows::append() {
@@ -50,27 +55,36 @@ uint32_t GraphRows::append() {
 }
 
 void GraphRows::fill(uint32_t row, std::span<const float> vector) {
-  const Segment& place = segment(row);
-  int8_t* out = place.vectors + at(row) * row_bytes_;
-  std::memset(out, 0, row_bytes_);
+  Head& place = head(row);
+  std::byte* bytes = segment(row) + vectors_at_ + at(row) * row_bytes_;
+  auto* signs = reinterpret_cast<uint8_t*>(&place) + sizeof(Head);
+  std::memset(bytes, 0, row_bytes_);
+  std::memset(signs, 0, sign_length_ / 8);
+  place.scale = 0;
+  place.sign_scale = 0;
   float largest = 0;
-  bool is_finite = true;
+  double absolutes = 0;
+  double squares = 0;
   for (const float value : vector) {
     largest = std::max(largest, std::fabs(value));
-    is_finite = is_finite && std::isfinite(value);
+    absolutes += std::fabs(value);
+    squares += static_cast<double>(value) * value;
   }
   // A vector that is not finite is stored as zeros: no search with a positive floor finds it.
-  if (!is_finite || largest <= 0) {
-    place.scales[at(row)] = 0;
-    return;
-  }
+  if (!std::isfinite(squares) || largest <= 0) return;
   const float inverse = kValueMax / largest;
+  auto* out = reinterpret_cast<int8_t*>(bytes);
   for (size_t i = 0; i < vector.size(); ++i) out[i] = static_cast<int8_t>(std::lrint(vector[i] * inverse));
-  place.scales[at(row)] = largest / kValueMax;
+  place.scale = largest / kValueMax;
+  if (sign_length_ == 0) return;
+  for (size_t i = 0; i < vector.size(); ++i) {
+    if (vector[i] > 0) signs[i / 8] = static_cast<uint8_t>(signs[i / 8] | 1U << i % 8);
+  }
+  place.sign_scale = static_cast<float>(squares / absolutes);
 }
 
 void GraphRows::set_links(uint32_t row, std::span<const uint32_t> links) {
-  std::atomic<uint32_t>* list = segment(row).links + at(row) * kLinksMax;
+  std::atomic<uint32_t>* list = this->links(row);
   for (size_t i = 0; i < kLinksMax; ++i)
     list[i].store(i < links.size() ? links[i] : kNoRow, std::memory_order_relaxed);
 }

@@ -4,8 +4,24 @@
 #include <cmath>
 
 #include "index/chunk.h"
+#include "index/dot.h"
 
 namespace enhanced_gptcache::index {
+namespace {
+
+constexpr float kFineMax = 127;
+
+void prepare_for_signs(std::span<const float> query, float largest, PreparedQuery& prepared) {
+  prepared.fine.assign((query.size() + kSignPad - 1) / kSignPad * kSignPad, 0);
+  prepared.fine_scale = largest / kFineMax;
+  const float inverse = kFineMax / largest;
+  for (size_t i = 0; i < query.size(); ++i) {
+    prepared.fine[i] = static_cast<int8_t>(std::lrint(query[i] * inverse));
+    prepared.fine_sum += prepared.fine[i];
+  }
+}
+
+}  // namespace
 
 PreparedQuery prepare(std::span<const float> query) {
   PreparedQuery prepared;
@@ -31,6 +47,7 @@ PreparedQuery prepare(std::span<const float> query) {
   }
   prepared.length = static_cast<float>(std::sqrt(squares));
   prepared.error = static_cast<float>(std::sqrt(left_out));
+  prepare_for_signs(query, largest, prepared);
   return prepared;
 }
 

@@ -18,6 +18,10 @@ struct PreparedQuery {
   float coarse_scale = 0;  ///< exact ~ coarse * coarse_scale
   float error = 0;         ///< Euclidean length of exact - coarse * coarse_scale
   float length = 0;        ///< Euclidean length of the query itself
+  /// For the signs of rows: exact ~ fine * fine_scale; padded to kSignPad.
+  std::vector<int8_t> fine;
+  float fine_scale = 0;
+  int32_t fine_sum = 0;
 };
 
 /// One that is not finite or is all zeros gets length 0.

@@ -16,7 +16,9 @@ namespace enhanced_gptcache::match {
 namespace {
 
 constexpr std::string_view kMagic = "EGPTCPCA";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+/// Version 1 did not say whose samples were seen.
+constexpr uint32_t kOriginVersion = 2;
 constexpr mode_t kFileMode = 0640;
 
 /// A descriptor that closes itself.
@@ -77,8 +79,10 @@ std::unique_ptr<PcaModel> get_model(StateReader& reader, size_t dimensions, size
 
 }  // namespace
 
-std::string encode_pca(size_t target, const Moments& moments, const PcaModel* model) {
+std::string encode_pca(std::string_view origin, size_t target, const Moments& moments,
+                       const PcaModel* model) {
   StateWriter writer(kMagic, kVersion);
+  writer.put_string(origin);
   writer.put(static_cast<uint32_t>(moments.dimensions()));
   writer.put(static_cast<uint32_t>(target));
   writer.put(static_cast<uint8_t>(model != nullptr ? 1 : 0));
@@ -101,15 +105,17 @@ std::string encode_pca(size_t target, const Moments& moments, const PcaModel* mo
 
 Result<PcaState> decode_pca(std::string_view bytes) {
   EGPTC_TRY(StateReader reader, StateReader::open(bytes, kMagic, kVersion));
+  PcaState state;
   uint32_t dimensions = 0;
   uint32_t target = 0;
   uint8_t has_model = 0;
+  if (reader.version() >= kOriginVersion && !reader.get_string(state.origin))
+    return fail(ErrorCode::kCorrupt, "the origin of the PCA model is damaged");
   const bool read = reader.get(dimensions) && reader.get(target) && reader.get(has_model);
   // Sizes are judged before anything of that size is allocated.
   if (!read || dimensions == 0 || dimensions > kPcaDimensionsMax || target == 0 || target > dimensions)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("a PCA model of {} to {} dimensions cannot be", dimensions, target));
-  PcaState state;
   state.target = target;
   if (!get_moments(reader, dimensions, state.moments))
     return fail(ErrorCode::kCorrupt, "the moments of the PCA model are damaged");

@@ -12,13 +12,14 @@ namespace enhanced_gptcache::match {
 
 /// What a file holds: the moments, so that later fits go on from them, and the projection if there is one.
 struct PcaState {
+  std::string origin;  ///< empty: the file names none (version 1)
   size_t target = 0;
   Moments moments;
   std::unique_ptr<PcaModel> model;
 };
 
-std::string encode_pca(size_t target, const Moments& moments, const PcaModel* model);
-/// kCorrupt: damaged, truncated or inconsistent; kUnsupported: a newer version.
+std::string encode_pca(std::string_view origin, size_t target, const Moments& moments, const PcaModel* model);
+/// Reads versions 1 and 2. kCorrupt: damaged, truncated or inconsistent; kUnsupported: a newer version.
 Result<PcaState> decode_pca(std::string_view bytes);
 
 /// Replaces the file at once or not at all (new file, fsync, rename, fsync of the folder). kIo.

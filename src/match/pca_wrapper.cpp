@@ -47,6 +47,14 @@ class PCAWrapper::Impl {
   Result<void> save(const std::string& path) const;
   Result<void> load(const std::string& path);
 
+  void set_origin(std::string origin) {
+    const std::lock_guard lock(moments_mutex_);
+    origin_ = std::move(origin);
+  }
+  std::string origin() const {
+    const std::lock_guard lock(moments_mutex_);
+    return origin_;
+  }
   size_t samples() const { return count_.load(std::memory_order_relaxed); }
   size_t target_dimensions() const {
     const size_t dimensions = dimensions_.load(std::memory_order_relaxed);
@@ -71,6 +79,7 @@ class PCAWrapper::Impl {
   std::mutex fit_mutex_;  // one fit or load at a time; taken before moments_mutex_
   mutable std::mutex moments_mutex_;
   match::Moments moments_;  // guarded by moments_mutex_
+  std::string origin_;      // guarded by moments_mutex_
 };
 
 /// The moments_mutex_ is held.
@@ -164,13 +173,15 @@ Result<Matrix> PCAWrapper::Impl::transform_rows(const Matrix& samples) const {
 
 Result<void> PCAWrapper::Impl::save(const std::string& path) const {
   match::Moments seen;
+  std::string origin;
   {
     const std::lock_guard lock(moments_mutex_);
     seen = moments_;
+    origin = origin_;
   }
   if (seen.dimensions() == 0) return fail(ErrorCode::kUnavailable, "there is no PCA sample to save yet");
   std::string bytes = with_model([&](const match::PcaModel* model) {
-    return match::encode_pca(std::min(target_, seen.dimensions()), seen, model);
+    return match::encode_pca(origin, std::min(target_, seen.dimensions()), seen, model);
   });
   if (vault_ != nullptr) bytes = vault_->to_file(name_of(path), bytes);
   return match::write_file_atomically(path, bytes);
@@ -190,6 +201,7 @@ Result<void> PCAWrapper::Impl::load(const std::string& path) {
   {
     const std::lock_guard lock(moments_mutex_);
     moments_ = std::move(decoded->moments);
+    origin_ = std::move(decoded->origin);
     dimensions_.store(moments_.dimensions(), std::memory_order_relaxed);
     count_.store(moments_.count, std::memory_order_relaxed);
   }
@@ -210,6 +222,8 @@ Result<Matrix> PCAWrapper::fit_transform(const Matrix& samples) {
   if (auto fit_result = impl_->fit(); !fit_result) return fail(std::move(fit_result).error());
   return impl_->transform_rows(samples);
 }
+void PCAWrapper::set_origin(std::string origin) { impl_->set_origin(std::move(origin)); }
+std::string PCAWrapper::origin() const { return impl_->origin(); }
 size_t PCAWrapper::samples() const { return impl_->samples(); }
 size_t PCAWrapper::target_dimensions() const { return impl_->target_dimensions(); }
 size_t PCAWrapper::effective_dimensions() const {

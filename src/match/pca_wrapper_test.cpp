@@ -13,6 +13,7 @@
 
 #include "match/pca_file.h"
 #include "match/pca_trainer.h"
+#include "match/state_bytes.h"
 
 namespace enhanced_gptcache {
 namespace {
@@ -167,9 +168,11 @@ TEST(PCAWrapper, AFileRestoresModelAndMoments) {
   PCAWrapper pca(options_of(6));
   EXPECT_EQ(pca.save(folder.file("none")).error().code, ErrorCode::kUnavailable);
   ASSERT_TRUE(pca.fit_transform(samples));
+  pca.set_origin("tenant a");
   ASSERT_TRUE(pca.save(folder.file("model")));
   PCAWrapper other(options_of(6));
   ASSERT_TRUE(other.load(folder.file("model")));
+  EXPECT_EQ(other.origin(), "tenant a");
   EXPECT_EQ(other.version(), pca.version());
   EXPECT_EQ(other.samples(), 120U);
   EXPECT_EQ(*other.transform(row_of(samples, 1)), *pca.transform(row_of(samples, 1)));
@@ -181,6 +184,26 @@ TEST(PCAWrapper, AFileRestoresModelAndMoments) {
   EXPECT_EQ(other.load(folder.file("missing")).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(pca.save(folder.file("no/such/folder")).error().code, ErrorCode::kIo);
   EXPECT_FALSE(std::filesystem::exists(folder.file("model.new")));
+}
+
+TEST(PCAWrapper, AFileOfVersionOneHasNoOrigin) {
+  // One dimension kept of two, from two samples: written as the first version did.
+  match::StateWriter writer("EGPTCPCA", 1);
+  writer.put(uint32_t{2});
+  writer.put(uint32_t{1});
+  writer.put(uint8_t{0});
+  writer.put(uint64_t{2});
+  for (const double value : {0.5, 0.25, 2.0, 1.0, 3.0}) writer.put(value);  // mean, lower triangle
+  const TemporaryFolder folder;
+  write_bytes(folder.file("old"), std::move(writer).finish());
+  PCAWrapper pca(options_of(1));
+  pca.set_origin("tenant a");
+  ASSERT_TRUE(pca.load(folder.file("old")));
+  EXPECT_EQ(pca.origin(), "");
+  EXPECT_EQ(pca.samples(), 2U);
+  match::StateWriter newer("EGPTCPCA", 3);
+  write_bytes(folder.file("new"), std::move(newer).finish());
+  EXPECT_EQ(pca.load(folder.file("new")).error().code, ErrorCode::kUnsupported);
 }
 
 TEST(PCAWrapper, CutOrAlteredFilesAreCorruptAndChangeNothing) {
