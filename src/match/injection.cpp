@@ -140,9 +140,11 @@ bool is_override(const Tokens& tokens, size_t at) {
     return false;
   if (!is_order(tokens, at)) return false;
   if (has_within(tokens, at + 1, 4, {"above", "everything", "preceding", "foregoing"})) return true;
+  if (has_within(tokens, at + 1, 1, {"safety", "guidance"})) return true;
   return has_within(tokens, at + 1, 6,
                     {"instructions", "instruction", "prompt", "prompts", "rules", "guidelines", "question",
-                     "context", "directions", "constraints", "request"}) &&
+                     "context", "directions", "constraints", "request", "guidance", "safety", "policy",
+                     "policies", "restrictions", "behaviour", "behavior"}) &&
          has_within(tokens, at + 1, 5,
                     {"all", "any", "previous", "prior", "earlier", "your", "the", "my", "that", "this",
                      "these", "those", "system", "original"});
@@ -166,7 +168,9 @@ bool is_dictated(const Tokens& tokens, size_t at) {
     if (tokens[i].before_payload || tokens[i].is_address) return true;
   }
   if (at > 0 && is_one_of(tokens[at - 1].text, {"instead", "just", "only", "simply", "always"})) return true;
-  if (tokens[at].text == "pretend" ||
+  if (is_one_of(tokens[at].text, {"pretend", "claim", "insist", "assert", "declare"}) ||
+      (tokens[at].text == "say" && has_within(tokens, at + 1, 1, {"the", "it", "there", "nobody", "no"})) ||
+      has_within(tokens, at + 1, 1, {"as"}) ||
       has_within(tokens, at + 1, 3, {"that", "instead", "verbatim", "exactly"}))
     return true;
   return has_within(tokens, at + 1, 2,
@@ -176,8 +180,9 @@ bool is_dictated(const Tokens& tokens, size_t at) {
 /// "end your answer with ...", "add the sentence ... to your reply", "let the reader ...".
 bool frames_answer(const Tokens& tokens, size_t at) {
   return tokens[at].after_first && is_order(tokens, at) &&
-         is_one_of(tokens[at].text, {"add", "append", "insert", "end", "start", "begin", "finish", "conclude",
-                                     "close", "let", "give", "quote", "make", "put", "include", "write"}) &&
+         is_one_of(tokens[at].text,
+                   {"add", "append", "insert", "end", "start", "begin", "finish", "conclude", "close", "let",
+                    "give", "quote", "make", "put", "include", "write", "use", "take", "treat"}) &&
          has_within(tokens, at + 1, 4,
                     {"answer", "reply", "response", "reader", "users", "sentence", "words"});
 }
@@ -192,6 +197,7 @@ bool states_answer(const Tokens& tokens, size_t at) {
   if (before.text == "your")
     return has_within(tokens, at + 1, 5, {"be", "is", "say", "include", "contain", "mention", "read"});
   if (before.text == "the") return before.starts_clause;
+  if (before.text == "final") return true;
   return is_one_of(before.text,
                    {"correct", "right", "only", "true", "official", "real", "acceptable", "valid"});
 }
@@ -205,18 +211,31 @@ bool takes_persona(const Tokens& tokens, size_t at) {
     return true;
   };
   if (follows({"from", "now", "on"}) || follows({"you", "are", "now"}) || follows({"new", "instructions"}) ||
-      follows({"new", "instruction"}) || follows({"act", "as", "if"}) || follows({"developer", "mode"}))
+      follows({"new", "instruction"}) || follows({"new", "task"}) || follows({"end", "of", "question"}) ||
+      follows({"act", "as", "if"}) || follows({"developer", "mode"}))
     return true;
   const bool denies = follows({"do", "not"}) || follows({"don't"}) || follows({"never"});
   return denies && tokens[at].starts_clause &&
          has_within(tokens, at + 1, 2, {"mention", "reveal", "follow", "disclose", "say", "tell"});
 }
 
+/// "the assistant must say ...", "users should be told ...", "that the answer says ...".
+bool addresses_model(const Tokens& tokens, size_t at) {
+  if (!tokens[at].after_first || at + 1 >= tokens.size()) return false;
+  const bool must = is_one_of(tokens[at + 1].text, {"must", "should", "shall", "has", "needs"});
+  if (is_one_of(tokens[at].text, {"assistant", "model", "chatbot", "ai"}))
+    return must && std::any_of(tokens.begin() + static_cast<std::ptrdiff_t>(at), tokens.end(),
+                               [](const Token& token) { return is_saying(token.text); });
+  if (is_one_of(tokens[at].text, {"users", "user", "everyone", "everybody", "readers", "reader", "this"}))
+    return must && has_within(tokens, at + 2, 3, {"hear", "told", "know", "learn", "sent", "directed"});
+  return tokens[at].text == "answer" && tokens[at + 1].text == "says";
+}
+
 /// "visit evil.example", "call 555 0100 now".
 bool calls_to_action(const Tokens& tokens, size_t at) {
   if (!tokens[at].after_first || !is_order(tokens, at)) return false;
   if (!is_one_of(tokens[at].text, {"visit", "call", "contact", "email", "download", "go", "open", "use",
-                                   "send", "name", "pay", "transfer", "install", "buy"}))
+                                   "send", "name", "pay", "transfer", "install", "buy", "include", "link"}))
     return false;
   const size_t end = std::min(tokens.size(), at + 6);
   return std::any_of(tokens.begin() + static_cast<std::ptrdiff_t>(at),
@@ -260,6 +279,7 @@ const char* injection_in(std::string_view text) {
   for (size_t at = 0; at < tokens.size(); ++at) {
     if (is_override(tokens, at)) return "override";
     if (is_dictated(tokens, at) || states_answer(tokens, at) || frames_answer(tokens, at)) return "dictated";
+    if (addresses_model(tokens, at)) return "dictated";
     if (takes_persona(tokens, at)) return "persona";
     if (calls_to_action(tokens, at)) return "call_to_action";
   }
