@@ -8,18 +8,21 @@
 #   ./scripts/test.sh --coverage  the coverage gate only
 #   ./scripts/test.sh --asan      unit and wire tests under AddressSanitizer and UBSan
 #   ./scripts/test.sh --tsan      unit and wire tests under ThreadSanitizer
-#   ./scripts/test.sh --image     builds the container image and uses it (needs root, buildah, debootstrap)
-#   ./scripts/test.sh --all       the default, then --image, --asan and --tsan
+#   ./scripts/test.sh --image     builds and uses the container image (root, buildah, debootstrap)
+#   ./scripts/test.sh --fuzz [N]  every fuzz target for N seconds (20), then schemathesis
+#   ./scripts/test.sh --all       the default, then --image, --asan, --tsan and --fuzz
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 mode=default
+fuzz_seconds=20
 for arg in "$@"; do
   case "$arg" in
-    --quick | --coverage | --asan | --tsan | --image | --all) mode=${arg#--} ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --quick | --coverage | --asan | --tsan | --image | --fuzz | --all) mode=${arg#--} ;;
+    [0-9]*) fuzz_seconds=$arg ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *)
-      echo "test.sh: unknown option $arg (known: --quick --coverage --asan --tsan --image --all)" >&2
+      echo "test.sh: unknown option $arg (known: --quick --coverage --asan --tsan --image --fuzz --all)" >&2
       exit 2
       ;;
   esac
@@ -47,7 +50,9 @@ phase() {
 build() { # PRESET [TARGET...]
   local preset=$1
   shift
-  cmake --preset "$preset" -DEGPTC_TESTS=ON >/dev/null
+  local tests=ON
+  [ "$preset" = fuzz ] && tests=OFF
+  cmake --preset "$preset" -DEGPTC_TESTS=$tests >/dev/null
   cmake --build "build/$preset" -j "$jobs" ${1+--target "$@"}
 }
 
@@ -91,7 +96,8 @@ deploy_tests() { # [pytest options]
   local folder status=0 group number=0 groups=(
     "tests/deploy/test_monitoring.py"
     "tests/deploy/test_rollback.py tests/docs"
-    "tests/deploy/test_files.py tests/deploy/test_validate_deployment.py tests/deploy/test_vocabulary.py")
+    "tests/deploy/test_files.py tests/deploy/test_validate_deployment.py tests/deploy/test_vocabulary.py
+     tests/deploy/test_sbom.py")
   folder=$(mktemp -d)
   for group in "${groups[@]}"; do
     number=$((number + 1))
@@ -127,13 +133,41 @@ console_tests() {
   .venv/bin/python tests/console/launch.py
 }
 
+# Finds nothing and says how many inputs it tried, or stops with the input that broke something.
+fuzz_targets() { # SECONDS for each
+  local seeds=build/fuzz/seeds name target
+  build/fuzz/egptc_fuzz_seeds "$seeds" "$PWD"
+  for target in build/fuzz/egptc_fuzz_*; do
+    name=${target##*egptc_fuzz_}
+    if [ ! -x "$target" ] || [ "$name" = seeds ]; then continue; fi
+    mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found/$name"
+    "$target" -max_total_time="$1" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
+      -verbosity=0 -artifact_prefix="build/fuzz/found/$name/" "build/fuzz/corpus/$name" "$seeds/$name" \
+      2>"build/fuzz/$name.log" ||
+      { tail -n 60 "build/fuzz/$name.log"; echo "fuzz target $name failed" >&2; return 1; }
+    printf 'fuzz %-12s %s executions\n' "$name" \
+      "$(awk '/number_of_executed_units/ {print $2}' "build/fuzz/$name.log")"
+  done
+}
+
+schemathesis_run() { # EXAMPLES for each operation
+  local list=tests/fuzz/requirements.txt folder=build/fuzz/python want
+  want=$(sha256sum "$list" | cut -d' ' -f1)
+  if [ ! -f "$folder/requirements.sha256" ] || [ "$(cat "$folder/requirements.sha256")" != "$want" ]; then
+    /usr/bin/python3 -m venv --clear "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$list"
+    echo "$want" >"$folder/requirements.sha256"
+  fi
+  .venv/bin/python tests/fuzz/run_schemathesis.py "$folder/bin/schemathesis" "$1"
+}
+
 coverage_gate() {
   build coverage egptc_match_test egptc_cache_test egptc_proxy_test
   .venv/bin/python tools/coverage_gate.py build/coverage --minimum 90 match cache proxy
 }
 
 export -f build python_environment node_environment unit_tests wire_tests deploy_tests image_test node_tests
-export -f console_tests arm_tests
+export -f console_tests arm_tests fuzz_targets schemathesis_run
 export -f coverage_gate
 export jobs
 run() { # NAME LIMIT FUNCTION ARGS...: a phase that is one of the functions above
@@ -163,6 +197,14 @@ sanitizer_run() { # PRESET
   run "wire tests $1" 2400 wire_tests "$1" -m "not timing"
 }
 
+fuzz_run() {
+  run "build fuzz" 1800 build fuzz egptc_fuzz
+  run "fuzz targets" $((12 * fuzz_seconds + 300)) fuzz_targets "$fuzz_seconds"
+  run "build release" 1500 build release
+  phase "model" 300 ./scripts/fetch_model.sh
+  run "schemathesis" 1200 schemathesis_run 10
+}
+
 prepare
 case "$mode" in
   default | all)
@@ -184,6 +226,7 @@ case "$mode" in
 esac
 case "$mode" in asan | all) sanitizer_run asan-ubsan ;; esac
 case "$mode" in tsan | all) sanitizer_run tsan ;; esac
+case "$mode" in fuzz | all) fuzz_run ;; esac
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

@@ -101,6 +101,10 @@ struct Options {
   size_t bytes_max = size_t{100} << 20U;      ///< what the cache may hold, by real bytes
   size_t entry_bytes_max = size_t{1} << 20U;  ///< a larger entry is not stored
   size_t partitions_max = 100'000;            ///< the least recently used are dropped above it
+  /// What one tenant may have: beyond it its own least recently used entries go, nobody else's. 0: no limit.
+  size_t tenant_entries_max = 0;
+  size_t tenant_bytes_max =
+      0;  ///< real bytes of its entries, without the indices; a larger entry is not stored
   DecisionPolicy decision = DecisionPolicy::kAdaptive;
   /// The verifier's artifact (kVerified); its pair encoder is EmbedderOptions::pair_encoder_path. Empty, or
   /// unreadable: none, and kVerified decides as kAdaptive does.

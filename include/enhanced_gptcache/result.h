@@ -51,13 +51,13 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 /// declares `var` with the value.
 #define EGPTC_TRY_CONCAT_(a, b) a##b
 #define EGPTC_TRY_NAME_(line) EGPTC_TRY_CONCAT_(egptc_try_, line)
-#define EGPTC_TRY(var, expr)                                                                            \
-  auto EGPTC_TRY_NAME_(__LINE__) = (expr);                                                              \
-  if (!EGPTC_TRY_NAME_(__LINE__))                                                                       \
-    return ::enhanced_gptcache::fail(std::move(EGPTC_TRY_NAME_(__LINE__)).error());                     \
+#define EGPTC_TRY(var, expr)                                                        \
+  auto EGPTC_TRY_NAME_(__LINE__) = (expr);                                          \
+  if (!EGPTC_TRY_NAME_(__LINE__))                                                   \
+    return ::enhanced_gptcache::fail(std::move(EGPTC_TRY_NAME_(__LINE__)).error()); \
   var = std::move(*EGPTC_TRY_NAME_(__LINE__))
 
 /// The same for a Result<void>, or when the value is not needed.
-#define EGPTC_TRY_VOID(expr)                                                                           \
-  if (auto egptc_tried = (expr); !egptc_tried)                                                         \
+#define EGPTC_TRY_VOID(expr)                   \
+  if (auto egptc_tried = (expr); !egptc_tried) \
   return ::enhanced_gptcache::fail(std::move(egptc_tried).error())

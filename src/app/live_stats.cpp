@@ -88,6 +88,7 @@ std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, c
                      {"bytes_max", cache.options().bytes_max},
                      {"evictions_size", stats.evictions_size},
                      {"evictions_expired", stats.evictions_expired},
+                     {"evictions_quota", stats.evictions_quota},
                      {"global_tau", stats.global_tau}}},
                    {"process",
                     {{"memory_percent", usage.memory_percent},

@@ -86,6 +86,8 @@ Options cache_options(const config::Settings& settings) {
   options.similarity_threshold = cache.similarity_threshold;
   options.bytes_max = static_cast<size_t>(cache.size_mb) << 20U;
   options.entry_bytes_max = static_cast<size_t>(cache.entry_kb_max) << 10U;
+  options.tenant_entries_max = static_cast<size_t>(settings.limits.tenant_entries_max);
+  options.tenant_bytes_max = static_cast<size_t>(settings.limits.tenant_mb_max) << 20U;
   options.partitions_max = static_cast<size_t>(cache.partitions_max);
   options.decision = decision_of(cache.decision);
   if (const std::string folder = verifier_folder(settings); !folder.empty())
@@ -198,6 +200,7 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.shadow_check_share = settings.cache.shadow_check_share;
   options.shadow_checks_max = static_cast<size_t>(settings.cache.shadow_checks_max);
   options.judge_model = settings.cache.judge_model;
+  options.padded_namespaces = settings.cache.hit_delay_padding;
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
   options.embedding_model = settings.context.embedding_model;

@@ -123,11 +123,14 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
       &CacheStats::embed_failures);
   one("pca_files_refused_total", "Files of principal components that could not be used at start.",
       Kind::kCounter, &CacheStats::pca_files_refused);
+  one("cache_injections_total", "Entries kept for exact match only: their question dictates its answer.",
+      Kind::kCounter, &CacheStats::injections);
   registry_.collector(family("cache_evictions_total", "Entries evicted, by cause.", {"cause"}),
                       Kind::kCounter, [&cache] {
                         const CacheStats stats = cache.stats();
                         return std::vector<Sample>{{{"size"}, as_double(stats.evictions_size)},
-                                                   {{"expired"}, as_double(stats.evictions_expired)}};
+                                                   {{"expired"}, as_double(stats.evictions_expired)},
+                                                   {{"quota"}, as_double(stats.evictions_quota)}};
                       });
   registry_.collector(
       family("cache_personal_data_total",

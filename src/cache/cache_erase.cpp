@@ -60,6 +60,14 @@ bool CacheImpl::is_erased(const Record& record) const {
   return false;
 }
 
+/// An entry dated before an erasure that has already collected what it removes: it would be served until the
+/// next start found it erased. Cheap for all others.
+bool CacheImpl::withdraw_if_erased(const RecordPtr& record) {
+  if (record->created_ms() > erased_until_ms_.load() || !is_erased(*record)) return false;
+  entries_.remove({&record, 1}, Count::kRemovals);
+  return true;
+}
+
 std::vector<RecordPtr> CacheImpl::records_of(std::string_view tenant, std::string_view subject,
                                              std::optional<std::string_view> name_space,
                                              uint64_t sequence_end) const {
@@ -108,10 +116,9 @@ std::optional<double> CacheImpl::learned_threshold(std::string_view tenant, std:
 
 bool CacheImpl::forget_tau(const base::Hash128& user) { return tau_.forget(user_of(user)); }
 
-/// What a client can write entries as: "key:...", "jwt:...", or the tenant where keys are not asked for. What
-/// such a one wrote for others is sealed by other keys, and may lie in old files after it was removed.
-bool CacheImpl::may_be_principal(std::string_view tenant, std::string_view subject) {
-  return subject == tenant || subject.find(':') != subject.npos;
+/// Some entry was about one person and for, or by, another: it died with one key of the two at most.
+bool CacheImpl::has_shared_entries() const {
+  return vault_ != nullptr && vault_->subjects() != nullptr && vault_->subjects()->has_shared_entries();
 }
 
 /// Erasures of the subject that were not finished, and which of them this one finishes, too.
@@ -139,6 +146,7 @@ Result<ErasedSubject> CacheImpl::erase(std::string_view tenant, std::string_view
     EGPTC_TRY(const vault::Erasure noted, erasures_->begin(wanted));
     erased.ledger_sequence = noted.sequence;
   }
+  erased_until_ms_ = std::max(erased_until_ms_.load(), erased.requested_ms);
   // Answers under way may be about the subject, too; which are is not known before they are there.
   generations_.advance(name_space ? keys_.name_space(tenant, *name_space) : keys_.tenant(tenant));
   std::vector<RecordPtr> records = records_of(tenant, subject, name_space);
@@ -149,7 +157,8 @@ Result<ErasedSubject> CacheImpl::erase(std::string_view tenant, std::string_view
     erased.taus = forget_tau(user) ? 1 : 0;
     if (!learned_state_.save_all()) return fail(ErrorCode::kIo, "what was learned cannot be written");
   }
-  const bool needs_purge = !unfinished.empty() || may_be_principal(tenant, subject);
+  const bool needs_purge =
+      !unfinished.empty() || store::is_client_name(tenant, subject) || has_shared_entries();
   EGPTC_TRY_VOID(
       erase_from_disk({tenant, subject, name_space, wanted, needs_purge}, std::move(records), erased));
   if (erasures_ != nullptr) EGPTC_TRY_VOID(erasures_->finish(erased.ledger_sequence, erased.entries));

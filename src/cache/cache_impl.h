@@ -176,15 +176,19 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   void trim_loaded(Loading& loading, size_t bytes_max) const;
   void file_loaded(Loading& loading);
   void evict(const Options& options);
+  static Quota quota_of(const Options& options) {
+    return {options.tenant_entries_max, options.tenant_bytes_max};
+  }
 
   // cache_erase.cpp
   bool is_erased(const Record& record) const;
+  bool withdraw_if_erased(const RecordPtr& record);
   std::vector<RecordPtr> records_of(std::string_view tenant, std::string_view subject,
                                     std::optional<std::string_view> name_space,
                                     uint64_t sequence_end = UINT64_MAX) const;
   uint64_t count_without_data_key(std::span<const RecordPtr> records, std::string_view subject) const;
   bool forget_tau(const base::Hash128& user);
-  static bool may_be_principal(std::string_view tenant, std::string_view subject);
+  bool has_shared_entries() const;
   std::vector<vault::Erasure> unfinished_of(const base::Hash128& subject) const;
   std::vector<base::Hash128> remove_late(const Erasing& erasing, ErasedSubject& erased);
   Result<void> destroy_keys(const Erasing& erasing, ErasedSubject& erased);
@@ -237,6 +241,8 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   const std::shared_ptr<PendingCalls> pending_ = std::make_shared<PendingCalls>();
 
   std::mutex erase_mutex_;  // one erase() at a time: they rewrite the same files
+  std::atomic<int64_t> erased_until_ms_{
+      INT64_MIN};  // the newest erasure's time, set before it collects entries
   /// Entries that are still to be sealed again; the newest last.
   struct Reseal {
     std::mutex mutex;

@@ -140,6 +140,7 @@ Result<void> CacheImpl::set_options(const Options& options) {
   }
   pca_.set_options(with_vault(options));
   evict(options);
+  entries_.evict_tenants(quota_of(options));
   return {};
 }
 
@@ -165,9 +166,11 @@ CacheStats CacheImpl::stats() const {
   stats.semantic_misses = counters_.sum(Count::kSemanticMisses);
   stats.stores = counters_.sum(Count::kStores);
   stats.store_refused = counters_.sum(Count::kStoreRefused);
+  stats.injections = counters_.sum(Count::kInjections);
   stats.personal_skipped = counters_.sum(Count::kPersonalSkipped);
   stats.personal_redacted = counters_.sum(Count::kPersonalRedacted);
   stats.evictions_size = counters_.sum(Count::kEvictionsSize);
+  stats.evictions_quota = counters_.sum(Count::kEvictionsQuota);
   stats.evictions_expired = counters_.sum(Count::kEvictionsExpired);
   stats.removals = counters_.sum(Count::kRemovals);
   stats.flights_joined = counters_.sum(Count::kFlightsJoined);

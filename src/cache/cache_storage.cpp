@@ -156,6 +156,7 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   entries_.attach(log_.get());
   for (const base::Hash128& key : loading.unwanted) log_->put({key, {}, nullptr});
   evict(options);
+  entries_.evict_tenants(quota_of(options));
   const store::TableStats found = log_->stats().table;
   found_at_start_.loaded = count;
   found_at_start_.damaged = report.damaged;

@@ -12,6 +12,7 @@
 #include "cache/eligibility.h"
 #include "cache/pending.h"
 #include "match/guards.h"
+#include "match/injection.h"
 #include "store/entry_codec.h"
 
 namespace enhanced_gptcache::cache {
@@ -28,9 +29,21 @@ size_t text_bytes(const StoreRequest& request) {
   return bytes;
 }
 
+/// Of one entry: one larger than its tenant's quota would push out all others and itself.
+size_t entry_bytes_max(const Options& options) {
+  const size_t bytes_max = std::min(options.entry_bytes_max, options.bytes_max);
+  return options.tenant_bytes_max == 0 ? bytes_max : std::min(bytes_max, options.tenant_bytes_max);
+}
+
 tl::unexpected<Error> too_large(size_t bytes, size_t bytes_max) {
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("entry has {} bytes: at most {} are stored", bytes, bytes_max));
+}
+
+/// Made to be served to those who ask the question inside it: kept for who asks exactly this.
+bool is_planted(const StoreRequest& request) {
+  return match::injection_in(request.prompt.query) != nullptr ||
+         match::is_echo(request.prompt.query, request.text);
 }
 
 store::EntryContext entry_context(ContextFingerprint print) {
@@ -53,10 +66,8 @@ std::string answer_of(const Entry& entry) {
 Result<CacheImpl::Draft> CacheImpl::draft_of(const StoreRequest& request) const {
   Draft draft{request, settings_.get(), {}, request.embedding, std::nullopt, std::nullopt};
   const Options& options = draft.settings->options;
-  if (const size_t bytes = text_bytes(request);
-      bytes > std::min(options.entry_bytes_max, options.bytes_max)) {
-    return too_large(bytes, std::min(options.entry_bytes_max, options.bytes_max));
-  }
+  if (const size_t bytes = text_bytes(request); bytes > entry_bytes_max(options))
+    return too_large(bytes, entry_bytes_max(options));
   if (request.ttl_ms && (*request.ttl_ms < 0 || *request.ttl_ms > kTtlMaxMs)) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("ttl_ms is {}: allowed is 0 (never expires) to {}", *request.ttl_ms, kTtlMaxMs));
@@ -68,6 +79,10 @@ Result<CacheImpl::Draft> CacheImpl::draft_of(const StoreRequest& request) const 
                             embedder_->dimensions()));
   }
   draft.ineligible = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(request.prompt);
+  if (draft.ineligible.empty() && is_planted(request)) {
+    counters_.add(Count::kInjections);
+    draft.ineligible = "injection";
+  }
   auto redaction = apply_privacy(options.privacy, request, keys_);
   if (!redaction) {
     counters_.add(Count::kPersonalSkipped);
@@ -184,19 +199,22 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
     counters_.add(Count::kStorageRefused);
     return fail(log_->refusal());
   }
-  const size_t bytes_max = std::min(options.entry_bytes_max, options.bytes_max);
-  if (bytes->size > bytes_max) return too_large(bytes->size, bytes_max);
+  if (bytes->size > entry_bytes_max(options)) return too_large(bytes->size, entry_bytes_max(options));
 
   std::vector<float> vector;
   if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
   const RecordPtr record = Record::make(std::move(*bytes), id);
+  const Quota quota = quota_of(options);
+  if (quota.bytes_max != 0 && record->bytes() > quota.bytes_max)
+    return too_large(record->bytes(), quota.bytes_max);
   if (!draft.request.principal.empty()) record->vouchers.add(draft.request.principal);
   if (draft.request.trusted) record->vouchers.trust();
-  if (!file(draft, record, vector))
+  if (!file(draft, record, vector) || withdraw_if_erased(record))
     return fail(ErrorCode::kInvalidArgument,
-                "entry is out of date: what it belongs to was flushed, invalidated or judged wrong after its "
-                "answer was asked for");
+                "entry is out of date: what it belongs to was flushed, invalidated, erased or judged wrong "
+                "after its answer was asked for");
   counters_.add(Count::kStores);
+  entries_.evict_tenant(prompt.tenant, quota);
   evict(options);
   if (fields.semantic) pca_.offer(prompt.tenant, vector);
   return Stored{id_text, fields.semantic, std::move(draft.ineligible)};

@@ -18,9 +18,11 @@ enum class Count : uint8_t {
   kStoreRefused,
   kStorageRefused,
   kPersonalSkipped,   ///< not stored, because of Options::privacy
+  kInjections,        ///< stored for exact match only: the question dictates an answer
   kPersonalRedacted,  ///< stored without the question's text
   kEvictionsSize,
   kEvictionsExpired,
+  kEvictionsQuota,  ///< of a tenant over its quota
   kRemovals,
   kFlightsJoined,
   kEmbedFailures,

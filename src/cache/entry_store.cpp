@@ -200,6 +200,15 @@ void EntryStore::evict_to(size_t bytes_max, size_t record_bytes_max, size_t part
   }
 }
 
+void EntryStore::evict_tenant(std::string_view tenant, const Quota& quota) {
+  if (!quota.is_limited()) return;
+  while (const RecordPtr victim = scopes_.victim(tenant, quota)) remove({&victim, 1}, Count::kEvictionsQuota);
+}
+
+void EntryStore::evict_tenants(const Quota& quota) {
+  for (const std::string& tenant : scopes_.over(quota)) evict_tenant(tenant, quota);
+}
+
 size_t EntryStore::sweep() {
   size_t removed = 0;
   while (true) {

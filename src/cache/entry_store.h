@@ -71,6 +71,10 @@ class EntryStore {
   /// Evicts the least recently used until at most so many bytes, bytes of records alone (what is on disk),
   /// and partitions are there.
   void evict_to(size_t bytes_max, size_t record_bytes_max, size_t partitions_max);
+  /// Evicts the tenant's own least recently used while it is over `quota`.
+  void evict_tenant(std::string_view tenant, const Quota& quota);
+  /// The same for every tenant: after a start, and when the quota has changed.
+  void evict_tenants(const Quota& quota);
   /// Removes what has expired; how many entries.
   size_t sweep();
   /// Insertions so far: a bound for what "everything stored until now" means.

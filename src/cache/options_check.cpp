@@ -27,6 +27,8 @@ Result<void> check_options(const Options& options) {
       {"similarity_threshold", options.similarity_threshold, 0, 1},
       {"bytes_max", size(options.bytes_max), 0, kSizeMax},
       {"entry_bytes_max", size(options.entry_bytes_max), 1, size(UINT32_MAX)},
+      {"tenant_entries_max", size(options.tenant_entries_max), 0, kSizeMax},
+      {"tenant_bytes_max", size(options.tenant_bytes_max), 0, kSizeMax},
       {"partitions_max", size(options.partitions_max), 1, 1e9},
       {"serve_percent", options.serve_percent, 0, 100},
       {"ttl_ms", static_cast<double>(options.ttl_ms), 0, kSizeMax},

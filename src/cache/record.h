@@ -43,6 +43,8 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   uint64_t tokens_prompt() const override { return view_.tokens_prompt(); }
   uint64_t tokens_completion() const override { return view_.tokens_completion(); }
 
+  double latency_ms() const override { return view_.latency_ms(); }
+
   const store::EntryView& view() const { return view_; }
   std::string_view tenant() const { return view_.text(store::EntryText::kTenant); }
   std::string_view principal() const { return view_.text(store::EntryText::kPrincipal); }
@@ -67,6 +69,7 @@ class Record final : public Entry, public std::enable_shared_from_this<Record> {
   ListHook<Record> in_partition;           ///< Partition
   uint32_t place_in_recency = kNotInHeap;  ///< Ledger
   uint32_t place_in_expiry = kNotInHeap;   ///< Ledger
+  uint32_t place_in_tenant = kNotInHeap;   ///< Scopes
 
  private:
   const base::Hash128 id_hash_;

@@ -1,5 +1,7 @@
 #include "cache/scopes.h"
 
+#include "cache/recency.h"
+
 namespace enhanced_gptcache::cache {
 namespace {
 
@@ -45,8 +47,13 @@ void Scopes::add(Record& record) {
   if (new_tenant) count_node(record.tenant(), true);
   auto [name_space, new_namespace] = tenant->second.namespaces.try_emplace(std::string(record.name_space()));
   if (new_namespace) count_node(record.name_space(), true);
-  tenant->second.all.push_newest(record);
+  Tenant& owner = tenant->second;
+  owner.all.push_newest(record);
   name_space->second.push_newest(record);
+  const size_t heap_bytes = owner.recency.bytes();
+  owner.recency.push(record.used_us.load(std::memory_order_relaxed), record);
+  owner.record_bytes += record.bytes();
+  count_heap(heap_bytes, owner.recency.bytes());
 }
 
 void Scopes::remove(Record& record) {
@@ -55,12 +62,18 @@ void Scopes::remove(Record& record) {
   const auto tenant = shard.tenants.find(record.tenant());
   const auto name_space = tenant->second.namespaces.find(record.name_space());
   name_space->second.remove(record);
-  tenant->second.all.remove(record);
+  Tenant& owner = tenant->second;
+  owner.all.remove(record);
+  const size_t heap_bytes = owner.recency.bytes();
+  owner.recency.remove(record);
+  owner.record_bytes -= record.bytes();
+  count_heap(heap_bytes, owner.recency.bytes());
   if (name_space->second.size() == 0) {
     count_node(record.name_space(), false);
     tenant->second.namespaces.erase(name_space);
   }
-  if (tenant->second.all.size() == 0) {
+  if (owner.all.size() == 0) {
+    count_heap(owner.recency.bytes(), 0);
     count_node(record.tenant(), false);
     shard.tenants.erase(tenant);
   }
@@ -101,6 +114,26 @@ size_t Scopes::count(std::string_view tenant) const {
   const std::lock_guard lock(shard.mutex);
   const Tenant* lists = find(shard, tenant);
   return lists == nullptr ? 0 : lists->all.size();
+}
+
+RecordPtr Scopes::victim(std::string_view tenant, const Quota& quota) {
+  Shard& shard = shard_of(tenant);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.tenants.find(tenant);
+  if (found == shard.tenants.end() || !found->second.is_over(quota)) return nullptr;
+  return least_recently_used(found->second.recency).shared_from_this();
+}
+
+std::vector<std::string> Scopes::over(const Quota& quota) const {
+  std::vector<std::string> names;
+  if (!quota.is_limited()) return names;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [name, tenant] : shard.tenants) {
+      if (tenant.is_over(quota)) names.push_back(name);
+    }
+  }
+  return names;
 }
 
 }  // namespace enhanced_gptcache::cache

@@ -1,6 +1,7 @@
 #pragma once
 // The entries of each tenant and of each of its namespaces, in order of insertion, so that listing,
-// invalidating and flushing cost in proportion to what they touch and never see another tenant.
+// invalidating and flushing cost in proportion to what they touch and never see another tenant; and by
+// their last use, so that a tenant over its quota gives up entries of its own and nobody else's.
 
 #include <array>
 #include <functional>
@@ -12,9 +13,18 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cache/indexed_heap.h"
 #include "cache/record.h"
 
 namespace enhanced_gptcache::cache {
+
+/// What one tenant may have; 0 is no limit.
+struct Quota {
+  size_t entries_max = 0;
+  size_t bytes_max = 0;  ///< of its records alone, in memory; what they take on disk is less
+
+  bool is_limited() const { return entries_max != 0 || bytes_max != 0; }
+};
 
 /// Thread rule: any thread. Holds no references: a record is removed here before it is retired.
 class Scopes {
@@ -33,7 +43,12 @@ class Scopes {
   std::vector<RecordPtr> oldest(std::string_view tenant, std::optional<std::string_view> name_space,
                                 uint64_t sequence_max, size_t limit) const;
   size_t count(std::string_view tenant) const;
-  /// Estimate of the maps; the links are inside the records.
+  /// The least recently used entry of the tenant while it is over `quota`, else null. It stays: the caller
+  /// removes it. Two callers may get the same one, but never one more than has to go.
+  RecordPtr victim(std::string_view tenant, const Quota& quota);
+  /// Tenants over `quota`.
+  std::vector<std::string> over(const Quota& quota) const;
+  /// Of the heaps, and an estimate of the maps; the links are inside the records.
   size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -48,6 +63,13 @@ class Scopes {
   struct Tenant {
     TenantList all;
     TextMap<NamespaceList> namespaces;
+    IndexedHeap<Record, &Record::place_in_tenant> recency;
+    size_t record_bytes = 0;
+
+    bool is_over(const Quota& quota) const {
+      return (quota.entries_max != 0 && all.size() > quota.entries_max) ||
+             (quota.bytes_max != 0 && record_bytes > quota.bytes_max);
+    }
   };
   struct alignas(64) Shard {
     mutable std::mutex mutex;
@@ -59,6 +81,7 @@ class Scopes {
   const Shard& shard_of(std::string_view tenant) const { return shards_[TextHash()(tenant) % kShards]; }
   static const Tenant* find(const Shard& shard, std::string_view tenant);
   void count_node(std::string_view name, bool added);
+  void count_heap(size_t before, size_t now) { bytes_.fetch_add(now - before, std::memory_order_relaxed); }
 
   std::array<Shard, kShards> shards_;
   std::atomic<size_t> bytes_{0};

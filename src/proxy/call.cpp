@@ -3,12 +3,17 @@
 #include <fmt/format.h>
 
 #include "proxy/completion.h"
+#include "proxy/hit_delay.h"
 #include "proxy/replay.h"
 
 namespace enhanced_gptcache::proxy {
 namespace {
 
 void add_identity(const Call& call, http::Headers& headers) {
+  if (call.is_padded) {
+    headers.push_back({"X-Cache-Request-Id", call.request_id});
+    return;
+  }
   headers.push_back({"X-Cache", std::string(to_string(call.outcome))});
   if (!call.reason.empty()) headers.push_back({"X-Cache-Reason", call.reason});
   headers.push_back({"X-Cache-Request-Id", call.request_id});
@@ -17,10 +22,15 @@ void add_identity(const Call& call, http::Headers& headers) {
 /// Similarity and entry are an oracle about what others asked: for those who manage the tenant, and debug
 /// mode.
 bool shows_decisions(const Call& call) {
+  if (call.is_padded) return false;
   return call.options->debug_headers || (call.identity() != nullptr && call.identity()->sees_decisions());
 }
 
 void add_hit_headers(const Call& call, const Lookup& hit, http::Headers& headers) {
+  if (call.is_padded) {
+    headers = padded_headers(call);
+    return;
+  }
   add_identity(call, headers);
   headers.push_back({"X-Cache-Layer", std::string(to_string(hit.layer))});
   const int64_t age_s = (call.services->clock.wall_ms() - hit.entry->created_ms()) / 1000;
@@ -49,7 +59,8 @@ void add_cache_headers(const Call& call, http::Headers& headers) {
   if (shows_decisions(call) && !call.detail.empty()) headers.push_back({"X-Cache-Detail", call.detail});
 }
 
-bool reply_hit(Call& call, const Lookup& hit) {
+bool reply_hit(const CallPtr& asking, const Lookup& hit) {
+  Call& call = *asking;
   const int64_t now_s = call.services->clock.wall_ms() / 1000;
   const Entry& entry = *hit.entry;
   http::Response response;
@@ -70,9 +81,17 @@ bool reply_hit(Call& call, const Lookup& hit) {
   call.reason = hit.layer == Layer::kExact ? "exact_match" : "semantic_match";
   if (!hit.request_id.empty()) call.request_id = hit.request_id;
   add_hit_headers(call, hit, response.headers);
-  mark_first_byte(call);
   note_tokens(call, entry.tokens_prompt(), entry.tokens_completion());
-  account(call, 200, to_string(hit.layer), entry.tokens_prompt() + entry.tokens_completion(), 0);
+  const uint64_t saved = entry.tokens_prompt() + entry.tokens_completion();
+  if (call.is_padded) {
+    send_padded(asking, std::move(response), entry.latency_ms(),
+                [layer = hit.layer, saved](Call& held, int status) {
+                  account(held, status, to_string(layer), saved, 0);
+                });
+    return true;
+  }
+  mark_first_byte(call);
+  account(call, 200, to_string(hit.layer), saved, 0);
   call.exchange->send(std::move(response));
   return true;
 }
@@ -123,6 +142,9 @@ void account(Call& call, int status, std::string_view layer, uint64_t tokens_sav
   record.tokens_spent = tokens_spent;
   record.ttft_us = notes.ttft_us;
   record.total_us = call.services->clock.mono_us() - call.began_us;
+  if (call.outcome == Outcome::kMiss && status == 200 && !call.joined &&
+      !call.options->padded_namespaces.empty())
+    call.services->miss_times[call.body.stream ? 1 : 0].add({record.ttft_us, record.total_us});
   call.services->observer.on_request(record);
 }
 

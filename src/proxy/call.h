@@ -24,6 +24,7 @@ struct Call {
   Controls controls;
   Prompt prompt;
   LookupOptions lookup;
+  bool is_padded = false;   ///< hits are held back, and headers tell no hit from a miss (hit_delay.h)
   bool has_secret = false;  ///< the caller sent a credential of a provider
 
   /// Who calls; null while security is off.
@@ -50,7 +51,7 @@ void add_cache_headers(const Call& call, http::Headers& headers);
 
 /// Answers from an entry. False: the entry cannot be rendered in this dialect (counted; go on as after a
 /// miss).
-bool reply_hit(Call& call, const Lookup& hit);
+bool reply_hit(const CallPtr& call, const Lookup& hit);
 /// Answers with an error of ours. Without an outcome yet it is a bypass.
 void reply_error(Call& call, const ApiError& error);
 /// Refuses before anything was decided: bad body, bad control, foreign key.

@@ -10,15 +10,19 @@ namespace {
 using security::Control;
 
 tl::unexpected<ApiError> forbid(std::string_view control, std::string message) {
+  return tl::unexpected<ApiError>(forbidden_control(control, std::move(message)));
+}
+
+}  // namespace
+
+ApiError forbidden_control(std::string_view control, std::string message) {
   ApiError error;
   error.status = 403;
   error.param = control;
   error.code = "cache_control_not_allowed";
   error.message = std::move(message);
-  return tl::unexpected<ApiError>(std::move(error));
+  return error;
 }
-
-}  // namespace
 
 ApiResult<void> apply_rights(const security::Identity& identity, Controls& controls) {
   const std::pair<Control, bool> asked[] = {{Control::kNoCache, controls.no_cache},

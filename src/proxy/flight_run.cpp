@@ -48,6 +48,7 @@ class FlightRun {
 
   asio::awaitable<void> run() {
     head_.miss_reason = plan_.first_reason;
+    began_us_ = now_us();
     generation_ = services_->cache.generation();
     if (plan_.look_up && co_await look_up()) co_return;
     if (!plan_.go_upstream) {
@@ -236,7 +237,7 @@ class FlightRun {
       std::string out = end ? reader.finish() : reader.feed(std::move(*piece));
       if (ok && !learned && (end || reader.is_terminated())) {
         learned = true;
-        co_await learn(reader, began_us);
+        co_await learn(reader);
       }
       if (!out.empty() && !co_await flight_->publish(std::move(out))) co_return;
       if (end) break;
@@ -260,7 +261,7 @@ class FlightRun {
     start_shadow_check(services_, flight_->leader(), plan_.options->shadow_checks_max, std::move(check));
   }
 
-  asio::awaitable<void> learn(AnswerReader& reader, int64_t began_us) {
+  asio::awaitable<void> learn(AnswerReader& reader) {
     auto answer = reader.take_answer();
     if (!plan_.learn) co_return;
     if (!answer) {
@@ -283,7 +284,8 @@ class FlightRun {
     store.completion = std::move(answer->completion);
     store.tokens_prompt = answer->tokens_prompt;
     store.tokens_completion = answer->tokens_completion;
-    store.latency_ms = static_cast<double>(now_us() - began_us) / 1000.0;
+    // With the look-up before it: what its caller has waited.
+    store.latency_ms = static_cast<double>(now_us() - began_us_) / 1000.0;
     const int64_t store_began_us = now_us();
     auto stored =
         co_await await_callback<Stored>(kStoreTimeoutMs, [this, &store](EnhancedCache::StoreCallback done) {
@@ -307,6 +309,7 @@ class FlightRun {
   std::string withheld_;                   // the entry that shadow mode or serve_percent kept back
   std::optional<std::string> error_body_;  // of an error answer that was read already
   uint64_t generation_ = 0;                // of the cache, when this flight began
+  int64_t began_us_ = 0;
 };
 
 asio::awaitable<void> run_flight(ServicesPtr services, FlightPtr flight, FlightPlan plan) {

@@ -7,6 +7,7 @@
 #include "proxy/embeddings.h"
 #include "proxy/flight_table.h"
 #include "proxy/forward.h"
+#include "proxy/hit_delay.h"
 #include "proxy/json_view.h"
 #include "proxy/pass_through.h"
 #include "proxy/session.h"
@@ -69,6 +70,12 @@ ApiResult<void> read_request(Call& call, Dialect dialect) {
   if (identity != nullptr)
     if (auto allowed = apply_rights(*identity, call.controls); !allowed)
       return tl::unexpected(std::move(allowed.error()));
+  // Who may see decisions has nothing to find out by the time they take.
+  call.is_padded = is_padded_namespace(*call.options, call.controls.name_space) &&
+                   (identity == nullptr || !identity->sees_decisions());
+  if (call.is_padded && call.controls.only_if_cached)
+    return tl::unexpected(
+        forbidden_control("only-if-cached", "This namespace does not tell what is in the cache."));
 
   Prompt& prompt = call.prompt;
   prompt.name_space = call.controls.name_space;
@@ -102,7 +109,8 @@ void choose_outcome(Call& call) {
 }
 
 /// The fast path: answered here and now, without a coroutine, when the exact layer has it.
-bool answer_exactly(Call& call) {
+bool answer_exactly(const CallPtr& asking) {
+  Call& call = *asking;
   if (call.outcome != Outcome::kMiss || !call.lookup.exact) return false;
   Lookup hit;
   hit.entry = call.services->cache.find_exact(call.prompt, call.lookup);
@@ -110,7 +118,7 @@ bool answer_exactly(Call& call) {
   hit.layer = Layer::kExact;
   hit.similarity = hit.probability = 1.0;
   hit.request_id = call.services->cache.record_exact_hit(call.prompt, *hit.entry);
-  return reply_hit(call, hit);
+  return reply_hit(asking, hit);
 }
 
 void serve_cached(const CallPtr& call, Dialect dialect) {
@@ -120,7 +128,7 @@ void serve_cached(const CallPtr& call, Dialect dialect) {
   }
   choose_outcome(*call);
   call->services->observer.on_stage(Stage::kParse, call->services->clock.mono_us() - call->began_us);
-  if (answer_exactly(*call)) return;
+  if (answer_exactly(call)) return;
   // An exact hit needed none of this: the same body was checked when it was learned.
   const PromptRules rules{call->options->mask_system, call->controls.query};
   if (auto complete = complete_prompt(call->body, rules, call->prompt); !complete) {
@@ -149,6 +157,7 @@ Proxy::Proxy(ProxyOptions options, ProxyParts parts)
                        std::make_shared<FlightTable>(),
                        {},
                        parts.watch,
+                       {},
                        {}})) {}
 
 Proxy::~Proxy() = default;

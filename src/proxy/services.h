@@ -1,6 +1,7 @@
 #pragma once
 // What every part of the proxy works with, in one place. Internal to src/proxy.
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "enhanced_gptcache/embedder.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "http/upstream.h"
+#include "proxy/miss_times.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
 #include "security/cache_watch.h"
@@ -77,6 +79,8 @@ struct Services {
   UsageRefusals usage_refusals;
   security::CacheWatch* watch = nullptr;
   std::atomic<size_t> shadow_checks{0};  ///< under way (shadow_check.h)
+  /// Of JSON answers and of streams; filled while there are padded namespaces.
+  std::array<MissTimes, 2> miss_times;
 };
 using ServicesPtr = std::shared_ptr<Services>;
 

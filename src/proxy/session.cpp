@@ -8,6 +8,7 @@
 #include "proxy/flight_run.h"
 #include "proxy/flight_table.h"
 #include "proxy/forward.h"
+#include "proxy/hit_delay.h"
 #include "proxy/shadow_check.h"
 
 namespace enhanced_gptcache::proxy {
@@ -123,7 +124,8 @@ class Session {
     const ProxyOptions& options = *call_->options;
     FlightLimits limits;
     limits.finish_unwatched = options.single_flight_finish;
-    const bool shared = options.single_flight && call_->outcome == Outcome::kMiss;
+    // Who joins a call under way gets its answer early.
+    const bool shared = options.single_flight && call_->outcome == Outcome::kMiss && !call_->is_padded;
     seat_ = shared ? call_->services->flights->take_seat(flight_key(*call_), exchange_.executor(), limits)
                    : FlightTable::own_flight(exchange_.executor(), limits);
     call_->joined = !seat_.leads;
@@ -141,7 +143,7 @@ class Session {
       const Flight::Progress progress = co_await seat_.flight->next(seat_.watcher);
       switch (progress.event) {
         case Event::kHit:
-          if (reply_hit(*call_, seat_.flight->hit())) {
+          if (reply_hit(call_, seat_.flight->hit())) {
             offer_shadow_check(*call_, seat_.flight->hit());
             co_return false;
           }
@@ -181,6 +183,10 @@ class Session {
       call_->reason = call_->joined ? "joined" : head.miss_reason;
       call_->detail = head.miss_detail;
       if (!head.request_id.empty() && !call_->joined) call_->request_id = head.request_id;
+    }
+    if (call_->is_padded && head.status == 200 && head.event_stream == call_->body.stream) {
+      headers_ = padded_headers(*call_);
+      return;
     }
     headers_ = head.headers;
     add_cache_headers(*call_, headers_);

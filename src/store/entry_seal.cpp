@@ -16,11 +16,25 @@ std::string_view owner_of(const EntryView& entry) {
   return subject.empty() ? entry.text(EntryText::kUser) : subject;
 }
 
+bool is_client_name(std::string_view tenant, std::string_view name) {
+  return name == tenant || name.find(':') != name.npos;
+}
+
+bool is_shared(const EntryView& entry) {
+  const std::string_view owner = owner_of(entry);
+  const std::string_view user = entry.text(EntryText::kUser);
+  const std::string_view writer = entry.text(EntryText::kPrincipal);
+  if (!user.empty() && user != owner) return true;
+  return !writer.empty() && writer != owner && !is_client_name(entry.text(EntryText::kTenant), writer);
+}
+
 Result<std::string> EntrySealer::seal(const base::Hash128& key, const base::Hash128& id,
                                       std::string_view bytes) const {
   if (!vault_->encrypts()) return std::string(bytes);
   const EntryView entry = EntryView::trusted(bytes);
   const std::string_view owner = owner_of(entry);
+  if (vault_->subjects() != nullptr && is_shared(entry))
+    EGPTC_TRY_VOID(vault_->subjects()->note_shared_entry());
   if (owner.empty() || vault_->subjects() == nullptr) return vault_->seal(place_of(key, id), bytes);
   const std::string_view tenant = entry.text(EntryText::kTenant);
   const vault::SubjectRef ref{vault::subject_hash(instance_key_, tenant, owner),

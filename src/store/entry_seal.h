@@ -14,6 +14,13 @@ namespace enhanced_gptcache::store {
 /// Whose entry it is: its subject, else the user it was answered for alone; empty: nobody's in particular.
 std::string_view owner_of(const EntryView& entry);
 
+/// What a client can write entries as: "key:...", "jwt:...", or the tenant where keys are not asked for. What
+/// such a one wrote for others is sealed by other keys, and may lie in old files after it was removed.
+bool is_client_name(std::string_view tenant, std::string_view name);
+/// Names a person (as user or writer) other than its owner, and no client: that person's key does not seal
+/// it.
+bool is_shared(const EntryView& entry);
+
 /// Thread rule: any thread.
 class EntrySealer {
  public:

@@ -24,7 +24,8 @@ constexpr size_t kSlotBytes = 256;
 constexpr std::string_view kHeadMagic = "EGPTKEYS";
 constexpr std::string_view kSlotMagic = "EGPK";
 constexpr char kVersion = 1;
-constexpr size_t kAllSealedAt = 9;  // of the head
+constexpr size_t kAllSealedAt = 9;   // of the head
+constexpr size_t kHasSharedAt = 10;  // of the head
 constexpr size_t kCreatedAt = 8;
 constexpr size_t kIdAt = 16;
 constexpr size_t kSubjectAt = 32;
@@ -92,14 +93,15 @@ Result<std::unique_ptr<SubjectKeys>> SubjectKeys::open(const std::string& path,
 Result<void> SubjectKeys::begin_file() {
   is_new_ = true;
   id_ = hash_from(view_of(random_secret()));
-  return write_head(false);
+  return write_head(false, false);
 }
 
-Result<void> SubjectKeys::write_head(bool is_all_sealed) {
+Result<void> SubjectKeys::write_head(bool is_all_sealed, bool has_shared_entries) {
   std::string head(kSlotBytes, '\0');
   std::memcpy(head.data(), kHeadMagic.data(), kHeadMagic.size());
   head[kHeadMagic.size()] = kVersion;
   head[kAllSealedAt] = is_all_sealed ? 1 : 0;
+  head[kHasSharedAt] = has_shared_entries ? 1 : 0;
   std::memcpy(head.data() + kIdAt, hash_bytes(id_).data(), sizeof id_);
   // Sealed zeros: they open only under the right master key and only with the head unchanged.
   const std::string sealed = seal_bytes({KeyKind::kMaster, ring_->current().id}, *ring_->current().cipher,
@@ -109,6 +111,7 @@ Result<void> SubjectKeys::write_head(bool is_all_sealed) {
   EGPTC_TRY_VOID(write_at(0, head));
   if (::fsync(fd_) != 0) return fail(io_error("synced"));
   is_all_sealed_ = is_all_sealed;
+  has_shared_entries_ = has_shared_entries;
   return {};
 }
 
@@ -136,6 +139,7 @@ Result<void> SubjectKeys::read_file() {
         return fail(ErrorCode::kCorrupt, fmt::format("{} is no keystore of this version", path_));
       id_ = hash_from(std::string_view(bytes).substr(kIdAt, sizeof id_));
       is_all_sealed_ = bytes[kAllSealedAt] != 0;
+      has_shared_entries_ = bytes[kHasSharedAt] != 0;
     }
     EGPTC_TRY_VOID(take_slot(number, bytes));
   }
@@ -369,7 +373,7 @@ Result<std::vector<KeyId>> SubjectKeys::wrapping_keys() const {
 
 Result<void> SubjectKeys::set_all_sealed(bool is_all_sealed) {
   const std::lock_guard lock(mutex_);
-  return is_all_sealed == is_all_sealed_ ? Result<void>() : write_head(is_all_sealed);
+  return is_all_sealed == is_all_sealed_ ? Result<void>() : write_head(is_all_sealed, has_shared_entries_);
 }
 
 bool SubjectKeys::all_sealed() const {
@@ -377,14 +381,19 @@ bool SubjectKeys::all_sealed() const {
   return is_all_sealed_;
 }
 
+Result<void> SubjectKeys::note_shared_entry() {
+  const std::lock_guard lock(mutex_);
+  return has_shared_entries_ ? Result<void>() : write_head(is_all_sealed_, true);
+}
+
+bool SubjectKeys::has_shared_entries() const {
+  const std::lock_guard lock(mutex_);
+  return has_shared_entries_;
+}
+
 void SubjectKeys::set_tenant_keys_max(size_t keys_max) {
   const std::lock_guard lock(mutex_);
   tenant_keys_max_ = keys_max;
-}
-
-size_t SubjectKeys::count() const {
-  const std::lock_guard lock(mutex_);
-  return ciphers_.size();
 }
 
 }  // namespace enhanced_gptcache::vault

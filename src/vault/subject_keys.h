@@ -67,13 +67,20 @@ class SubjectKeys {
   /// that whoever can write there cannot have plain bytes believed again. On disk when it returns. kIo.
   Result<void> set_all_sealed(bool is_all_sealed);
   bool all_sealed() const;
+  /// From now on has_shared_entries(), for good: something was sealed that is also about somebody whose key
+  /// does not seal it, so that destroying that one's keys is not enough. Synced before it returns. kIo.
+  Result<void> note_shared_entry();
+  bool has_shared_entries() const;
   /// How many keys one tenant may have.
   void set_tenant_keys_max(size_t keys_max);
 
   /// Random, kept for the life of the file: names it in what is sealed by its keys.
   const KeyId& id() const { return id_; }
   bool is_new() const { return is_new_; }
-  size_t count() const;
+  size_t count() const {
+    const std::lock_guard lock(mutex_);
+    return ciphers_.size();
+  }
   size_t damaged() const { return damaged_; }
 
  private:
@@ -93,7 +100,7 @@ class SubjectKeys {
   SubjectKeys(std::string path, int fd, std::shared_ptr<const KeyRing> ring)
       : path_(std::move(path)), fd_(fd), ring_(std::move(ring)) {}
   Result<void> begin_file();
-  Result<void> write_head(bool is_all_sealed);
+  Result<void> write_head(bool is_all_sealed, bool has_shared_entries);
   Result<void> read_file();
   Result<bool> read_slot(uint64_t number, std::string& bytes) const;
   Result<std::vector<KeyId>> wrapping_keys() const;
@@ -122,6 +129,7 @@ class SubjectKeys {
   size_t tenant_keys_max_ = size_t{1} << 20U;
   std::vector<KeyId> masters_;
   bool is_all_sealed_ = false;
+  bool has_shared_entries_ = false;
   std::vector<uint64_t> free_;
   uint64_t slot_count_ = 1;  // the head of the file is number 0
   bool is_unsynced_ = false;

@@ -303,7 +303,7 @@ function Feedback({ now }) {
       <Bars label="Feedback of callers since the start" rows={rows} />
       <p class="muted">
         Global tau {now.cache.global_tau.toFixed(4)}; evicted {count(now.cache.evictions_size)} for room,{" "}
-        {count(now.cache.evictions_expired)} expired.
+        {count(now.cache.evictions_quota)} over a quota, {count(now.cache.evictions_expired)} expired.
       </p>
     </Card>
   );
