@@ -13,9 +13,9 @@ namespace enhanced_gptcache::config {
 struct Node {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
-  std::string text;         ///< of a scalar, ${VAR} expanded
-  std::string shown;        ///< of a scalar, as it was written: what messages may quote
-  int line = 0;             ///< 1-based; 0: not from a file
+  std::string text;   ///< of a scalar, ${VAR} expanded
+  std::string shown;  ///< of a scalar, as it was written: what messages may quote
+  int line = 0;       ///< 1-based; 0: not from a file
   // Spelt out below, where Node is complete: clang looks into the pair of `fields` otherwise.
   Node();
   Node(const Node& other);
@@ -23,7 +23,7 @@ struct Node {
   Node& operator=(const Node& other);
   Node& operator=(Node&& other) noexcept;
   ~Node();
-  std::vector<Node> items;  ///< of a list
+  std::vector<Node> items;                           ///< of a list
   std::vector<std::pair<std::string, Node>> fields;  ///< of a map, in file order
 };
 
