@@ -216,6 +216,8 @@ void AdminApi::register_routes(http::Server& server) {
     exchange->notes.audit = "master keys read again, everything is to be sealed by the first one";
     State::run(state.hooks.offload_long, exchange, [&state] {
       const auto done = state.hooks.rotate_keys();
+      // Nothing is wrong with the server: the settings say that nothing is sealed.
+      if (!done && done.error().code == ErrorCode::kUnsupported) return refusal(409, done.error().message);
       return done ? reply(202, state.hooks.encryption_json()) : refusal(done.error());
     });
   });

@@ -17,6 +17,14 @@ constexpr size_t kNameBytesMax = 256;
 constexpr size_t kTagsMax = 32;
 constexpr int64_t kTtlSecondsMax = int64_t{10} * 365 * 24 * 3600;
 
+/// Elsewhere null is as good as nothing. Where leaving a field out widens what is removed it is no answer: a
+/// program whose variable was not set would take everything away.
+void refuse_null(Body& body, std::initializer_list<std::string_view> fields) {
+  for (const std::string_view field : fields)
+    if (body.has(field) && body.any(field) == nullptr)
+      body.reject(field, "must not be null: leave it out to mean any");
+}
+
 /// The field, or the namespace of a key that is narrowed to some.
 std::optional<std::string> read_namespace(Body& body, const Caller& caller) {
   auto name_space = body.text("namespace", kNameBytesMax);
@@ -112,6 +120,8 @@ Feedback read_feedback(Body& body, const Caller& caller) {
 InvalidateCall read_invalidate(Body& body, const Caller& caller) {
   InvalidateCall call;
   call.filter.tenant = caller.tenant;
+  refuse_null(body,
+              {"namespace", "model", "subject", "tags", "query_contains", "created_before_ms", "dry_run"});
   const bool names_one = body.has("namespace");
   call.filter.name_space = read_namespace(body, caller);
   call.filter.model = body.text("model", kNameBytesMax);
@@ -207,6 +217,7 @@ Checked<ListCall> read_list(std::string_view query_string, const Caller& caller,
 }
 
 std::optional<std::string> read_flush_namespace(Body& body, const Caller& caller) {
+  refuse_null(body, {"namespace"});
   return read_namespace(body, caller);
 }
 

@@ -39,7 +39,8 @@ def main() -> int:
     standin = harness.StandIn()
     status = 0
     with tempfile.TemporaryDirectory() as folder:
-        server = secure.start(pathlib.Path(folder), standin.base_url)
+        sealed = {"EGPTC_STORAGE__ENCRYPTION": "aes-256-gcm", "EGPTC_STORAGE__ENCRYPTION_KEYS": "5" * 64}
+        server = secure.start(pathlib.Path(folder), standin.base_url, **sealed)
         for name, checks, without in (
             ("every route", CHECKS, ["/admin/events"] + ITS_OWN),
             ("wrong bodies of the native API", "negative_data_rejection", FOREIGN + ITS_OWN),
