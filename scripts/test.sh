@@ -150,6 +150,7 @@ default_run() { # pytest options
   run "console tests" 300 console_tests
 }
 sanitizer_run() { # PRESET
+  export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
   run "build $1" 2400 build "$1"
   phase "model" 300 ./scripts/fetch_model.sh
   run "unit tests $1" 2400 unit_tests "$1"
