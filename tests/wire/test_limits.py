@@ -207,11 +207,6 @@ def test_limits_of_keys_need_keys(tmp_path):
             "validate-config", environment={f"EGPTC_LIMITS__{name}": "1"}, folder=tmp_path
         )
         assert done.returncode == 1 and f"limits.{name.lower()}" in done.stderr
-    for name in ("TENANT_ENTRIES_MAX", "TENANT_MB_MAX"):
-        done = harness.run_binary(
-            "validate-config", environment={f"EGPTC_LIMITS__{name}": "1"}, folder=tmp_path
-        )
-        assert done.returncode == 1 and "not built" in done.stderr
 
 
 def test_addresses_are_limited_without_keys_too(start_server, key):
