@@ -12,13 +12,16 @@ namespace enhanced_gptcache::base {
 template <typename T>
 class Cell {
  public:
-  explicit Cell(T value) : holder_(hold(std::move(value))) {}
+  explicit Cell(T value) : Cell(std::make_shared<const T>(std::move(value))) {}
+  /// Not null.
+  explicit Cell(std::shared_ptr<const T> value) : holder_(new Held(std::move(value))) {}
   ~Cell() { delete holder_.load(std::memory_order_acquire); }
   Cell(const Cell&) = delete;
   Cell& operator=(const Cell&) = delete;
 
-  void set(T value) {
-    const auto* old = holder_.exchange(hold(std::move(value)), std::memory_order_acq_rel);
+  void set(T value) { set(std::make_shared<const T>(std::move(value))); }
+  void set(std::shared_ptr<const T> value) {
+    const auto* old = holder_.exchange(new Held(std::move(value)), std::memory_order_acq_rel);
     epoch_retire(const_cast<Held*>(old));
   }
   std::shared_ptr<const T> get() const {
@@ -30,7 +33,6 @@ class Cell {
 
  private:
   using Held = std::shared_ptr<const T>;
-  static const Held* hold(T value) { return new Held(std::make_shared<const T>(std::move(value))); }
   std::atomic<const Held*> holder_;
 };
 

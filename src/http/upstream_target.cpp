@@ -88,8 +88,7 @@ Result<Target> UpstreamSnapshot::make_target(const UpstreamTarget& settings, con
   auto& state = states_[state_key];
   if (!state && previous != nullptr && previous->states_.contains(state_key))
     state = previous->states_.at(state_key);
-  if (!state) state = std::make_shared<TargetState>();
-  state->name = settings.name;
+  if (!state) state = std::make_shared<TargetState>(settings.name);
   state->breaker.configure(options_.breaker_failures, options_.breaker_open_ms * 1000);
   target.state = state;
   const Url& url = target.plan.url;

@@ -18,7 +18,8 @@ namespace enhanced_gptcache::http {
 
 /// Counters and breaker of an upstream; survives a change of options. Any thread.
 struct TargetState {
-  std::string name;
+  explicit TargetState(std::string of) : name(std::move(of)) {}
+  const std::string name;  ///< read by others while options change
   Breaker breaker;
   std::atomic<uint64_t> requests{0}, errors{0}, retries{0}, timeouts{0}, opened{0}, reused{0};
 };

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
-
 #include "base/canonical_json.h"
+#include "base/cell.h"
 #include "base/clock.h"
 #include "base/error_table.h"
 #include "base/log.h"
@@ -29,11 +28,10 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
         offload_(std::move(offload)),
         offload_long_(offload_long ? std::move(offload_long) : offload_),
         observer_(observer),
-        watch_(watch) {
-    set_options(options);
-  }
+        watch_(watch),
+        options_(std::move(options)) {}
 
-  void set_options(NativeOptions options) { options_.store(std::make_shared<const NativeOptions>(options)); }
+  void set_options(NativeOptions options) { options_.set(std::move(options)); }
 
   void lookup(const ExchangePtr& exchange);
   void store(const ExchangePtr& exchange);
@@ -62,7 +60,7 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   void later(const ExchangePtr& exchange, std::function<void()> work, const Offload& where);
   /// Sends `answer` once everything done so far is on disk, or why it is not.
   void when_durable(const ExchangePtr& exchange, http::Response answer);
-  std::shared_ptr<const NativeOptions> options() const { return options_.load(); }
+  std::shared_ptr<const NativeOptions> options() const { return options_.get(); }
   void store_all(const ExchangePtr& exchange, std::vector<StoreRequest> requests);
 
   EnhancedCache& cache_;
@@ -70,7 +68,7 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
   Offload offload_, offload_long_;
   NativeObserver* observer_;
   security::CacheWatch* watch_;
-  std::atomic<std::shared_ptr<const NativeOptions>> options_;
+  base::Cell<NativeOptions> options_;
 };
 
 namespace {

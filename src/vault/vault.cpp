@@ -17,10 +17,8 @@ Error unknown_master_key(std::string_view what, const KeyId& id) {
 }
 
 Result<std::shared_ptr<Vault>> Vault::open(const VaultOptions& options) {
-  std::shared_ptr<Vault> vault(new Vault(options));
   EGPTC_TRY(auto ring, load_keys(options.keys));
-  vault->ring_.store(std::move(ring), std::memory_order_release);
-  return vault;
+  return std::shared_ptr<Vault>(new Vault(options, std::move(ring)));
 }
 
 Result<void> Vault::open_keystore(const std::string& path) {
@@ -90,7 +88,7 @@ Result<void> Vault::reload(const std::vector<KeyId>& in_use) {
   EGPTC_TRY(auto ring, load_keys(options_.keys));
   for (const KeyId& id : in_use)
     if (ring->find(id) == nullptr) return fail(unknown_master_key("part of what is stored", id));
-  ring_.store(std::move(ring), std::memory_order_release);
+  ring_.set(std::move(ring));
   key_changes_.fetch_add(1, std::memory_order_acq_rel);
   return {};
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/cell.h"
 #include "enhanced_gptcache/result.h"
 #include "vault/key_ring.h"
 #include "vault/subject_keys.h"
@@ -74,11 +75,12 @@ class Vault {
   Result<void> rewrap() const;
 
  private:
-  explicit Vault(VaultOptions options) : options_(std::move(options)) {}
-  std::shared_ptr<const KeyRing> ring() const { return ring_.load(std::memory_order_acquire); }
+  Vault(VaultOptions options, std::shared_ptr<const KeyRing> ring)
+      : options_(std::move(options)), ring_(std::move(ring)) {}
+  std::shared_ptr<const KeyRing> ring() const { return ring_.get(); }
 
   const VaultOptions options_;
-  std::atomic<std::shared_ptr<const KeyRing>> ring_;
+  base::Cell<KeyRing> ring_;
   std::atomic<uint64_t> key_changes_{0};
   std::unique_ptr<SubjectKeys> subjects_;  // set once
   std::atomic<bool> accepts_plain_{true};

@@ -154,7 +154,8 @@ def test_variables_and_secret_files(tmp_path):
 
 
 def test_later_features_are_refused_not_ignored(tmp_path):
-    for section in ("redis: {url: 'redis://x'}", "storage: {encryption: true}", "postgres: {url: 'postgresql://x'}"):
+    later = ("redis: {url: 'redis://x'}", "storage: {encryption: true}", "postgres: {url: 'postgresql://x'}")
+    for section in later:
         done = harness.run_binary("validate-config", write(tmp_path, VALID + section + "\n"))
         assert done.returncode == 1 and section.split(":")[0] in done.stderr
 
