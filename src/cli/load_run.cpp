@@ -28,7 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kAnswerBytesMax = size_t{64} << 20U;
 constexpr size_t kRefusalBytes = 500;
-constexpr auto kLastAnswers = std::chrono::seconds(10);  // for what was sent before the end
+constexpr auto kLongestWait = std::chrono::milliseconds(20);  // the end of the load is noticed that soon
+constexpr auto kLastAnswers = std::chrono::seconds(10);       // for what was sent before the end
 
 struct Connection {
   base::Descriptor socket;
@@ -174,9 +175,21 @@ class Load {
     return {};
   }
 
+  /// Until the next request is due, when there is a connection for it. Never a spin: where two cores are
+  /// threads of one, it would take half of the server's.
+  timespec wait_most() const {
+    auto wait = std::chrono::nanoseconds(kLongestWait);
+    if (plan_.rate > 0 && !idle_.empty())
+      wait =
+          std::clamp(std::chrono::nanoseconds(next_due_ - Clock::now()), std::chrono::nanoseconds(0), wait);
+    return {0, static_cast<long>(wait.count())};
+  }
+
   Result<void> receive() {
     std::array<epoll_event, 64> events;
-    const int count = epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), 0);
+    const timespec most = wait_most();
+    const int count =
+        epoll_pwait2(poll_.get(), events.data(), static_cast<int>(events.size()), &most, nullptr);
     for (int i = 0; i < count; ++i) EGPTC_TRY_VOID(read(events[static_cast<size_t>(i)].data.u64));
     return {};
   }

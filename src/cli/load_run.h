@@ -35,7 +35,7 @@ struct LoadOutcome {
   double seconds = 0;
 };
 
-/// Blocks for the whole load, and spins: give it a core. Answers need a Content-Length. kUnavailable: nobody
+/// Blocks for the whole load; give it a core. Answers need a Content-Length. kUnavailable: nobody
 /// answers there.
 Result<LoadOutcome> run_load(const LoadPlan& plan);
 
