@@ -144,6 +144,7 @@ def test_places_of_those_who_leave_are_given_back(server, standin):
     harness.wait_until(lambda: server.chat(QUESTION, key=key).status_code == 200, 10, "a free place")
 
 
+@pytest.mark.timing
 @changes("limits.inserts_per_second_key")
 def test_inserts(server, standin):
     key, loader = server.key(), server.key(trusted=True)

@@ -192,6 +192,7 @@ def test_precision_and_kernel(start_server, tmp_path, key):
         assert server.stop() == 0
 
 
+@pytest.mark.timing
 @changes("embedder.queue_max")
 def test_queue(start_server, key):
     """With one place in the queue, some of many requests at once go without the semantic layer."""
