@@ -248,7 +248,10 @@ def extra_lines(found):
         ]
         yield f"Kernels forced, 12 tokens, p50: {', '.join(texts)}."
     if "capacity" in found:
-        yield "Most that one core serves with a p99 under 10 ms (open loop, 64 connections):"
+        yield (
+            "Most that one core serves with a p99 under 10 ms (open loop, 64 connections, one search in "
+            "steps of a quarter):"
+        )
         yield ""
         yield from ["| traffic | answers a second | worst p99 of a layer, ms |", "|---|---|---|"]
         for name, value in found["capacity"].items():
