@@ -25,6 +25,15 @@ void scan_scalar(const int16_t* query, const int8_t* rows, size_t length, size_t
   }
 }
 
+void sweep_scalar(const int8_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out) {
+  for (size_t r = 0; r < count; ++r) {
+    const int8_t* row = rows + r * length;
+    int32_t sum = 0;
+    for (size_t i = 0; i < length; ++i) sum += static_cast<int32_t>(query[i]) * row[i];
+    out[r] = sum;
+  }
+}
+
 float rescore_scalar(const float* query, const int8_t* high, const int8_t* low, size_t length) {
   // Four sums: the same rounding error growth as a vector register, and no single long chain.
   std::array<float, 4> sums{};
@@ -49,7 +58,7 @@ int32_t signs_scalar(const int8_t* query, const uint8_t* signs, size_t length) {
   return sum;
 }
 
-constexpr DotKernels kScalar{scan_scalar, rescore_scalar, pair_scalar, signs_scalar, "scalar"};
+constexpr DotKernels kScalar{scan_scalar, sweep_scalar, rescore_scalar, pair_scalar, signs_scalar, "scalar"};
 
 #if defined(__x86_64__)
 
@@ -76,6 +85,23 @@ __attribute__((target("avx2,fma"))) void scan_avx2(const int16_t* query, const i
       odd = _mm256_add_epi32(odd, _mm256_madd_epi16(b, qb));
     }
     out[r] = sum_of(_mm256_add_epi32(even, odd));
+  }
+}
+
+__attribute__((target("avx2"))) void sweep_avx2(const int8_t* query, const int8_t* rows, size_t length,
+                                                size_t count, int32_t* out) {
+  const __m256i wide_ones = _mm256_set1_epi16(1);
+  for (size_t r = 0; r < count; ++r) {
+    const int8_t* row = rows + r * length;
+    __m256i sums = _mm256_setzero_si256();
+    for (size_t i = 0; i < length; i += 32) {
+      const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i));
+      const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + i));
+      // Unsigned by signed: the sign of the row goes to the query. A pair is at most 2 * 128 * 127 < 2^15.
+      const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(y, x));
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, wide_ones));
+    }
+    out[r] = sum_of(sums);
   }
 }
 
@@ -112,6 +138,51 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void scan_avx512
       even = _mm512_dpwssd_epi32(even, a, _mm512_loadu_si512(query + i));
     }
     out[r] = _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd));
+  }
+}
+
+/// The sums of four registers' lanes, in their order.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) __m128i sums_of(__m512i a, __m512i b,
+                                                                                __m512i c, __m512i d) {
+  const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+  const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+  const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+  return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+/// Four rows at a time: one reduction for all, and enough loads under way to keep the memory busy. The
+/// hardware does not read ahead over the end of a page, so the rows a page away are asked for.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void sweep_avx512vnni(
+    const int8_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out) {
+  constexpr size_t kAhead = 4096;
+  const __m512i lift = _mm512_set1_epi8(static_cast<char>(0x80));
+  __m512i lifted = _mm512_setzero_si512();
+  const auto mask_at = [length](size_t i) {
+    return i + 64 <= length ? ~__mmask64{0} : (__mmask64{1} << 32U) - 1;
+  };
+  for (size_t i = 0; i < length; i += 64)
+    lifted = _mm512_dpbusd_epi32(lifted, lift, _mm512_maskz_loadu_epi8(mask_at(i), query + i));
+  const __m128i correction = _mm_set1_epi32(_mm512_reduce_add_epi32(lifted));
+  for (size_t r = 0; r < count; r += 4) {
+    const size_t left = count - r;
+    // Past the last row the last one is read again, and its sums are not written.
+    const int8_t* const a = rows + r * length;
+    const int8_t* const b = a + (left > 1 ? length : 0);
+    const int8_t* const c = b + (left > 2 ? length : 0);
+    const int8_t* const d = c + (left > 3 ? length : 0);
+    __m512i sa = _mm512_setzero_si512(), sb = sa, sc = sa, sd = sa;
+    for (size_t i = 0; i < length; i += 64) {
+      const __mmask64 mask = mask_at(i);
+      const __m512i y = _mm512_maskz_loadu_epi8(mask, query + i);
+      for (const int8_t* row : {a, b, c, d}) _mm_prefetch(row + i + kAhead, _MM_HINT_T0);
+      sa = _mm512_dpbusd_epi32(sa, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, a + i), lift), y);
+      sb = _mm512_dpbusd_epi32(sb, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, b + i), lift), y);
+      sc = _mm512_dpbusd_epi32(sc, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, c + i), lift), y);
+      sd = _mm512_dpbusd_epi32(sd, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, d + i), lift), y);
+    }
+    const __mmask8 written = left >= 4 ? 0xf : static_cast<__mmask8>((1U << left) - 1);
+    _mm_mask_storeu_epi32(out + r, written, _mm_sub_epi32(sums_of(sa, sb, sc, sd), correction));
   }
 }
 
@@ -191,9 +262,9 @@ bool has_avx512vnni() {
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
 
-constexpr DotKernels kAvx2{scan_avx2, rescore_avx2, pair_avx2, signs_avx2, "avx2"};
-constexpr DotKernels kAvx512Vnni{scan_avx512vnni, rescore_avx2, pair_avx512vnni, signs_avx512vnni,
-                                 "avx512vnni"};
+constexpr DotKernels kAvx2{scan_avx2, sweep_avx2, rescore_avx2, pair_avx2, signs_avx2, "avx2"};
+constexpr DotKernels kAvx512Vnni{scan_avx512vnni, sweep_avx512vnni, rescore_avx2,
+                                 pair_avx512vnni, signs_avx512vnni, "avx512vnni"};
 
 #endif
 

@@ -1,7 +1,7 @@
 #pragma once
 // The inner loops of search, in one place. A row of exact search is a unit vector in 16-bit fixed point,
-// kept as two planes of bytes: value = 256 * high + low. The scan reads the high plane only (half the
-// memory traffic, which is what bounds a scan); the low plane is read for the few rows that can win.
+// kept as two planes of bytes: value = 256 * high + low. The sweep reads the high plane only (half the
+// memory traffic, which is what bounds it); the low plane is read for the few rows that can win.
 // A row of a graph has one plane of bytes, and its signs as bits: the walk reads the signs only.
 
 #include <cstddef>
@@ -22,6 +22,8 @@ inline constexpr size_t kDimensionsMax = 8192;
 struct DotKernels {
   /// out[r] = sum over i of query[i] * rows[r * length + i]. `length` is a multiple of kDotPad.
   void (*scan)(const int16_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out);
+  /// The same with a query of bytes, none of them -128, for many neighbouring rows: what exact search does.
+  void (*sweep)(const int8_t* query, const int8_t* rows, size_t length, size_t count, int32_t* out);
   /// Sum over i of query[i] * (256 * high[i] + low[i]).
   float (*rescore)(const float* query, const int8_t* high, const int8_t* low, size_t length);
   /// Sum over i of a[i] * b[i]. `length` is a multiple of kDotPad.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -22,7 +23,8 @@ TEST_P(DotKernelsTest, EqualsTheReferenceForEveryLengthAndCount) {
   std::uniform_int_distribution<int> byte(-128, 127);
   std::uniform_int_distribution<int> coarse(-kQueryMax, kQueryMax);
   for (size_t length = 0; length <= 512; length += kDotPad) {
-    for (const size_t count : {size_t{0}, size_t{1}, size_t{2}, size_t{5}}) {
+    for (const size_t count :
+         {size_t{0}, size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{5}, size_t{64}}) {
       std::vector<int16_t> query(length);
       std::vector<float> exact(length);
       // One byte of offset: rows need no alignment.
@@ -36,6 +38,11 @@ TEST_P(DotKernelsTest, EqualsTheReferenceForEveryLengthAndCount) {
       std::vector<int32_t> actual(count, -2);
       scalar_dot_kernels().scan(query.data(), high.data() + 1, length, count, expected.data());
       kernels->scan(query.data(), high.data() + 1, length, count, actual.data());
+      ASSERT_EQ(actual, expected) << length << " x " << count;
+      std::vector<int8_t> fine(1 + length);
+      for (auto& v : fine) v = static_cast<int8_t>(std::max(byte(random), -127));
+      scalar_dot_kernels().sweep(fine.data() + 1, high.data() + 1, length, count, expected.data());
+      kernels->sweep(fine.data() + 1, high.data() + 1, length, count, actual.data());
       ASSERT_EQ(actual, expected) << length << " x " << count;
       if (count == 0) continue;
       const float wanted =
@@ -95,6 +102,9 @@ TEST_P(DotKernelsTest, LargestValuesDoNotOverflow) {
   int32_t sum = 0;
   kernels->scan(query.data(), row.data(), kDimensionsMax, 1, &sum);
   EXPECT_EQ(sum, kQueryMax * 127 * static_cast<int32_t>(kDimensionsMax));
+  const std::vector<int8_t> lowest_query(kDimensionsMax, -127), lowest_row(kDimensionsMax, -128);
+  kernels->sweep(lowest_query.data(), lowest_row.data(), kDimensionsMax, 1, &sum);
+  EXPECT_EQ(sum, 127 * 128 * static_cast<int32_t>(kDimensionsMax));
 }
 
 TEST(DotKernels, UnknownNameIsNull) {

@@ -27,16 +27,20 @@ constexpr size_t kSparseRowsMin = 16;
 void score_rows(const Chunk& chunk, size_t first, std::span<const uint64_t> labels,
                 const PreparedQuery& query, float similarity_min, Best& best) {
   std::array<int32_t, kBlockRows> sums;
+  std::array<float, kBlockRows> most;
   const DotKernels& kernels = dot_kernels();
-  kernels.scan(query.coarse.data(), chunk.high(first), chunk.row_bytes(), labels.size(), sums.data());
+  kernels.sweep(query.fine.data(), chunk.high(first), chunk.row_bytes(), labels.size(), sums.data());
   constexpr float kRounding = 1e-5F;      // of the float arithmetic in this function
   constexpr float kRowLengthMax = 1.05F;  // of the high plane of a unit vector, with room
-  const float unit = 256.0F * query.coarse_scale;
+  const float unit = 256.0F * query.fine_scale;
+  const float room = kRowLengthMax * query.fine_error + kRounding;
+  // Apart from the loop below, so that the compiler makes vectors of it.
+  for (size_t i = 0; i < labels.size(); ++i)
+    most[i] = static_cast<float>(sums[i]) * unit * chunk.scale(first + i) +
+              chunk.residual(first + i) * query.length + room;
   for (size_t i = 0; i < labels.size(); ++i) {
+    if (most[i] < best.floor()) continue;
     const size_t row = first + i;
-    const float coarse = static_cast<float>(sums[i]) * unit * chunk.scale(row);
-    const float most = coarse + chunk.residual(row) * query.length + kRowLengthMax * query.error + kRounding;
-    if (most < best.floor()) continue;
     const float sum = kernels.rescore(query.exact.data(), chunk.high(row), chunk.low(row), chunk.row_bytes());
     // Fixed point may round a cosine of 1 up a little; callers are promised [-1, 1].
     best.offer({labels[i], std::clamp(sum * chunk.scale(row), -1.0F, 1.0F)}, similarity_min);

@@ -11,14 +11,19 @@ namespace {
 
 constexpr float kFineMax = 127;
 
-void prepare_for_signs(std::span<const float> query, float largest, PreparedQuery& prepared) {
+void prepare_fine(std::span<const float> query, float largest, PreparedQuery& prepared) {
   prepared.fine.assign((query.size() + kSignPad - 1) / kSignPad * kSignPad, 0);
   prepared.fine_scale = largest / kFineMax;
   const float inverse = kFineMax / largest;
+  double left_out = 0;
   for (size_t i = 0; i < query.size(); ++i) {
     prepared.fine[i] = static_cast<int8_t>(std::lrint(query[i] * inverse));
     prepared.fine_sum += prepared.fine[i];
+    const double rest =
+        static_cast<double>(query[i]) - static_cast<double>(prepared.fine[i]) * prepared.fine_scale;
+    left_out += rest * rest;
   }
+  prepared.fine_error = static_cast<float>(std::sqrt(left_out));
 }
 
 }  // namespace
@@ -36,18 +41,13 @@ PreparedQuery prepare(std::span<const float> query) {
   if (largest <= 0) return prepared;
   prepared.coarse_scale = largest / static_cast<float>(kQueryMax);
   double squares = 0;
-  double left_out = 0;
   for (size_t i = 0; i < query.size(); ++i) {
     prepared.exact[i] = query[i];
-    const auto coarse = static_cast<int16_t>(std::lrint(query[i] / prepared.coarse_scale));
-    prepared.coarse[i] = coarse;
-    const double rest = static_cast<double>(query[i]) - static_cast<double>(coarse) * prepared.coarse_scale;
+    prepared.coarse[i] = static_cast<int16_t>(std::lrint(query[i] / prepared.coarse_scale));
     squares += static_cast<double>(query[i]) * query[i];
-    left_out += rest * rest;
   }
   prepared.length = static_cast<float>(std::sqrt(squares));
-  prepared.error = static_cast<float>(std::sqrt(left_out));
-  prepare_for_signs(query, largest, prepared);
+  prepare_fine(query, largest, prepared);
   return prepared;
 }
 

@@ -16,11 +16,11 @@ struct PreparedQuery {
   std::vector<float> exact;
   std::vector<int16_t> coarse;
   float coarse_scale = 0;  ///< exact ~ coarse * coarse_scale
-  float error = 0;         ///< Euclidean length of exact - coarse * coarse_scale
   float length = 0;        ///< Euclidean length of the query itself
-  /// For the signs of rows: exact ~ fine * fine_scale; padded to kSignPad.
+  /// In bytes, for sweeps and for the signs of rows: exact ~ fine * fine_scale; padded to kSignPad.
   std::vector<int8_t> fine;
   float fine_scale = 0;
+  float fine_error = 0;  ///< Euclidean length of exact - fine * fine_scale
   int32_t fine_sum = 0;
 };
 
