@@ -23,7 +23,10 @@ Chunk::Ptr Chunk::create(size_t capacity, size_t row_bytes) {
   const size_t labels_at = up_to_line(sizeof(Chunk));
   const size_t scales_at = labels_at + up_to_line(capacity * sizeof(std::atomic<uint64_t>));
   const size_t residuals_at = scales_at + capacity * sizeof(float);
-  const size_t high_at = up_to_line(residuals_at + capacity * sizeof(float));
+  const size_t sign_length = row_bytes < kSignsFrom ? 0 : (row_bytes + kSignPad - 1) / kSignPad * kSignPad;
+  const size_t sign_scales_at = residuals_at + capacity * sizeof(float);
+  const size_t signs_at = up_to_line(sign_scales_at + (sign_length == 0 ? 0 : capacity * sizeof(float)));
+  const size_t high_at = up_to_line(signs_at + capacity * (sign_length / 8));
   const size_t low_at = high_at + capacity * row_bytes;
   const size_t bytes = up_to_line(low_at + capacity * row_bytes);
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(kLine, bytes));
@@ -36,6 +39,9 @@ Chunk::Ptr Chunk::create(size_t capacity, size_t row_bytes) {
   for (size_t row = 0; row < capacity; ++row) new (chunk->labels_ + row) std::atomic<uint64_t>(kDeadLabel);
   chunk->scales_ = reinterpret_cast<float*>(memory + scales_at);
   chunk->residuals_ = reinterpret_cast<float*>(memory + residuals_at);
+  chunk->sign_length_ = sign_length;
+  chunk->sign_scales_ = reinterpret_cast<float*>(memory + sign_scales_at);
+  chunk->signs_ = reinterpret_cast<uint8_t*>(memory + signs_at);
   chunk->high_ = reinterpret_cast<int8_t*>(memory + high_at);
   chunk->low_ = reinterpret_cast<int8_t*>(memory + low_at);
   return Ptr(chunk);
@@ -44,6 +50,25 @@ Chunk::Ptr Chunk::create(size_t capacity, size_t row_bytes) {
 void Chunk::Free::operator()(Chunk* chunk) const {
   chunk->~Chunk();
   std::free(chunk);
+}
+
+/// Of a vector that is not finite, none: its estimate is 0.
+void Chunk::set_signs(size_t row, std::span<const float> vector) {
+  if (sign_length_ == 0) return;
+  uint8_t* const signs = signs_ + row * (sign_length_ / 8);
+  std::memset(signs, 0, sign_length_ / 8);
+  sign_scales_[row] = 0;
+  double absolutes = 0;
+  double squares = 0;
+  for (const float value : vector) {
+    absolutes += std::fabs(value);
+    squares += static_cast<double>(value) * value;
+  }
+  if (!std::isfinite(squares) || absolutes <= 0) return;
+  for (size_t i = 0; i < vector.size(); ++i) {
+    if (vector[i] > 0) signs[i / 8] = static_cast<uint8_t>(signs[i / 8] | 1U << i % 8);
+  }
+  sign_scales_[row] = static_cast<float>(squares / absolutes);
 }
 
 void Chunk::publish(size_t row, uint64_t label, std::span<const float> vector) {
@@ -71,12 +96,17 @@ void Chunk::publish(size_t row, uint64_t label, std::span<const float> vector) {
   }
   scales_[row] = scale;
   residuals_[row] = static_cast<float>(std::sqrt(left_out) * scale);
+  set_signs(row, vector);
   labels_[row].store(label, std::memory_order_release);
 }
 
 void Chunk::publish_copy(size_t row, const Chunk& from, size_t from_row) {
   std::memcpy(high_ + row * row_bytes_, from.high(from_row), row_bytes_);
   std::memcpy(low_ + row * row_bytes_, from.low(from_row), row_bytes_);
+  if (sign_length_ > 0) {
+    std::memcpy(signs_ + row * (sign_length_ / 8), from.signs(from_row), sign_length_ / 8);
+    sign_scales_[row] = from.sign_scale(from_row);
+  }
   scales_[row] = from.scale(from_row);
   residuals_[row] = from.residual(from_row);
   labels_[row].store(from.label(from_row), std::memory_order_release);

@@ -40,6 +40,11 @@ class Chunk {
   float residual(size_t row) const { return residuals_[row]; }
   const int8_t* high(size_t row) const { return high_ + row * row_bytes_; }
   const int8_t* low(size_t row) const { return low_ + row * row_bytes_; }
+  /// Length of a row's signs for DotKernels::sweep_signs; 0: rows have none.
+  size_t sign_length() const { return sign_length_; }
+  const uint8_t* signs(size_t row) const { return signs_ + row * (sign_length_ / 8); }
+  /// With it a dot product with the signs, as 1 and -1, estimates one with the vector without bias.
+  float sign_scale(size_t row) const { return sign_scales_[row]; }
 
   // The writer's side.
   /// Fills a row that no reader can see (new, or dead and passed) and publishes it under `label`.
@@ -52,16 +57,20 @@ class Chunk {
 
  private:
   Chunk() = default;
+  void set_signs(size_t row, std::span<const float> vector);
 
   std::atomic<Chunk*> next_{nullptr};
   std::atomic<size_t> used_{0};
   size_t capacity_ = 0;
   size_t row_bytes_ = 0;
+  size_t sign_length_ = 0;
   size_t bytes_ = 0;
   // All inside the chunk's own allocation.
   std::atomic<uint64_t>* labels_ = nullptr;
   float* scales_ = nullptr;
   float* residuals_ = nullptr;
+  float* sign_scales_ = nullptr;
+  uint8_t* signs_ = nullptr;
   int8_t* high_ = nullptr;
   int8_t* low_ = nullptr;
 };

@@ -58,7 +58,15 @@ int32_t signs_scalar(const int8_t* query, const uint8_t* signs, size_t length) {
   return sum;
 }
 
-constexpr DotKernels kScalar{scan_scalar, sweep_scalar, rescore_scalar, pair_scalar, signs_scalar, "scalar"};
+template <int32_t (*kSigns)(const int8_t*, const uint8_t*, size_t)>
+void sweep_signs_one_by_one(const int8_t* query, const uint8_t* signs, size_t length, size_t count,
+                            int32_t* out) {
+  for (size_t r = 0; r < count; ++r) out[r] = kSigns(query, signs + r * (length / 8), length);
+}
+
+constexpr DotKernels kScalar{scan_scalar, sweep_scalar, rescore_scalar,
+                             pair_scalar, signs_scalar, sweep_signs_one_by_one<signs_scalar>,
+                             "scalar"};
 
 #if defined(__x86_64__)
 
@@ -255,6 +263,32 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) int32_t signs_av
   return _mm512_reduce_add_epi32(sums);
 }
 
+/// 1 in each byte whose bit is set in the next eight bytes.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) __m512i ones_where(const uint8_t* bits) {
+  uint64_t mask = 0;
+  std::memcpy(&mask, bits, sizeof mask);
+  return _mm512_maskz_mov_epi8(mask, _mm512_set1_epi8(1));
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void sweep_signs_avx512vnni(
+    const int8_t* query, const uint8_t* signs, size_t length, size_t count, int32_t* out) {
+  const size_t row_bytes = length / 8;
+  size_t r = 0;
+  for (; r + 4 <= count; r += 4) {
+    const uint8_t* const row = signs + r * row_bytes;
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+    for (size_t i = 0; i < length; i += 64) {
+      const __m512i y = _mm512_loadu_si512(query + i);
+      a = _mm512_dpbusd_epi32(a, ones_where(row + i / 8), y);
+      b = _mm512_dpbusd_epi32(b, ones_where(row + row_bytes + i / 8), y);
+      c = _mm512_dpbusd_epi32(c, ones_where(row + 2 * row_bytes + i / 8), y);
+      d = _mm512_dpbusd_epi32(d, ones_where(row + 3 * row_bytes + i / 8), y);
+    }
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + r), sums_of(a, b, c, d));
+  }
+  for (; r < count; ++r) out[r] = signs_avx512vnni(query, signs + r * row_bytes, length);
+}
+
 bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
 
 bool has_avx512vnni() {
@@ -262,9 +296,10 @@ bool has_avx512vnni() {
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
 
-constexpr DotKernels kAvx2{scan_avx2, sweep_avx2, rescore_avx2, pair_avx2, signs_avx2, "avx2"};
-constexpr DotKernels kAvx512Vnni{scan_avx512vnni, sweep_avx512vnni, rescore_avx2,
-                                 pair_avx512vnni, signs_avx512vnni, "avx512vnni"};
+constexpr DotKernels kAvx2{
+    scan_avx2, sweep_avx2, rescore_avx2, pair_avx2, signs_avx2, sweep_signs_one_by_one<signs_avx2>, "avx2"};
+constexpr DotKernels kAvx512Vnni{scan_avx512vnni,  sweep_avx512vnni,       rescore_avx2, pair_avx512vnni,
+                                 signs_avx512vnni, sweep_signs_avx512vnni, "avx512vnni"};
 
 #endif
 

@@ -14,6 +14,8 @@ namespace enhanced_gptcache::index {
 inline constexpr size_t kDotPad = 32;
 /// Signs, and queries against signs, are padded to a multiple of this many.
 inline constexpr size_t kSignPad = 64;
+/// From so many dimensions on rows have signs: with fewer, signs say too little and vectors are short anyway.
+inline constexpr size_t kSignsFrom = 256;
 /// Largest absolute value of a quantised query element; with it no sum overflows 32 bits below
 /// kDimensionsMax: 2047 * 127 * 8192 < 2^31.
 inline constexpr int kQueryMax = 2047;
@@ -31,6 +33,8 @@ struct DotKernels {
   /// Sum of query[i] over the set bits i; bit i is bit i % 8 of signs[i / 8]. `length` is a multiple of
   /// kSignPad; no query[i] is -128.
   int32_t (*signs)(const int8_t* query, const uint8_t* signs, size_t length);
+  /// The same for neighbouring rows of `length` / 8 bytes of signs.
+  void (*sweep_signs)(const int8_t* query, const uint8_t* signs, size_t length, size_t count, int32_t* out);
   std::string_view name;
 };
 

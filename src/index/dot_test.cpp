@@ -94,6 +94,26 @@ TEST_P(DotKernelsTest, SignsEqualTheReference) {
             -127 * static_cast<int32_t>(kDimensionsMax));
 }
 
+TEST_P(DotKernelsTest, SweptSignsEqualSingleOnes) {
+  const DotKernels* kernels = dot_kernels_named(GetParam());
+  if (kernels == nullptr) GTEST_SKIP() << "this processor lacks " << GetParam();
+  std::mt19937 random(10);
+  std::uniform_int_distribution<int> byte(-127, 127);
+  for (const size_t length : {size_t{64}, size_t{384}, size_t{1024}}) {
+    for (const size_t count : {size_t{0}, size_t{1}, size_t{3}, size_t{4}, size_t{7}, size_t{64}}) {
+      std::vector<int8_t> query(1 + length);
+      std::vector<uint8_t> signs(1 + count * length / 8);
+      for (auto& v : query) v = static_cast<int8_t>(byte(random));
+      for (auto& v : signs) v = static_cast<uint8_t>(random());
+      std::vector<int32_t> sums(count, -1);
+      kernels->sweep_signs(query.data() + 1, signs.data() + 1, length, count, sums.data());
+      for (size_t r = 0; r < count; ++r)
+        ASSERT_EQ(sums[r],
+                  scalar_dot_kernels().signs(query.data() + 1, signs.data() + 1 + r * length / 8, length));
+    }
+  }
+}
+
 TEST_P(DotKernelsTest, LargestValuesDoNotOverflow) {
   const DotKernels* kernels = dot_kernels_named(GetParam());
   if (kernels == nullptr) GTEST_SKIP() << "this processor lacks " << GetParam();

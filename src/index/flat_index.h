@@ -1,6 +1,7 @@
 #pragma once
-// Exact search: every row is looked at. The tier of small partitions, and of the rows that have not yet
-// moved into the graph of a large one.
+// Every row is looked at: its vector while there are few, and from kSignsFromRows on the signs of all and the
+// vectors of the nearest by them. The tier of small partitions, and of the rows that have not yet moved into
+// the graph of a large one.
 
 #include <atomic>
 #include <cstddef>
@@ -13,6 +14,9 @@
 
 namespace enhanced_gptcache::index {
 
+/// Rows from which on signs are read first: below, reading every vector takes less than 50 us.
+inline constexpr size_t kSignsFromRows = 2048;
+
 /// Thread rule: that of VectorIndex; search() and size() by pinned threads.
 class FlatIndex {
  public:
@@ -24,7 +28,7 @@ class FlatIndex {
   void add(uint64_t label, std::span<const float> vector);
   /// False when there is no such label.
   bool remove(uint64_t label);
-  /// Offers every row that can enter.
+  /// Offers every row that can enter; with signs read first, every one whose estimate is among the highest.
   void search(const PreparedQuery& query, float similarity_min, Best& best) const;
   /// The writer's: the first row, as it was given but for rounding; false when there is none.
   bool first(uint64_t& label, std::vector<float>& vector) const;

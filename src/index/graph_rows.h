@@ -18,8 +18,6 @@ inline constexpr size_t kLinksMax = 24;
 inline constexpr uint32_t kNoRow = ~uint32_t{0};
 /// Most rows: a row number has 25 bits.
 inline constexpr uint32_t kRowsMax = uint32_t{1} << 25U;
-/// From so many dimensions on rows have signs: with fewer, signs say too little and vectors are short anyway.
-inline constexpr size_t kSignsFrom = 256;
 
 /// Thread rule: rows below used() may be read by any pinned thread, the bytes only of rows that are alive;
 /// writing is the one writer's.

@@ -37,6 +37,7 @@ class Best {
  public:
   Best(size_t k, float similarity_min) : k_(k), floor_(similarity_min) {}
 
+  size_t k() const { return k_; }
   /// Nothing below can enter.
   float floor() const { return floor_; }
   void offer(Neighbour neighbour, float similarity_min) {
