@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -84,7 +85,8 @@ class Application::Impl {
 
   Result<void> open_storage();
   Result<void> open_cache();
-  Result<void> open_upstream();
+  using OpenedUpstream = Result<std::shared_ptr<http::UpstreamClient>>;
+  Result<void> open_upstream(OpenedUpstream opened);
   Result<void> open_listener();
   void open_routes();
   void watch_settings();
@@ -164,8 +166,8 @@ Options Application::Impl::stored_cache_options(const config::Settings& from) co
   return options;
 }
 
-Result<void> Application::Impl::open_upstream() {
-  EGPTC_TRY(upstream, http::UpstreamClient::create(upstream_options(*settings)));
+Result<void> Application::Impl::open_upstream(OpenedUpstream opened) {
+  EGPTC_TRY(upstream, std::move(opened));
   metrics.watch_upstream(*upstream);
   return {};
 }
@@ -352,8 +354,12 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
       split_threads(settings, base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores)));
   EGPTC_TRY_VOID(impl->open_listener());
   EGPTC_TRY_VOID(impl->open_storage());
+  // Reading the certificate authorities takes 40 ms, in which opening the cache waits for the disk.
+  auto upstream = std::async(std::launch::async, [options = upstream_options(settings)] {
+    return http::UpstreamClient::create(options);
+  });
   EGPTC_TRY_VOID(impl->open_cache());
-  EGPTC_TRY_VOID(impl->open_upstream());
+  EGPTC_TRY_VOID(impl->open_upstream(upstream.get()));
   impl->ready = true;
   impl->open_routes();
   impl->watch_settings();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <ctime>
 #include <optional>
 
 #include "base/keyed_hash.h"
@@ -13,6 +14,7 @@
 #include "embed/int8_encoder.h"
 #include "embed/local_embedder.h"
 #include "embed/quantiser.h"
+#include "embed/weights_hash.h"
 #include "simd/dispatch.h"
 
 namespace enhanced_gptcache {
@@ -91,6 +93,17 @@ Result<Int8Block> build_int8(const ModelConfig& config, const SafeTensors& file,
   return Int8Block(std::move(block), hash_weights(file));
 }
 
+std::string packed_path(const EmbedderOptions& options) {
+  return options.packed_path.empty() ? options.model_dir + "/model.int8.packed" : options.packed_path;
+}
+
+base::Hash128 hash_of_weights(const EmbedderOptions& options, const std::string& path,
+                              const SafeTensors& file) {
+  const auto compute = [&] { return hash("weights", {file_text(file)}); };
+  if (options.precision != "int8") return compute();  // they are read anyway
+  return remembered_hash(path, packed_path(options) + ".weights", std::time(nullptr), compute);
+}
+
 struct OpenedEncoder {
   std::unique_ptr<Encoder> encoder;
   std::optional<base::Sha256> weights_sha256;  ///< where it is known without reading the weights
@@ -107,10 +120,8 @@ Result<OpenedEncoder> open_int8(const EmbedderOptions& options, const ModelConfi
                              calibration.ids.size() * sizeof(int32_t));
   const auto source = hash("int8-source", {weights_hash.hex(), ids, raw_bytes(config.layer_norm_eps),
                                            raw_bytes(config.activation)});
-  const std::string path =
-      options.packed_path.empty() ? options.model_dir + "/model.int8.packed" : options.packed_path;
-  EGPTC_TRY(auto block,
-            open_int8_block(path, config, source, [&] { return build_int8(config, file, calibration); }));
+  EGPTC_TRY(auto block, open_int8_block(packed_path(options), config, source,
+                                        [&] { return build_int8(config, file, calibration); }));
   const base::Sha256 weights_sha256 = block.weights_sha256();
   return OpenedEncoder{std::make_unique<Int8Encoder>(config, std::move(block), kernels), weights_sha256};
 }
@@ -150,7 +161,7 @@ Result<std::unique_ptr<Embedder>> Embedder::open(const EmbedderOptions& options)
   }
   EGPTC_TRY(const auto weights_path, find_weights(config.transformer_dir));
   EGPTC_TRY(const auto file, SafeTensors::open(weights_path));
-  const auto weights_hash = hash("weights", {file_text(file)});
+  const auto weights_hash = hash_of_weights(options, weights_path, file);
   EGPTC_TRY(const auto tokenizer_hash, hash_tokenizer(config.transformer_dir));
 
   auto opened = options.precision == "int8"

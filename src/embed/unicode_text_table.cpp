@@ -12,6 +12,9 @@ namespace enhanced_gptcache::embed {
 namespace {
 
 constexpr char32_t kCodeLimit = 0x110000;
+/// Planes 4 to 13: no character is or is planned to be there, so that one block tells about all of them.
+constexpr char32_t kUnassignedFirst = 0x40000;
+constexpr char32_t kUnassignedEnd = 0xE0000;
 
 bool in_ranges(const CodeRange* begin, const CodeRange* end, char32_t code) {
   const CodeRange* range =
@@ -121,6 +124,10 @@ CharTable::CharTable(bool with_exceptions) {
   const auto exceptional = with_exceptions ? exceptional_blocks() : std::bitset<kCodeLimit / 256>{};
   uint16_t record = 0;
   for (char32_t first = 0; first < kCodeLimit; first += 256) {
+    if (first > kUnassignedFirst && first < kUnassignedEnd && !exceptional[first >> 8]) {
+      blocks_[first >> 8] = blocks_[kUnassignedFirst >> 8];
+      continue;
+    }
     std::array<uint16_t, 256> block{};
     for (char32_t offset = 0; offset < 256; ++offset) {
       CharTraits traits = base_traits(first + offset);

@@ -60,10 +60,11 @@ struct EstimatedRow {
   uint64_t label;
 };
 
-/// The kRefined rows with the highest estimates, as a heap whose front is the lowest of them.
+/// The kRefined rows with the highest estimates. Candidates gather behind them until there are as many again;
+/// then the lower half goes. That takes a tenth of the time of a heap, which would move with each.
 class Nearby {
  public:
-  explicit Nearby(float estimate_min) : floor_(estimate_min) { rows_.reserve(kRefined); }
+  explicit Nearby(float estimate_min) : floor_(estimate_min) { rows_.reserve(2 * kRefined); }
 
   void estimate(const Chunk& chunk, size_t first, std::span<const uint64_t> labels,
                 const PreparedQuery& query) {
@@ -75,25 +76,25 @@ class Nearby {
       estimates[i] =
           static_cast<float>(2 * sums[i] - query.fine_sum) * query.fine_scale * chunk.sign_scale(first + i);
     for (size_t i = 0; i < labels.size(); ++i) {
-      if (estimates[i] > floor_) push({estimates[i], static_cast<uint32_t>(first + i), &chunk, labels[i]});
+      if (estimates[i] <= floor_) continue;
+      rows_.push_back({estimates[i], static_cast<uint32_t>(first + i), &chunk, labels[i]});
+      if (rows_.size() == 2 * kRefined) drop_lower();
     }
   }
   /// Highest estimate first.
   std::span<const EstimatedRow> sorted() {
-    std::sort_heap(rows_.begin(), rows_.end(), is_higher);
+    if (rows_.size() > kRefined) drop_lower();
+    std::sort(rows_.begin(), rows_.end(), is_higher);
     return rows_;
   }
 
  private:
   static bool is_higher(const EstimatedRow& a, const EstimatedRow& b) { return a.estimate > b.estimate; }
-  void push(const EstimatedRow& row) {
-    if (rows_.size() == kRefined) {
-      std::pop_heap(rows_.begin(), rows_.end(), is_higher);
-      rows_.pop_back();
-    }
-    rows_.push_back(row);
-    std::push_heap(rows_.begin(), rows_.end(), is_higher);
-    if (rows_.size() == kRefined) floor_ = rows_.front().estimate;
+  void drop_lower() {
+    const auto last = rows_.begin() + kRefined - 1;
+    std::nth_element(rows_.begin(), last, rows_.end(), is_higher);
+    floor_ = last->estimate;
+    rows_.resize(kRefined);
   }
 
   float floor_;
