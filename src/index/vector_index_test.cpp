@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/epoch.h"
+#include "index/flat_index.h"
 
 namespace enhanced_gptcache::index {
 namespace {
@@ -87,6 +88,30 @@ TEST(VectorIndex, EmptyFindsNothing) {
   EXPECT_EQ(index.dimensions(), 384U);
   EXPECT_FALSE(index.remove(1));
   EXPECT_LT(index.bytes(), 256U);
+}
+
+TEST(VectorIndex, SignsFirstMissesNothingSimilarAndManyNeighboursAreExact) {
+  std::mt19937 random(21);
+  constexpr size_t kDimensions = 384;
+  constexpr uint64_t kRows = kSignsFromRows + 500;
+  Differential both(kDimensions);
+  std::vector<Vector> centres;
+  for (size_t i = 0; i < kRows / 10; ++i) centres.push_back(random_unit(random, kDimensions));
+  for (uint64_t label = 0; label < kRows; ++label)
+    both.add(label, near(random, centres[label % centres.size()], 0.6F));
+  const auto check_all = [&] {
+    for (size_t i = 0; i < centres.size(); i += 7) {
+      both.check(near(random, centres[i], 0.5F), 8, 0.5F);      // by signs: what is similar is found
+      both.check(random_unit(random, kDimensions), 30, -1.0F);  // by all vectors
+    }
+  };
+  check_all();
+  // Dead rows between live ones, and places that are used again.
+  for (uint64_t label = 0; label < kRows; label += 9) both.remove(label);
+  check_all();
+  for (uint64_t label = kRows; label < kRows + 200; ++label)
+    both.add(label, near(random, centres[label % centres.size()], 0.6F));
+  check_all();
 }
 
 TEST(VectorIndex, IdenticalVectorHasSimilarityOne) {
