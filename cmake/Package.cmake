@@ -38,7 +38,7 @@ install(CODE "
   file(REAL_PATH \"${CMAKE_SOURCE_DIR}/${model}\" model_folder)
   if(EXISTS \"\${model_folder}/model.safetensors\")
     file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${EGPTC_SHARE}/${model}\" TYPE DIRECTORY
-         FILES \"\${model_folder}/\" PATTERN \"*.packed\" EXCLUDE)
+         FILES \"\${model_folder}/\" PATTERN \"*.packed*\" EXCLUDE)
   elseif(CMAKE_INSTALL_COMPONENT STREQUAL \"model\")
     message(FATAL_ERROR \"no model in \${model_folder}: run scripts/fetch_model.sh first\")
   endif()

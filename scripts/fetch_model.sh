@@ -52,7 +52,7 @@ fi
 # A folder that holds anything else is not ours to replace.
 if [ -d "$target" ]; then
   others="$(cd "$target" && find . -type f -printf '%P\n' | grep -vxF "$(cut -c67- <<<"$sums")" |
-    grep -vE '^model\.[a-z0-9]+\.packed$' | head -n 3 || true)"
+    grep -vE '^model\.[a-z0-9]+\.packed(\.weights)?$' | head -n 3 || true)"
   [ -z "$others" ] ||
     die "$target is damaged (or another model) and also holds ${others//$'\n'/, }; move it away first"
 elif [ -e "$target" ]; then

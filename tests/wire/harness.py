@@ -203,5 +203,5 @@ def run_binary(*arguments: str, environment: dict | None = None, folder: pathlib
 
 def copy_model(target: pathlib.Path) -> pathlib.Path:
     """A model folder a test may damage."""
-    shutil.copytree(MODEL, target, ignore=shutil.ignore_patterns("*.packed"))
+    shutil.copytree(MODEL, target, ignore=shutil.ignore_patterns("*.packed*"))
     return target
