@@ -78,6 +78,7 @@ class VectorIndex::Impl {
     restored_->finish_restore();
     graph_.store(restored_.release(), std::memory_order_release);
   }
+  void abandon_restore() { restored_.reset(); }
   bool is_in_graph(uint64_t label) const {
     const GraphIndex* graph = graph_.load(std::memory_order_relaxed);
     return graph != nullptr && graph->contains(label);
@@ -215,6 +216,7 @@ void VectorIndex::restore(std::span<const LinkedRow> rows, const GraphIndex::Vec
   impl_->restore(rows, vector_of, threads);
 }
 void VectorIndex::finish_restore() { impl_->finish_restore(); }
+void VectorIndex::abandon_restore() { impl_->abandon_restore(); }
 bool VectorIndex::is_in_graph(uint64_t label) const { return impl_->is_in_graph(label); }
 void VectorIndex::add_unsettled(uint64_t label, std::span<const float> vector) {
   EGPTC_CHECK(vector.size() == impl_->dimensions() && label != kDeadLabel);

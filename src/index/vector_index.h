@@ -46,6 +46,8 @@ class VectorIndex {
   /// As GraphIndex::restore; before anything was added.
   void restore(std::span<const LinkedRow> rows, const GraphIndex::VectorOf& vector_of, size_t threads);
   void finish_restore();
+  /// Forgets what restore() has been given.
+  void abandon_restore();
   /// The writer's, as the next two.
   bool is_in_graph(uint64_t label) const;
   /// add() to the exact tier, whatever its size: about a microsecond.
