@@ -87,8 +87,10 @@ class VectorIndex::Impl {
   bool settle_now(size_t count_max) {
     if (graph_.load(std::memory_order_relaxed) == nullptr && flat_.size() > graph_from_)
       graph_.store(new GraphIndex(dimensions_), std::memory_order_release);
+    const size_t before = unsettled();
     settle(count_max);
-    return unsettled() > 0;
+    const size_t left = unsettled();
+    return left > 0 && left < before;  // a full graph takes no more
   }
   size_t unsettled() const {
     const base::EpochGuard pin;

@@ -52,7 +52,7 @@ class VectorIndex {
   bool is_in_graph(uint64_t label) const;
   /// add() to the exact tier, whatever its size: about a microsecond.
   void add_unsettled(uint64_t label, std::span<const float> vector);
-  /// Moves up to `count_max` rows to where they belong; false: all of them are there.
+  /// Moves up to `count_max` rows to where they belong; false: all of them are there, or the graph is full.
   bool settle(size_t count_max);
   /// Rows that settle() has yet to move, any thread.
   size_t unsettled() const;
