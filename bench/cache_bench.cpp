@@ -3,10 +3,11 @@
 // no model; sizes and times of hits do not depend on what they mean. One JSON line a case.
 //
 // usage: cache_bench MODEL_DIR exact|memory ENTRIES
-//        cache_bench MODEL_DIR fill ENTRIES FOLDER KEY_FILE
+//        cache_bench MODEL_DIR fill|open ENTRIES FOLDER KEY_FILE
 //   exact   lookups of stored questions, chosen at random, one thread
 //   memory  resident memory besides question and answer, by real pages
 //   fill    writes ENTRIES into the storage FOLDER of a server whose instance key is KEY_FILE
+//   open    how long a start over them takes, and how long until every graph is there
 
 #include <malloc.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include <iterator>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "enhanced_gptcache/enhanced_cache.h"
@@ -112,6 +114,20 @@ size_t fill(EnhancedCache& cache, size_t entries, size_t dimensions) {
   return payload;
 }
 
+/// The second time, graphs come from the snapshots that the first one left.
+void measure_open(const EnhancedCache& cache, double opened_s, size_t resident) {
+  const auto start = Clock::now();
+  const StorageStats stats = cache.storage_stats();
+  while (cache.storage_stats().graph_rows_waiting > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::printf(
+      "{\"case\": \"open\", \"entries\": %zu, \"ready_s\": %.3f, \"graph_rows_restored\": %zu, "
+      "\"graphs_built_after_s\": %.1f, \"resident_bytes_each\": %.1f, \"counted_bytes_each\": %.1f}\n",
+      static_cast<size_t>(stats.loaded), opened_s, static_cast<size_t>(stats.graph_rows_restored),
+      seconds_since(start), static_cast<double>(resident) / static_cast<double>(stats.loaded),
+      static_cast<double>(cache.stats().bytes) / static_cast<double>(stats.loaded));
+}
+
 bool measure_exact(EnhancedCache& cache, size_t entries) {
   constexpr size_t kLookups = 200'000;
   std::mt19937 random(2);
@@ -135,8 +151,10 @@ bool measure_exact(EnhancedCache& cache, size_t entries) {
 int main(int argc, char** argv) {
   const std::string what = argc > 2 ? argv[2] : "";
   const size_t entries = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 0;
-  if (entries == 0 || (what != "exact" && what != "memory" && !(what == "fill" && argc == 6))) {
-    std::fputs("usage: cache_bench MODEL_DIR exact|memory ENTRIES | fill ENTRIES FOLDER KEY_FILE\n", stderr);
+  const bool is_stored = (what == "fill" || what == "open") && argc == 6;
+  if (entries == 0 || (what != "exact" && what != "memory" && !is_stored)) {
+    std::fputs("usage: cache_bench MODEL_DIR exact|memory ENTRIES | fill|open ENTRIES FOLDER KEY_FILE\n",
+               stderr);
     return 2;
   }
   EmbedderOptions model;
@@ -149,18 +167,26 @@ int main(int argc, char** argv) {
   const size_t dimensions = (*embedder)->dimensions();
   Options options;
   options.bytes_max = size_t{16} << 30U;
-  if (what == "fill") {
+  if (is_stored) {
     options.storage.path = argv[4];
+    options.state_folder = argv[4];
     options.storage.bytes_max = size_t{64} << 30U;
     options.key_bytes = key_of(argv[5]);
     if (options.key_bytes.empty()) return 1;
   }
+  const size_t closed = resident_bytes();
+  const auto opening = Clock::now();
   auto cache = EnhancedCache::open(options, std::shared_ptr<const Embedder>(std::move(*embedder)));
   if (!cache) {
     std::fprintf(stderr, "cache_bench: %s\n", cache.error().message.c_str());
     return 1;
   }
+  const double opened_s = seconds_since(opening);
   const size_t before = resident_bytes();
+  if (what == "open") {
+    measure_open(**cache, opened_s, before - closed);
+    return 0;
+  }
   const auto start = Clock::now();
   const size_t payload = fill(**cache, entries, dimensions);
   if (payload == 0) return 1;

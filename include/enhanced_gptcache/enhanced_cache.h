@@ -242,6 +242,12 @@ struct StorageStats {
   uint64_t waiting = 0, waiting_bytes = 0;  ///< changes not yet written
   uint64_t disk_bytes = 0, log_bytes = 0, engine_memory_bytes = 0, files = 0;
   uint64_t compactions_running = 0, compaction_pending_bytes = 0;
+  /// Graphs of large partitions: those a start took from their snapshots, with their entries; snapshots that
+  /// could not be used and were put aside; those written since, or not; entries that a graph is still built
+  /// for: they are found by looking at each.
+  uint64_t graphs_restored = 0, graph_rows_restored = 0, graphs_put_aside = 0;
+  uint64_t graphs_saved = 0, graph_save_errors = 0, graph_rows_waiting = 0;
+  std::string graph_problem;  ///< of the snapshot put aside last
 };
 
 /// What erase() did.

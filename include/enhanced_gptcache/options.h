@@ -101,6 +101,9 @@ struct Options {
   size_t bytes_max = size_t{100} << 20U;      ///< what the cache may hold, by real bytes
   size_t entry_bytes_max = size_t{1} << 20U;  ///< a larger entry is not stored
   size_t partitions_max = 100'000;            ///< the least recently used are dropped above it
+  /// Entries from which on a partition is searched by a graph: faster, and now and then it misses one. Not
+  /// changed by set_options.
+  size_t graph_from = 16'384;
   /// What one tenant may have: beyond it its own least recently used entries go, nobody else's. 0: no limit.
   size_t tenant_entries_max = 0;
   size_t tenant_bytes_max =

@@ -33,6 +33,19 @@ Result<double> probe(EnhancedCache& cache, bool semantic) {
   return static_cast<double>(base::system_clock().mono_us() - started_us) / 1000.0;
 }
 
+/// A graph that is built anew costs time and no answer: nothing to warn about.
+std::string graphs_text(const StorageStats& stats) {
+  std::string text;
+  if (stats.graphs_restored > 0)
+    text +=
+        fmt::format("; {} graphs of {} entries restored", stats.graphs_restored, stats.graph_rows_restored);
+  if (stats.graphs_put_aside > 0)
+    text += fmt::format("; {} graph snapshots put aside ({})", stats.graphs_put_aside, stats.graph_problem);
+  if (stats.graph_rows_waiting > 0)
+    text += fmt::format("; {} entries wait for their graph", stats.graph_rows_waiting);
+  return text;
+}
+
 ComponentState storage_state(const EnhancedCache& cache, const std::string& path) {
   const StorageStats stats = cache.storage_stats();
   if (stats.is_failing)
@@ -49,8 +62,8 @@ ComponentState storage_state(const EnhancedCache& cache, const std::string& path
   if (!stats.problem.empty()) return {HealthStatus::kWarning, true, stats.problem};
   if (!stats.is_enabled) return {HealthStatus::kHealthy, false, "storage.enabled is false: memory only"};
   return {HealthStatus::kHealthy, true,
-          fmt::format("{} MB on disk, {} entries loaded in {} ms", stats.disk_bytes >> 20U, stats.loaded,
-                      stats.load_ms)};
+          fmt::format("{} MB on disk, {} entries loaded in {} ms{}", stats.disk_bytes >> 20U, stats.loaded,
+                      stats.load_ms, graphs_text(stats))};
 }
 
 ComponentState embedder_state(const Embedder* embedder) {

@@ -89,6 +89,7 @@ Options cache_options(const config::Settings& settings) {
   options.tenant_entries_max = static_cast<size_t>(settings.limits.tenant_entries_max);
   options.tenant_bytes_max = static_cast<size_t>(settings.limits.tenant_mb_max) << 20U;
   options.partitions_max = static_cast<size_t>(cache.partitions_max);
+  options.graph_from = static_cast<size_t>(cache.graph_from);
   options.decision = decision_of(cache.decision);
   if (const std::string folder = verifier_folder(settings); !folder.empty())
     options.verifier_path = folder + "/decision.json";

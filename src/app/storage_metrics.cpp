@@ -41,6 +41,17 @@ void watch_storage(metrics::Registry& registry, const EnhancedCache& cache) {
       &StorageStats::compactions_running);
   one("storage_compaction_pending_bytes", "Bytes RocksDB has yet to compact.", Kind::kGauge,
       &StorageStats::compaction_pending_bytes);
+  one("storage_graph_rows_waiting", "Entries that a graph is still being built for.", Kind::kGauge,
+      &StorageStats::graph_rows_waiting);
+  registry.collector(
+      {"storage_graph_snapshots_total", "Snapshots of graphs, by what became of them.", {"outcome"}, 4},
+      Kind::kCounter, [&cache] {
+        const StorageStats stats = cache.storage_stats();
+        return std::vector<Sample>{{{"saved"}, as_double(stats.graphs_saved)},
+                                   {{"failed"}, as_double(stats.graph_save_errors)},
+                                   {{"restored"}, as_double(stats.graphs_restored)},
+                                   {{"put_aside"}, as_double(stats.graphs_put_aside)}};
+      });
   registry.collector({"storage_load_seconds", "How long the warm start took.", {}, 1}, Kind::kGauge,
                      [&cache] {
                        return std::vector<Sample>{{{}, as_double(cache.storage_stats().load_ms) / 1000.0}};

@@ -13,6 +13,7 @@
 #include "cache/entry_store.h"
 #include "cache/flights.h"
 #include "cache/generations.h"
+#include "cache/graph_snapshots.h"
 #include "cache/judge.h"
 #include "cache/keys.h"
 #include "cache/label_scores.h"
@@ -87,11 +88,15 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   void replay_erasures();
   /// One step of the background work: sweep what has expired, train, free. Tests call it by hand.
   void maintain();
+  /// A part of maintain(): moves entries into the graphs of large partitions, saves these when it is time.
+  void tend_graphs();
   /// Has a thread call maintain() from now on.
   void start_maintenance(std::chrono::milliseconds interval) {
     // Apart: its last step waits for the disk, and what expires must not.
     if (log_ != nullptr) resealer_.emplace(interval, [this] { reseal_some(); });
     maintenance_.emplace(interval, [this] { keep_house(); });
+    // A graph may take minutes, and what expires must not wait for it either.
+    gardener_.emplace(interval, [this] { tend_graphs(); });
   }
 
  private:
@@ -175,6 +180,7 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
                    const base::Hash128& id) const;
   void trim_loaded(Loading& loading, size_t bytes_max) const;
   void file_loaded(Loading& loading);
+  void index_loaded();
   void evict(const Options& options);
   static Quota quota_of(const Options& options) {
     return {options.tenant_entries_max, options.tenant_bytes_max};
@@ -204,6 +210,9 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   // cache_open.cpp
   void keep_house();
   void return_memory();
+  // cache_graphs.cpp
+  void save_graphs(double share);
+  void describe_graphs(StorageStats& stats) const;
   void summarise(CacheStats& stats) const;
   std::shared_ptr<const Settings> settings_of(const Options& options, const Settings* before) const;
 
@@ -221,6 +230,7 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   LabelScores label_scores_;
   LearnedState learned_state_;  // maintain()'s and the destructor's own
   EntryStore entries_;
+  GraphSnapshots graphs_;
   RecentDecisions decisions_;
   Generations generations_;
   Flights flights_;
@@ -256,7 +266,18 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   Reseal reseal_;
   const std::string run_ = base::random_hex(8);  // names this run in cursors
 
-  std::optional<Maintenance> resealer_;     // last, as the next
+  /// Graphs that are being built.
+  struct Building {
+    mutable std::mutex mutex;
+    std::vector<std::shared_ptr<Partition>> partitions;  // guarded by mutex
+    std::atomic<bool> is_stopping{false};
+    int64_t save_next_us = 0;  // tend_graphs()'s own, as the next
+    bool is_gentle = false;
+  };
+  Building building_;
+
+  std::optional<Maintenance> resealer_;  // last, as the next two
+  std::optional<Maintenance> gardener_;
   std::optional<Maintenance> maintenance_;  // last: its thread uses everything above
 };
 

@@ -40,6 +40,12 @@ PcaOptions with_vault(const Options& options) {
   return pca;
 }
 
+/// Without a key of its own nothing is found again, graphs no more than entries.
+std::string graph_folder(const Options& options, const Embedder* embedder) {
+  const bool is_kept = !options.state_folder.empty() && !options.key_bytes.empty() && embedder != nullptr;
+  return is_kept ? options.state_folder + "/index" : "";
+}
+
 /// The key is with the keys; nobody reads it back from here.
 Options effective(Options options) {
   options.key_bytes.clear();
@@ -68,7 +74,10 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
       keys_(secret_, embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()),
       tau_(tau_options(options)),
       learned_state_(options.state_folder, tau_, budgets_, options.storage.vault),
-      entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), clock, counters_),
+      entries_(embedder_ == nullptr ? 1 : embedder_->dimensions(), options.graph_from, clock, counters_),
+      graphs_(graph_folder(options, embedder_.get()), secret_,
+              embedder_ == nullptr ? std::string_view() : embedder_->model_epoch(),
+              embedder_ == nullptr ? 0 : embedder_->dimensions()),
       decisions_(keys_),
       pca_(with_vault(options), embedder_ == nullptr ? std::string_view() : embedder_->model_epoch()) {
   settings_.set(settings_of(options, nullptr));
@@ -99,16 +108,20 @@ std::shared_ptr<const Settings> CacheImpl::settings_of(const Options& options, c
 }
 
 CacheImpl::~CacheImpl() {
+  building_.is_stopping = true;
   maintenance_.reset();
   resealer_.reset();
+  gardener_.reset();
   std::unique_lock lock(pending_->mutex);
   pending_->none_left.wait(lock, [this] { return pending_->count.load(std::memory_order_acquire) == 0; });
   learned_state_.save();
+  save_graphs(0);
 }
 
 void CacheImpl::maintain() {
   keep_house();
   reseal_some();
+  tend_graphs();
 }
 
 void CacheImpl::keep_house() {

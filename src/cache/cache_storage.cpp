@@ -12,6 +12,7 @@
 #include "cache/storage_table.h"
 #include "store/hashed_prompts.h"
 #include "store/rocks_table.h"
+#include "store/vector_codec.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -128,14 +129,24 @@ void CacheImpl::file_loaded(Loading& loading) {
   int64_t used_us = clock_.mono_us() - static_cast<int64_t>(loading.records.size());
   for (RecordPtr& record : loading.records) {
     const store::EntryView& view = record->view();
-    std::vector<float> vector;
     // Vectors of another model mean nothing to this one; the exact layer still finds such an entry.
-    if (view.semantic() && view.text(EntryText::kModelEpoch) == keys_.model_epoch())
-      vector = store::unit_vector(view.vector(EntryText::kEmbedding));
-    if (vector.size() != dimensions) vector.clear();
-    if (view.semantic() && vector.empty()) ++found_at_start_.exact_only;
-    entries_.insert(record, vector, used_us++);
+    const bool has_vector = view.semantic() && dimensions > 0 &&
+                            view.text(EntryText::kModelEpoch) == keys_.model_epoch() &&
+                            store::vector_length(view.text(EntryText::kEmbedding)) == dimensions;
+    if (view.semantic() && !has_vector) ++found_at_start_.exact_only;
+    entries_.insert_loaded(record, has_vector, used_us++);
     record.reset();
+  }
+  loading.records.clear();
+}
+
+/// Graphs come back from their snapshots. What has none is found by looking at each entry until it is built.
+void CacheImpl::index_loaded() {
+  const std::lock_guard lock(building_.mutex);
+  for (const std::shared_ptr<Partition>& partition : entries_.partitions_larger_than(0)) {
+    if (partition->size() > options().graph_from) graphs_.restore(*partition, entries_, load_threads());
+    partition->add_rest();
+    if (partition->unsettled() > 0) building_.partitions.push_back(partition);
   }
 }
 
@@ -152,6 +163,9 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
                       }));
   const size_t count = loading.records.size();
   file_loaded(loading);
+  const int64_t indexing_us = base::system_clock().mono_us();
+  index_loaded();
+  const int64_t indexed_us = base::system_clock().mono_us();
   log_ = std::move(log);
   entries_.attach(log_.get());
   for (const base::Hash128& key : loading.unwanted) log_->put({key, {}, nullptr});
@@ -183,6 +197,9 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
                  count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,
                  found_at_start_.exact_only);
+  if (const GraphSnapshotStats graphs = graphs_.stats(); graphs.restored > 0)
+    base::log_info("storage: {} graphs of {} entries restored in {} ms", graphs.restored,
+                   graphs.restored_rows, (indexed_us - indexing_us) / 1000);
   if (report.keyless + loading.erased > 0)
     base::log_info("storage: {} entries left out because they were erased, {} because their key was",
                    loading.erased, report.keyless);
@@ -213,6 +230,7 @@ Result<void> CacheImpl::checkpoint(const std::string& folder) {
 StorageStats CacheImpl::storage_stats() const {
   StorageStats stats = found_at_start_;
   if (log_ == nullptr) return stats;
+  describe_graphs(stats);
   const store::LogStats log = log_->stats();
   stats.is_enabled = true;
   stats.is_failing = log.is_failing;

@@ -18,8 +18,8 @@ RecordPtr alive(Record* record, int64_t now_ms) {
 
 }  // namespace
 
-EntryStore::EntryStore(size_t dimensions, const base::Clock& clock, Counters& counters)
-    : clock_(clock), counters_(counters), partitions_(dimensions) {}
+EntryStore::EntryStore(size_t dimensions, size_t graph_from, const base::Clock& clock, Counters& counters)
+    : clock_(clock), counters_(counters), partitions_(dimensions, graph_from) {}
 
 EntryStore::~EntryStore() {
   // Nobody else is left; entries that callers still hold live on by their own references.
@@ -30,10 +30,26 @@ EntryStore::~EntryStore() {
 }
 
 void EntryStore::insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
+  if (vector.empty()) return insert(record, nullptr, used_us);
+  insert(
+      record, [&](Partition& partition) { return partition.add(*record, vector); }, used_us);
+}
+
+void EntryStore::insert_loaded(const RecordPtr& record, bool has_vector, int64_t used_us) {
+  if (!has_vector) return insert(record, nullptr, used_us);
+  const auto add = [&](Partition& partition) {
+    partition.add_member(*record);
+    return true;
+  };
+  insert(record, add, used_us);
+}
+
+/// `add` null: for the exact layer alone.
+void EntryStore::insert(const RecordPtr& record, const AddTo& add, int64_t used_us) {
   std::vector<RecordPtr> replaced;
   {
     const std::lock_guard lock(stripe_of(record->exact_key()));
-    file(record, vector, used_us);
+    file(record, add, used_us);
     // The old entry is found until this exchange, the new one from then on.
     Record* old = exact_.exchange(record->exact_key(), record.get());
     if (old != nullptr) {
@@ -62,15 +78,15 @@ void EntryStore::log_again(const RecordPtr& record) {
 }
 
 /// Under the stripe of the record's key.
-void EntryStore::file(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
+void EntryStore::file(const RecordPtr& record, const AddTo& add, int64_t used_us) {
   record->owner = record;
   record->sequence = sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
   record->used_us.store(used_us, std::memory_order_relaxed);
-  record->is_indexed = !vector.empty();
+  record->is_indexed = add != nullptr;
   record->live.store(true, std::memory_order_release);
-  if (!vector.empty()) {
+  if (add != nullptr) {
     // A partition may be given up between finding and filling it; then there is a new one.
-    while (!partitions_.get_or_create(record->view().partition(), used_us)->add(*record, vector)) {
+    while (!add(*partitions_.get_or_create(record->view().partition(), used_us))) {
     }
     semantic_size_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -153,6 +169,14 @@ RecordPtr EntryStore::find_exact(const base::Hash128& key) const {
   if (record == nullptr || (record->expires_ms() != 0 && record->is_expired(clock_.wall_ms())))
     return nullptr;
   return record->shared_from_this();
+}
+
+const Record* EntryStore::find_member(const base::Hash128& id, const Partition& partition) const {
+  const base::EpochGuard pin;
+  const Record* record = ids_.find(id);
+  const bool is_member = record != nullptr && record->live.load(std::memory_order_acquire) &&
+                         record->is_indexed && record->view().partition() == partition.key();
+  return is_member ? record : nullptr;
 }
 
 RecordPtr EntryStore::find_id(const base::Hash128& id) const {

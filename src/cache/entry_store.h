@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -31,7 +32,8 @@ struct Candidate {
 /// Thread rule: any thread.
 class EntryStore {
  public:
-  EntryStore(size_t dimensions, const base::Clock& clock, Counters& counters);
+  /// `graph_from`: rows from which on a partition gets a graph.
+  EntryStore(size_t dimensions, size_t graph_from, const base::Clock& clock, Counters& counters);
   ~EntryStore();
   EntryStore(const EntryStore&) = delete;
   EntryStore& operator=(const EntryStore&) = delete;
@@ -53,6 +55,14 @@ class EntryStore {
   }
   /// The same; it was last used then (monotonic clock).
   void insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
+  /// At start, before anybody else: the same, but that an entry with a vector is a member of its partition
+  /// that is found by meaning only after Partition::add_rest().
+  void insert_loaded(const RecordPtr& record, bool has_vector, int64_t used_us);
+  /// The stored entry of this id if it is a member of the partition. Valid at start, or while pinned.
+  const Record* find_member(const base::Hash128& id, const Partition& partition) const;
+  std::vector<std::shared_ptr<Partition>> partitions_larger_than(size_t entries) const {
+    return partitions_.larger_than(entries);
+  }
   /// Removes those still stored; how many that were. `cause` is counted once for each.
   size_t remove(std::span<const RecordPtr> records, Count cause);
 
@@ -94,7 +104,9 @@ class EntryStore {
   static constexpr size_t kStripes = 256;
 
   std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
-  void file(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
+  using AddTo = std::function<bool(Partition& partition)>;
+  void file(const RecordPtr& record, const AddTo& add, int64_t used_us);
+  void insert(const RecordPtr& record, const AddTo& add, int64_t used_us);
   bool unfile(Record& record);
   void log_stored(const RecordPtr& record);
   void leave_partitions(std::vector<RecordPtr>& removed);

@@ -30,6 +30,7 @@ Result<void> check_options(const Options& options) {
       {"tenant_entries_max", size(options.tenant_entries_max), 0, kSizeMax},
       {"tenant_bytes_max", size(options.tenant_bytes_max), 0, kSizeMax},
       {"partitions_max", size(options.partitions_max), 1, 1e9},
+      {"graph_from", size(options.graph_from), 64, 1e9},
       {"serve_percent", options.serve_percent, 0, 100},
       {"ttl_ms", static_cast<double>(options.ttl_ms), 0, kSizeMax},
       {"time_bound_ttl_ms", static_cast<double>(options.time_bound_ttl_ms), 0, kSizeMax},

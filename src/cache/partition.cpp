@@ -14,21 +14,25 @@ constexpr size_t kLabelsPerCopy = 2000;
 /// In a graph a removal costs about as much as a tenth of an addition, however large it is.
 constexpr size_t kGraphRemovalsPerCopy = 10;
 
-bool is_bulk(size_t removed, size_t members) {
+bool is_bulk(size_t removed, size_t members, size_t graph_from) {
   const size_t left = members - removed;
-  if (members > index::kGraphFrom) return removed > left * kGraphRemovalsPerCopy;
+  if (members > graph_from) return removed > left * kGraphRemovalsPerCopy;
   return removed * members > left * kLabelsPerCopy;
 }
 
-uint64_t label_of(const Record& record) { return reinterpret_cast<uint64_t>(&record); }
+std::vector<float> vector_of(const Record& record) {
+  return store::unit_vector(record.view().vector(store::EntryText::kEmbedding));
+}
 
 }  // namespace
 
-Partition::Partition(const base::Hash128& key, size_t dimensions, std::shared_ptr<ByteCount> bytes_total)
+Partition::Partition(const base::Hash128& key, size_t dimensions, size_t graph_from,
+                     std::shared_ptr<ByteCount> bytes_total)
     : key_(key),
       dimensions_(dimensions),
+      graph_from_(graph_from),
       bytes_total_(std::move(bytes_total)),
-      index_(new index::VectorIndex(dimensions)) {
+      index_(new index::VectorIndex(dimensions, graph_from)) {
   account();
 }
 
@@ -56,7 +60,7 @@ bool Partition::add(Record& record, std::span<const float> vector) {
 
 void Partition::remove(std::span<Record* const> records) {
   const std::lock_guard lock(mutex_);
-  const bool in_bulk = records.size() > 1 && is_bulk(records.size(), members_.size());
+  const bool in_bulk = records.size() > 1 && is_bulk(records.size(), members_.size(), graph_from_);
   for (Record* record : records) {
     members_.remove(*record);
     if (!in_bulk) EGPTC_CHECK(index_.load(std::memory_order_relaxed)->remove(label_of(*record)));
@@ -68,9 +72,9 @@ void Partition::remove(std::span<Record* const> records) {
 
 /// A new index of the members, read back from their bytes: the vectors that were searched before.
 void Partition::rebuild() {
-  auto fresh = std::make_unique<index::VectorIndex>(dimensions_);
+  auto fresh = std::make_unique<index::VectorIndex>(dimensions_, graph_from_);
   for (const Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
-    fresh->add(label_of(*record), store::unit_vector(record->view().vector(store::EntryText::kEmbedding)));
+    fresh->add(label_of(*record), vector_of(*record));
   }
   index::VectorIndex* old = index_.exchange(fresh.release(), std::memory_order_acq_rel);
   base::epoch_retire(old, old->bytes());
@@ -79,6 +83,80 @@ void Partition::rebuild() {
 std::vector<index::Neighbour> Partition::search(std::span<const float> query, size_t k,
                                                 float similarity_min) const {
   return index_.load(std::memory_order_acquire)->search(query, k, similarity_min);
+}
+
+void Partition::add_member(Record& record) {
+  const std::lock_guard lock(mutex_);
+  members_.push_newest(record);
+  size_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Partition::restore(std::span<const index::LinkedRow> rows, size_t threads) {
+  const std::lock_guard lock(mutex_);
+  const auto vector_of_label = [](uint64_t label, std::vector<float>& vector) {
+    vector = vector_of(*reinterpret_cast<const Record*>(label));
+    return true;
+  };
+  index_.load(std::memory_order_relaxed)->restore(rows, vector_of_label, threads);
+}
+
+size_t Partition::finish_restore() {
+  const std::lock_guard lock(mutex_);
+  index::VectorIndex& index = *index_.load(std::memory_order_relaxed);
+  index.finish_restore();
+  account();
+  return index.size();
+}
+
+void Partition::abandon_restore() {
+  const std::lock_guard lock(mutex_);
+  index_.load(std::memory_order_relaxed)->abandon_restore();
+}
+
+void Partition::add_rest() {
+  const std::lock_guard lock(mutex_);
+  index::VectorIndex& index = *index_.load(std::memory_order_relaxed);
+  for (const Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
+    if (!index.is_in_graph(label_of(*record))) index.add_unsettled(label_of(*record), vector_of(*record));
+  }
+  account();
+}
+
+bool Partition::settle(size_t count_max) {
+  const std::lock_guard lock(mutex_);
+  const bool is_left = index_.load(std::memory_order_relaxed)->settle(count_max);
+  account();
+  return is_left;
+}
+
+size_t Partition::unsettled() const {
+  const base::EpochGuard pin;
+  return index_.load(std::memory_order_acquire)->unsettled();
+}
+
+uint64_t Partition::graph() const {
+  const base::EpochGuard pin;
+  return index_.load(std::memory_order_acquire)->graph();
+}
+
+uint64_t Partition::graph_changes() const {
+  const base::EpochGuard pin;
+  return index_.load(std::memory_order_acquire)->graph_changes();
+}
+
+bool Partition::copy_graph(uint64_t graph, uint32_t from, uint32_t count_max,
+                           std::vector<GraphFileRow>& rows) const {
+  std::vector<index::LinkedRow> linked;
+  const base::EpochGuard pin;
+  if (!index_.load(std::memory_order_acquire)->copy_graph(graph, from, count_max, linked)) return false;
+  rows.reserve(rows.size() + linked.size());
+  for (const index::LinkedRow& row : linked) {
+    // A record leaves the index before it is retired, so while pinned every label is a record.
+    const bool is_empty = row.label == index::kDeadLabel;
+    rows.push_back(
+        {is_empty ? base::Hash128() : reinterpret_cast<const Record*>(row.label)->id_hash(), row.links});
+  }
+  return true;
 }
 
 std::vector<RecordPtr> Partition::members() const {
@@ -124,7 +202,7 @@ std::shared_ptr<Partition> PartitionMap::get_or_create(const base::Hash128& key,
       return found->shared_from_this();
     }
   }
-  auto created = std::make_shared<Partition>(key, dimensions_, index_bytes_);
+  auto created = std::make_shared<Partition>(key, dimensions_, graph_from_, index_bytes_);
   created->used_us.store(now_us, std::memory_order_relaxed);
   created->owner = created;
   recency_.push(now_us, *created);
@@ -145,6 +223,15 @@ void PartitionMap::release_if_empty(Partition& partition) {
     const std::shared_ptr<Partition> last = std::move(static_cast<Partition*>(object)->owner);
   };
   base::epoch_retire(&partition, release, sizeof(Partition));
+}
+
+std::vector<std::shared_ptr<Partition>> PartitionMap::larger_than(size_t entries) const {
+  std::vector<std::shared_ptr<Partition>> found;
+  const std::lock_guard lock(mutex_);
+  recency_.for_each([&](Partition& partition) {
+    if (partition.size() > entries) found.push_back(partition.shared_from_this());
+  });
+  return found;
 }
 
 std::shared_ptr<Partition> PartitionMap::victim(size_t count_max) {

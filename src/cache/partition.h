@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "cache/graph_file.h"
 #include "cache/pointer_map.h"
 #include "cache/record.h"
 #include "index/vector_index.h"
@@ -20,7 +21,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
  public:
   /// `bytes_total` is shared because a retired partition may outlive its map.
   using ByteCount = std::atomic<size_t>;
-  Partition(const base::Hash128& key, size_t dimensions, std::shared_ptr<ByteCount> bytes_total);
+  /// `graph_from`: as index::VectorIndex.
+  Partition(const base::Hash128& key, size_t dimensions, size_t graph_from,
+            std::shared_ptr<ByteCount> bytes_total);
   ~Partition();
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
@@ -31,6 +34,27 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void remove(std::span<Record* const> records);
   /// Similarity with every neighbour as a label that is a Record*, valid while the caller is pinned.
   std::vector<index::Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
+
+  // At start, before anybody else sees the cache: all members, then a graph that was saved, then the rest.
+  static uint64_t label_of(const Record& record) { return reinterpret_cast<uint64_t>(&record); }
+  void add_member(Record& record);
+  /// Rows of a graph; the labels are members.
+  void restore(std::span<const index::LinkedRow> rows, size_t threads);
+  /// How many members are in it.
+  size_t finish_restore();
+  void abandon_restore();
+  /// Members that are in no graph are found by looking at each, until settle() has moved them.
+  void add_rest();
+
+  /// Moves up to `count_max` entries into the graph; false: all that belong there are in it.
+  bool settle(size_t count_max);
+  /// Entries that settle() has yet to move.
+  size_t unsettled() const;
+  /// Names its graph; 0: there is none.
+  uint64_t graph() const;
+  uint64_t graph_changes() const;
+  /// Appends rows of that graph; false: it is no more.
+  bool copy_graph(uint64_t graph, uint32_t from, uint32_t count_max, std::vector<GraphFileRow>& rows) const;
 
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   const base::Hash128& key() const { return key_; }
@@ -48,6 +72,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
   const base::Hash128 key_;
   const size_t dimensions_;
+  const size_t graph_from_;
   const std::shared_ptr<ByteCount> bytes_total_;
   std::atomic<index::VectorIndex*> index_;  // replaced under mutex_, read when pinned
   std::atomic<size_t> size_{0};
@@ -60,7 +85,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
 /// Thread rule: any thread. find() waits for nobody.
 class PartitionMap {
  public:
-  explicit PartitionMap(size_t dimensions) : dimensions_(dimensions) {}
+  PartitionMap(size_t dimensions, size_t graph_from) : dimensions_(dimensions), graph_from_(graph_from) {}
   ~PartitionMap();
 
   /// Null when there is none. The caller is pinned for as long as it uses the pointer.
@@ -71,16 +96,19 @@ class PartitionMap {
   void release_if_empty(Partition& partition);
   /// The least recently used while there are more than `count_max`, else null.
   std::shared_ptr<Partition> victim(size_t count_max);
+  /// Those with at least so many entries.
+  std::vector<std::shared_ptr<Partition>> larger_than(size_t entries) const;
 
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   size_t bytes() const { return map_.bytes() + index_bytes_->load(std::memory_order_relaxed); }
 
  private:
   const size_t dimensions_;
+  const size_t graph_from_;
   PointerMap<Partition> map_;
   std::atomic<size_t> size_{0};
   const std::shared_ptr<Partition::ByteCount> index_bytes_ = std::make_shared<Partition::ByteCount>(0);
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   IndexedHeap<Partition, &Partition::place_in_recency> recency_;  // guarded by mutex_
 };
 

@@ -177,7 +177,8 @@ Chunk* FlatIndex::grow(size_t rows_there) {
   const size_t capacity = std::clamp<size_t>(rows_there / kGrowthDivisor, 1, kChunkRowsMax);
   Chunk* fresh = Chunk::create(capacity, padded_length(dimensions_)).release();
   places_ += capacity;
-  bytes_.fetch_add(fresh->bytes(), std::memory_order_relaxed);
+  chunk_bytes_ += fresh->bytes();
+  account();
   if (tail_ == nullptr)
     head_.store(fresh, std::memory_order_release);
   else
@@ -217,11 +218,35 @@ bool FlatIndex::remove(uint64_t label) {
   const bool sparse = left == 0 || (places_ >= kSparseRowsMin && left < places_ / kSparseDivisor);
   if (sparse) {
     rewrite();
+  } else if (is_first_spent(chunk, row)) {
+    drop_first();
   } else {
     dead_.push_back({chunk, row, base::epoch_stamp()});
   }
-  recount();
+  account();
   return true;
+}
+
+/// Rows that move into a graph leave in their order: whole chunks are empty long before the index is sparse.
+bool FlatIndex::is_first_spent(const Chunk* chunk, size_t row) const {
+  if (chunk != head_.load(std::memory_order_relaxed) || chunk == tail_ || row + 1 != chunk->used())
+    return false;
+  for (size_t i = 0; i < row; ++i) {
+    if (chunk->label(i) != kDeadLabel) return false;
+  }
+  return true;
+}
+
+void FlatIndex::drop_first() {
+  Chunk* const old = head_.load(std::memory_order_relaxed);
+  head_.store(old->next(), std::memory_order_release);
+  places_ -= old->capacity();
+  chunk_bytes_ -= old->bytes();
+  dead_.erase(dead_.begin(), dead_.begin() + static_cast<std::ptrdiff_t>(dead_first_));
+  dead_first_ = 0;
+  std::erase_if(dead_, [&](const DeadRow& dead) { return dead.chunk == old; });
+  base::epoch_retire(
+      old, [](void* memory) { Chunk::Free()(static_cast<Chunk*>(memory)); }, old->bytes());
 }
 
 /// Copies the live rows into one chain of just the right size and retires the old one: after a
@@ -232,6 +257,7 @@ void FlatIndex::rewrite() {
   Chunk* fresh_tail = nullptr;
   size_t left = size();
   places_ = 0;
+  chunk_bytes_ = 0;
   for (const Chunk* from = old; from != nullptr; from = from->next()) {
     for (size_t row = 0; row < from->used(); ++row) {
       if (from->label(row) == kDeadLabel) continue;
@@ -244,6 +270,7 @@ void FlatIndex::rewrite() {
           fresh_tail->set_next(fresh);
         fresh_tail = fresh;
         places_ += capacity;
+        chunk_bytes_ += fresh->bytes();
       }
       fresh_tail->publish_copy(fresh_tail->used(), *from, row);
       fresh_tail->set_used(fresh_tail->used() + 1);
@@ -260,13 +287,6 @@ void FlatIndex::rewrite() {
         chunk, [](void* memory) { Chunk::Free()(static_cast<Chunk*>(memory)); }, chunk->bytes());
     chunk = next;
   }
-}
-
-void FlatIndex::recount() {
-  size_t bytes = dead_.capacity() * sizeof(DeadRow);
-  for (const Chunk* chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next())
-    bytes += chunk->bytes();
-  bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 void FlatIndex::search(const PreparedQuery& query, float similarity_min, Best& best) const {

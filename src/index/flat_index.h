@@ -50,7 +50,11 @@ class FlatIndex {
   Chunk* grow(size_t rows_there);
   bool find(uint64_t label, Chunk*& chunk, size_t& row) const;
   void rewrite();
-  void recount();
+  bool is_first_spent(const Chunk* chunk, size_t row) const;
+  void drop_first();
+  void account() {
+    bytes_.store(chunk_bytes_ + dead_.capacity() * sizeof(DeadRow), std::memory_order_relaxed);
+  }
 
   const size_t dimensions_;
   std::atomic<Chunk*> head_{nullptr};  // first of the chain
@@ -59,6 +63,7 @@ class FlatIndex {
   // The writer's own.
   Chunk* tail_ = nullptr;
   size_t places_ = 0;  // rows of all chunks
+  size_t chunk_bytes_ = 0;
   std::vector<DeadRow> dead_;
   size_t dead_first_ = 0;  // dead_[dead_first_..] are waiting, oldest first
 };

@@ -24,6 +24,11 @@ constexpr size_t kLinksKept = 22;
 constexpr size_t kSample = 128;
 constexpr size_t kStarts = 3;
 
+uint64_t next_number() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
 /// What one walk needs; kept by the thread, so that no search allocates.
@@ -37,7 +42,8 @@ struct GraphIndex::Walk {
   }
 };
 
-GraphIndex::GraphIndex(size_t dimensions) : dimensions_(dimensions), rows_(dimensions), table_(rows_) {
+GraphIndex::GraphIndex(size_t dimensions)
+    : dimensions_(dimensions), number_(next_number()), rows_(dimensions), table_(rows_) {
   account();
 }
 
@@ -209,6 +215,7 @@ bool GraphIndex::add(uint64_t label, std::span<const float> vector) {
     nearest.back() = row;
     rows_.set_links(links.front(), nearest);
   }
+  changes_.fetch_add(1, std::memory_order_relaxed);
   account();
   return true;
 }
@@ -219,6 +226,13 @@ bool GraphIndex::remove(uint64_t label) {
   table_.erase(label);
   rows_.kill(row);
   size_.fetch_sub(1, std::memory_order_relaxed);
+  unlink(row);
+  changes_.fetch_add(1, std::memory_order_relaxed);
+  account();
+  return true;
+}
+
+void GraphIndex::unlink(uint32_t row) {
   const std::vector<uint32_t> neighbours = links_of(row);
   for (const uint32_t neighbour : neighbours) {
     if (!leads_to(neighbour, row)) continue;
@@ -230,8 +244,6 @@ bool GraphIndex::remove(uint64_t label) {
     relink(neighbour, candidates, kLinksKept);
   }
   dead_.push_back({row, base::epoch_stamp()});
-  account();
-  return true;
 }
 
 bool GraphIndex::first(uint64_t& label, std::vector<float>& vector) {

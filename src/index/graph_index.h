@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -36,8 +37,25 @@ class GraphIndex {
 
   /// The writer's: a row, as it was given but for rounding; false when there is none.
   bool first(uint64_t& label, std::vector<float>& vector);
+  /// The writer's.
+  bool contains(uint64_t label) const { return label != kDeadLabel && table_.find(label) != kNoRow; }
   /// Three of four places and more are empty.
   bool is_sparse() const { return size() * 4 < rows_.used(); }
+
+  // Over a restart (graph_restore.cpp).
+  /// Unlike that of every other graph of this process, and never 0.
+  uint64_t number() const { return number_; }
+  /// Additions and removals so far.
+  uint64_t changes() const { return changes_.load(std::memory_order_relaxed); }
+  /// Appends rows [from, from + count_max), as far as there are so many. What is written to meanwhile may
+  /// come out mixed: links are where a walk may go, never what it may answer.
+  void copy_rows(uint32_t from, uint32_t count_max, std::vector<LinkedRow>& rows) const;
+  /// The vector a label stands for; false: there is none any more. By several threads at once.
+  using VectorOf = std::function<bool(uint64_t label, std::vector<float>& vector)>;
+  /// Appends rows to a graph that nobody else can see yet; then finish_restore().
+  void restore(std::span<const LinkedRow> rows, const VectorOf& vector_of, size_t threads);
+  /// Joins the neighbours of rows that have no vector any more, as remove() does.
+  void finish_restore();
 
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   size_t bytes() const { return rows_.bytes() + bytes_.load(std::memory_order_relaxed); }
@@ -70,11 +88,17 @@ class GraphIndex {
   /// Chooses the links of `row` anew among these.
   void relink(uint32_t row, std::span<const uint32_t> candidates, size_t wanted);
   void link_back(uint32_t from, uint32_t to);
+  /// The row is dead: its neighbours are joined to each other.
+  void unlink(uint32_t row);
+  void restore_row(uint32_t row, const LinkedRow& from, const VectorOf& vector_of);
+  void drop_links_from(uint32_t row, uint32_t end);
   void account();
 
   const size_t dimensions_;
+  const uint64_t number_;
   GraphRows rows_;
   std::atomic<size_t> size_{0};
+  std::atomic<uint64_t> changes_{0};
   std::atomic<size_t> bytes_{0};  // of what follows
   // The writer's own.
   RowTable table_;

@@ -19,6 +19,12 @@ inline constexpr uint32_t kNoRow = ~uint32_t{0};
 /// Most rows: a row number has 25 bits.
 inline constexpr uint32_t kRowsMax = uint32_t{1} << 25U;
 
+/// A row as a snapshot has it: all but the vector.
+struct LinkedRow {
+  uint64_t label = kDeadLabel;
+  std::array<uint32_t, kLinksMax> links;  ///< the end of a shorter list holds kNoRow
+};
+
 /// Thread rule: rows below used() may be read by any pinned thread, the bytes only of rows that are alive;
 /// writing is the one writer's.
 class GraphRows {

@@ -5,7 +5,6 @@
 #include "base/check.h"
 #include "base/epoch.h"
 #include "index/flat_index.h"
-#include "index/graph_index.h"
 
 namespace enhanced_gptcache::index {
 namespace {
@@ -40,7 +39,7 @@ class VectorIndex::Impl {
     if (graph_.load(std::memory_order_relaxed) == nullptr && flat_.size() >= graph_from_)
       graph_.store(new GraphIndex(dimensions_), std::memory_order_release);
     add_to_target(label, vector);
-    settle();
+    settle(kMovedPerCall);
   }
 
   bool remove(uint64_t label) {
@@ -50,11 +49,55 @@ class VectorIndex::Impl {
                            (leaving != nullptr && leaving->remove(label));
     if (!was_there) return false;
     if (graph != nullptr && leaving == nullptr && graph->is_sparse()) leave(graph);
-    settle();
+    settle(kMovedPerCall);
     return true;
   }
 
   std::vector<Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
+
+  uint64_t graph() const {
+    const base::EpochGuard pin;
+    return of(graph_, &GraphIndex::number);
+  }
+  uint64_t graph_changes() const {
+    const base::EpochGuard pin;
+    return of(graph_, &GraphIndex::changes);
+  }
+  bool copy_graph(uint64_t number, uint32_t from, uint32_t count_max, std::vector<LinkedRow>& rows) const {
+    const GraphIndex* graph = graph_.load(std::memory_order_acquire);
+    if (graph == nullptr || graph->number() != number) return false;
+    graph->copy_rows(from, count_max, rows);
+    return true;
+  }
+  void restore(std::span<const LinkedRow> rows, const GraphIndex::VectorOf& vector_of, size_t threads) {
+    if (restored_ == nullptr) restored_ = std::make_unique<GraphIndex>(dimensions_);
+    restored_->restore(rows, vector_of, threads);
+  }
+  void finish_restore() {
+    EGPTC_CHECK(size() == 0 && restored_ != nullptr);
+    restored_->finish_restore();
+    graph_.store(restored_.release(), std::memory_order_release);
+  }
+  void abandon_restore() { restored_.reset(); }
+  bool is_in_graph(uint64_t label) const {
+    const GraphIndex* graph = graph_.load(std::memory_order_relaxed);
+    return graph != nullptr && graph->contains(label);
+  }
+  void add_unsettled(uint64_t label, std::span<const float> vector) { flat_.add(label, vector); }
+  bool settle_now(size_t count_max) {
+    if (graph_.load(std::memory_order_relaxed) == nullptr && flat_.size() > graph_from_)
+      graph_.store(new GraphIndex(dimensions_), std::memory_order_release);
+    const size_t before = unsettled();
+    settle(count_max);
+    const size_t left = unsettled();
+    return left > 0 && left < before;  // a full graph takes no more
+  }
+  size_t unsettled() const {
+    const base::EpochGuard pin;
+    const size_t leaving = of(leaving_, &GraphIndex::size);
+    const bool has_graph = graph_.load(std::memory_order_acquire) != nullptr;
+    return leaving + (has_graph || flat_.size() > graph_from_ ? flat_.size() : 0);
+  }
 
   size_t dimensions() const { return dimensions_; }
   size_t size() const {
@@ -68,7 +111,8 @@ class VectorIndex::Impl {
   }
 
  private:
-  static size_t of(const std::atomic<GraphIndex*>& tier, size_t (GraphIndex::*what)() const) {
+  template <typename T>
+  static T of(const std::atomic<GraphIndex*>& tier, T (GraphIndex::*what)() const) {
     const GraphIndex* graph = tier.load(std::memory_order_acquire);
     return graph == nullptr ? 0 : (graph->*what)();
   }
@@ -82,7 +126,7 @@ class VectorIndex::Impl {
     const bool is_large = graph->size() >= graph_from_;
     graph_.store(is_large ? new GraphIndex(dimensions_) : nullptr, std::memory_order_release);
   }
-  void settle();
+  void settle(size_t count_max);
   std::vector<Neighbour> search_tiers(const PreparedQuery& query, const GraphIndex* graph, size_t k,
                                       float similarity_min) const;
 
@@ -91,12 +135,13 @@ class VectorIndex::Impl {
   FlatIndex flat_;
   std::atomic<GraphIndex*> graph_{nullptr};    // these two are replaced by the writer, read when pinned
   std::atomic<GraphIndex*> leaving_{nullptr};  // set before graph_ lets go of it
-  std::vector<float> moving_;                  // the writer's own
+  std::vector<float> moving_;                  // the writer's own, as the next
+  std::unique_ptr<GraphIndex> restored_;       // on its way to graph_
 };
 
-void VectorIndex::Impl::settle() {
+void VectorIndex::Impl::settle(size_t count_max) {
   uint64_t label = 0;
-  for (size_t i = 0; i < kMovedPerCall; ++i) {
+  for (size_t i = 0; i < count_max; ++i) {
     GraphIndex* leaving = leaving_.load(std::memory_order_relaxed);
     GraphIndex* graph = graph_.load(std::memory_order_relaxed);
     if (leaving != nullptr && leaving->first(label, moving_)) {
@@ -162,6 +207,25 @@ std::vector<Neighbour> VectorIndex::search(std::span<const float> query, size_t 
                                            float similarity_min) const {
   return impl_->search(query, k, similarity_min);
 }
+uint64_t VectorIndex::graph() const { return impl_->graph(); }
+uint64_t VectorIndex::graph_changes() const { return impl_->graph_changes(); }
+bool VectorIndex::copy_graph(uint64_t graph, uint32_t from, uint32_t count_max,
+                             std::vector<LinkedRow>& rows) const {
+  return impl_->copy_graph(graph, from, count_max, rows);
+}
+void VectorIndex::restore(std::span<const LinkedRow> rows, const GraphIndex::VectorOf& vector_of,
+                          size_t threads) {
+  impl_->restore(rows, vector_of, threads);
+}
+void VectorIndex::finish_restore() { impl_->finish_restore(); }
+void VectorIndex::abandon_restore() { impl_->abandon_restore(); }
+bool VectorIndex::is_in_graph(uint64_t label) const { return impl_->is_in_graph(label); }
+void VectorIndex::add_unsettled(uint64_t label, std::span<const float> vector) {
+  EGPTC_CHECK(vector.size() == impl_->dimensions() && label != kDeadLabel);
+  impl_->add_unsettled(label, vector);
+}
+bool VectorIndex::settle(size_t count_max) { return impl_->settle_now(count_max); }
+size_t VectorIndex::unsettled() const { return impl_->unsettled(); }
 size_t VectorIndex::dimensions() const { return impl_->dimensions(); }
 size_t VectorIndex::size() const { return impl_->size(); }
 size_t VectorIndex::bytes() const { return impl_->bytes(); }

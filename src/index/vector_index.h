@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "index/graph_index.h"
 #include "index/neighbour.h"
 
 namespace enhanced_gptcache::index {
@@ -20,7 +21,7 @@ inline constexpr size_t kGraphFrom = 16'384;
 /// returned.
 class VectorIndex {
  public:
-  /// `graph_from` as kGraphFrom; other values are for tests and benchmarks.
+  /// `graph_from` as kGraphFrom.
   explicit VectorIndex(size_t dimensions, size_t graph_from = kGraphFrom);
   ~VectorIndex();
   VectorIndex(const VectorIndex&) = delete;
@@ -33,6 +34,28 @@ class VectorIndex {
   bool remove(uint64_t label);
   /// The k nearest with similarity >= similarity_min, best first; equally near ones by label.
   std::vector<Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
+
+  // A large index over a restart. What is in the graph comes back with its links; what is not waits in the
+  // exact tier, where every search finds it, until settle() has moved it.
+  /// Names the graph, unlike any other of this process; 0: there is none. By any thread, as the next two.
+  uint64_t graph() const;
+  /// Additions to the graph and removals from it so far.
+  uint64_t graph_changes() const;
+  /// As GraphIndex::copy_rows, by a pinned thread; false: `graph` is no more.
+  bool copy_graph(uint64_t graph, uint32_t from, uint32_t count_max, std::vector<LinkedRow>& rows) const;
+  /// As GraphIndex::restore; before anything was added.
+  void restore(std::span<const LinkedRow> rows, const GraphIndex::VectorOf& vector_of, size_t threads);
+  void finish_restore();
+  /// Forgets what restore() has been given.
+  void abandon_restore();
+  /// The writer's, as the next two.
+  bool is_in_graph(uint64_t label) const;
+  /// add() to the exact tier, whatever its size: about a microsecond.
+  void add_unsettled(uint64_t label, std::span<const float> vector);
+  /// Moves up to `count_max` rows to where they belong; false: all of them are there, or the graph is full.
+  bool settle(size_t count_max);
+  /// Rows that settle() has yet to move, any thread.
+  size_t unsettled() const;
 
   size_t dimensions() const;
   size_t size() const;

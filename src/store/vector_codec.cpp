@@ -60,6 +60,8 @@ bool is_vector(std::string_view bytes) {
   return true;
 }
 
+size_t vector_length(std::string_view bytes) { return bytes.empty() ? 0 : get<uint32_t>(bytes.data() + 1); }
+
 std::vector<float> read_vector(std::string_view bytes) {
   if (bytes.empty()) return {};
   const auto form = static_cast<VectorForm>(bytes[0]);

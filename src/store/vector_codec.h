@@ -16,7 +16,8 @@ size_t vector_bytes(size_t dimensions, VectorForm form);
 void write_vector(char* out, std::span<const float> values, VectorForm form);
 /// True when `bytes` is empty or a well-formed vector of finite numbers.
 bool is_vector(std::string_view bytes);
-/// Requires is_vector(bytes).
+/// How many numbers it has. Requires is_vector(bytes), as the next.
+size_t vector_length(std::string_view bytes);
 std::vector<float> read_vector(std::string_view bytes);
 
 }  // namespace enhanced_gptcache::store

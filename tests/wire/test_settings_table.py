@@ -11,6 +11,7 @@ import test_audit  # noqa: F401
 import test_console  # noqa: F401
 import test_decisions  # noqa: F401
 import test_encryption  # noqa: F401
+import test_graph_snapshots  # noqa: F401
 import test_limits  # noqa: F401
 import test_networks  # noqa: F401
 import test_privacy  # noqa: F401
