@@ -101,6 +101,7 @@ def parse():
     last = add["decision"]
     last.add_argument("--pair-features", required=True, help="the built program tools/pair_features.cpp")
     last.add_argument("--name", default="default", choices=("default", "permissive"))
+    last.add_argument("--without", nargs="*", default=[], help="sources or kind prefixes left out")
     last.add_argument("--out", required=True)
     last.add_argument("--leave-out", action="store_true", help="also fit without each source in turn")
     return parser.parse_args()

@@ -139,6 +139,19 @@ constexpr auto kOpposites = std::to_array<Opposites>({
     {"introvert", "extrovert"},
     {"optimistic", "pessimistic"},
     {"active", "passive"},
+    {"zoom-in", "zoom-out"},
+    {"millionaire", "billionaire trillionaire"},
+    {"tenant renter", "landlord landlady"},
+    {"lender", "borrower"},
+    {"employer", "employee"},
+    {"buyer", "seller"},
+    {"plaintiff", "defendant"},
+    {"only", "except"},
+    {"include including", "exclude excluding"},
+    {"freeze", "thaw"},
+    {"asleep", "awake"},
+    {"major", "minor"},
+    {"singular", "plural"},
 });
 
 struct Side {
@@ -222,7 +235,35 @@ void append_antonym_anchors(const Words& words, std::vector<std::string>& anchor
   }
 }
 
+namespace {
+
+/// "reasonable" here and "unreasonable" there, each only on its side; empty: none.
+std::string prefix_opposite(const Words& a, const Words& b) {
+  static constexpr auto kPrefixes =
+      std::to_array<std::string_view>({"un", "dis", "in", "im", "ir", "il", "non", "mis", "de", "anti"});
+  const auto has = [](const Words& words, std::string_view text) {
+    return std::any_of(words.words().begin(), words.words().end(),
+                       [&](const Word& w) { return w.text == text; });
+  };
+  for (const Word& word : a.words()) {
+    for (const std::string_view prefix : kPrefixes) {
+      if (word.text.size() < prefix.size() + 4 || !word.text.starts_with(prefix)) continue;
+      const std::string_view rest = word.text.substr(prefix.size());
+      const std::string_view stem = word.stem.substr(std::min(prefix.size(), word.stem.size()));
+      const bool is_there = has(b, rest) || b.has_stem(stem);
+      const bool is_here = has(a, rest) || a.has_stem(stem);
+      if (is_there && !is_here && !b.has_stem(word.stem))
+        return fmt::format("{} against {}", word.text, rest);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string antonym_refusal(const Words& query, const Words& candidate) {
+  if (std::string found = prefix_opposite(query, candidate); !found.empty()) return found;
+  if (std::string found = prefix_opposite(candidate, query); !found.empty()) return found;
   const std::vector<Found> a = find_sides(query);
   if (a.empty()) return {};
   const std::vector<Found> b = find_sides(candidate);

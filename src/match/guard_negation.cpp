@@ -7,9 +7,9 @@
 namespace enhanced_gptcache::match {
 namespace {
 
-constexpr std::array<std::string_view, 14> kNegations{"not",    "never",   "no",      "without", "none",
+constexpr std::array<std::string_view, 15> kNegations{"not",    "never",   "no",      "without", "none",
                                                       "nobody", "nothing", "nowhere", "neither", "nor",
-                                                      "cannot", "non",     "lack",    "dont"};
+                                                      "cannot", "non",     "lack",    "dont",    "except"};
 /// The same without an apostrophe, as people type.
 constexpr std::array<std::string_view, 11> kUnmarked{
     "doesnt", "didnt", "isnt", "arent", "wasnt", "cant", "wont", "shouldnt", "wouldnt", "couldnt", "havent"};
@@ -45,6 +45,8 @@ size_t count_negations(const Words& words) {
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string_view word = words[i].text;
     if ((is_one_of(word, kNegations) || is_one_of(word, kUnmarked)) && !is_idle(words, i)) ++count;
+    // "people fail to quit": they do not.
+    if (words[i].stem == "fail" && i + 1 < words.size() && words[i + 1].text == "to") ++count;
   }
   return count;
 }

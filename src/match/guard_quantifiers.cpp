@@ -20,7 +20,36 @@ bool has_any(const Words& words, const std::array<std::string_view, N>& list) {
 
 }  // namespace
 
+namespace {
+
+/// How a count is bounded: "at least two", "only two".
+enum class Bound { kNone, kExact, kLeast, kMost };
+
+Bound bound_of(const Words& words) {
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    const std::string_view word = words[i].text;
+    const std::string_view next = words[i + 1].text;
+    if ((word == "at" && next == "least") || (word == "more" && next == "than") ||
+        (word == "no" && next == "fewer"))
+      return Bound::kLeast;
+    if ((word == "at" && next == "most") || (word == "less" && next == "than") ||
+        (word == "fewer" && next == "than") || (word == "up" && next == "to"))
+      return Bound::kMost;
+    const bool is_count =
+        words[i + 1].numeric || std::any_of(words.numbers().begin(), words.numbers().end(),
+                                            [&](const Number& n) { return n.word == i + 1; });
+    if ((word == "only" || word == "exactly" || word == "just") && is_count) return Bound::kExact;
+  }
+  return Bound::kNone;
+}
+
+}  // namespace
+
 std::string quantifiers_refusal(const Words& query, const Words& candidate) {
+  const Bound in_query = bound_of(query);
+  const Bound in_candidate = bound_of(candidate);
+  if (in_query != Bound::kNone && in_candidate != Bound::kNone && in_query != in_candidate)
+    return "a count is bounded otherwise";
   const bool all_a = has_any(query, kAll);
   const bool all_b = has_any(candidate, kAll);
   const bool some_a = has_any(query, kSome);

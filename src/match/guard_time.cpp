@@ -83,12 +83,26 @@ std::string relative_span(const Words& words, size_t i) {
   return {};
 }
 
+/// "8am", "8 pm", "8 p.m.": the half of the day, else empty.
+std::string_view day_half(const Words& words, size_t i) {
+  const std::string_view word = words[i].text;
+  const bool is_behind_number = i > 0 && words[i - 1].numeric;
+  if (words[i].numeric && word.size() <= 4 && word.ends_with("am")) return "am";
+  if (words[i].numeric && word.size() <= 4 && word.ends_with("pm")) return "pm";
+  if (is_behind_number && (word == "am" || word == "pm")) return word;
+  const bool is_split = i + 1 < words.size() && words[i + 1].text == "m";
+  if (is_behind_number && is_split && (word == "a" || word == "p")) return word == "a" ? "am" : "pm";
+  return {};
+}
+
 std::vector<Time> times_of(const Words& words) {
   std::vector<Time> times;
   for (size_t i = 0; i < words.size(); ++i) {
     if (const TimeWord* time = single_time(words[i].text))
       times.push_back({std::string(time->time), time->weak});
     if (std::string span = relative_span(words, i); !span.empty()) times.push_back({std::move(span), false});
+    if (const std::string_view half = day_half(words, i); !half.empty())
+      times.push_back({std::string(half), true});
     // "did ... use to be": a time that is over. ("used to" is mostly another thing.)
     if (i + 1 < words.size() && words[i].text == "use" && words[i + 1].text == "to" && words.has_stem("did"))
       times.push_back({"in the past", false});

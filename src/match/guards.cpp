@@ -11,7 +11,7 @@
 namespace enhanced_gptcache::match {
 namespace {
 
-constexpr std::array<Guard, 12> kGuards{{
+constexpr std::array<Guard, 14> kGuards{{
     {"numbers", numbers_refusal},
     {"negation", negation_refusal},
     {"antonym", antonym_refusal},
@@ -24,6 +24,8 @@ constexpr std::array<Guard, 12> kGuards{{
     {"identifiers", identifiers_refusal},
     {"quantifiers", quantifiers_refusal},
     {"long_text", long_text_refusal},
+    {"writing", writing_refusal},
+    {"roles", roles_refusal},
 }};
 static_assert(kGuards.size() <= 32, "a GuardMask has a bit for each");
 
@@ -60,6 +62,7 @@ void append_anchors(const Words& turn, std::vector<std::string>& anchors) {
   append_form_anchors(turn, anchors);
   append_name_anchors(turn, anchors);
   append_identifier_anchors(turn, anchors);
+  append_writing_anchors(turn, anchors);
   // A subject in lower case: two conversations about flights to two cities differ in nothing else. And
   // their order: from Boston to Denver is another flight than back.
   base::Hash128 order;

@@ -60,6 +60,8 @@ std::string names_refusal(const Words& query, const Words& candidate);
 std::string identifiers_refusal(const Words& query, const Words& candidate);
 std::string quantifiers_refusal(const Words& query, const Words& candidate);
 std::string long_text_refusal(const Words& query, const Words& candidate);
+std::string writing_refusal(const Words& query, const Words& candidate);
+std::string roles_refusal(const Words& query, const Words& candidate);
 
 /// Written like a name: capitalised inside a sentence, or in capitals.
 bool is_name(const Word& word);
@@ -75,5 +77,6 @@ void append_time_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_form_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_name_anchors(const Words& words, std::vector<std::string>& anchors);
 void append_identifier_anchors(const Words& words, std::vector<std::string>& anchors);
+void append_writing_anchors(const Words& words, std::vector<std::string>& anchors);
 
 }  // namespace enhanced_gptcache::match

@@ -28,9 +28,9 @@ constexpr std::array<std::string_view, kPairFeatureCount> kNames{
     "rare_only_max",   "guard_numbers",   "guard_negation",    "guard_antonym",
     "guard_names",     "guard_question",  "guard_form",        "guard_time",
     "guard_direction", "guard_units",     "guard_identifiers", "guard_quantifiers",
-    "guard_long_text", "margin",          "unsaid_min",        "unsaid_max",
-    "said_share",      "recent_share",    "unsaid_names",      "unsaid_numbers",
-    "pointers",        "both_add"};
+    "guard_long_text", "guard_writing",   "guard_roles",       "margin",
+    "unsaid_min",      "unsaid_max",      "said_share",        "recent_share",
+    "unsaid_names",    "unsaid_numbers",  "pointers",          "both_add"};
 
 float& at(PairFeatures& features, PairFeature feature) { return features[static_cast<size_t>(feature)]; }
 

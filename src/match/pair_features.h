@@ -55,6 +55,8 @@ enum class PairFeature : size_t {
   kGuardIdentifiers,
   kGuardQuantifiers,
   kGuardLongText,
+  kGuardWriting,
+  kGuardRoles,
   kMargin,  ///< cosine less that of the nearest other entry (0.6 at least): how alone the candidate stands
   // Of two last questions after one history, else 0; fill_history().
   kUnsaidMin,      ///< content stems only in one text that the history lacks: the smaller count of both sides

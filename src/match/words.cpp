@@ -89,6 +89,7 @@ Words::Words(std::string_view text) {
   split(text);
   find_numbers();
   identifiers_ = identifiers_of(text);
+  writing_ = writing_of(text);
   judge_title();
 }
 

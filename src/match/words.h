@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "match/identifiers.h"
+#include "match/writing.h"
 
 namespace enhanced_gptcache::match {
 
@@ -45,6 +46,7 @@ class Words {
   const std::vector<Word>& words() const { return words_; }
   const std::vector<Number>& numbers() const { return numbers_; }
   const std::vector<Identifier>& identifiers() const { return identifiers_; }
+  const Writing& writing() const { return writing_; }
   size_t size() const { return words_.size(); }
   const Word& operator[](size_t i) const { return words_[i]; }
   bool has_stem(std::string_view stem) const;
@@ -62,6 +64,7 @@ class Words {
   std::vector<Word> words_;
   std::vector<Number> numbers_;
   std::vector<Identifier> identifiers_;
+  Writing writing_;
   bool is_title_ = false;
 };
 

@@ -147,12 +147,17 @@ def draw_conversations(rows, want, rng):
     return [dict(r, a=conversations.MARK + r["a"], b=conversations.MARK + r["b"]) for r in drawn]
 
 
+def is_left_out(r, without):
+    """`without` names sources, or beginnings of kinds of pairs."""
+    return any(r["source"] == w or r["kind"].startswith(w) for w in without)
+
+
 def sample(rows, pool, count, seed, permissive=False, without=()):
     """About `count` training examples (a, b, target), shuffled, deterministic."""
     rng = random.Random(seed)
     mix = MIX_PERMISSIVE if permissive else MIX
     rows = [r for r in rows if r["split"] == "train" and (r["permissive"] or not permissive)]
-    rows = [r for r in rows if not any(r["source"] == w or r["kind"].startswith(w) for w in without)]
+    rows = [r for r in rows if not is_left_out(r, without)]
     by_source = collections.defaultdict(list)
     for r in rows:
         by_source[r["source"]].append(r)

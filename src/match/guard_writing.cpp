@@ -1,0 +1,122 @@
+// Writing: the same words with another operator, sign, flag, path, letter case, quotation, accent or emoji.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "match/common_words.h"
+#include "match/guards.h"
+
+namespace enhanced_gptcache::match {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+/// What the longer list has more than the other, for the message.
+std::string difference(const Texts& a, const Texts& b) {
+  Texts only;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(only));
+  if (only.empty()) std::set_difference(b.begin(), b.end(), a.begin(), a.end(), std::back_inserter(only));
+  return only.empty() ? std::string() : only.front();
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+
+bool is_same_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+/// "GB" and "Gb", "Co" and "CO", "Hunter2" and "hUnTeR2". One written small throughout is the same word typed
+/// in haste.
+std::string case_difference(const Texts& a, const Texts& b) {
+  for (const std::string& word : a) {
+    const bool has_digit = std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (word.size() < 2 || (word.size() > 3 && !has_digit)) continue;
+    if (std::find(b.begin(), b.end(), word) != b.end()) continue;
+    const auto other = std::find_if(b.begin(), b.end(),
+                                    [&](const std::string& w) { return is_same_ignoring_case(w, word); });
+    // "The" at the start of a sentence and "THE" in the middle of one.
+    if (other != b.end() && (has_digit || std::any_of(word.begin() + 1, word.end(), is_upper) ||
+                             std::any_of(other->begin() + 1, other->end(), is_upper)))
+      return fmt::format("\"{}\" against \"{}\"", word, *other);
+  }
+  return {};
+}
+
+/// "US" and "us", "IT" and "it": in capitals a name, in small letters a word of any sentence.
+std::string common_word_difference(const Words& a, const Words& b) {
+  for (const Word& word : a.words()) {
+    if (!word.all_upper || a.is_title() || word.text.size() > 4 || !is_common_word(word.stem)) continue;
+    const auto is_same = [&](const Word& other) { return other.text == word.text; };
+    const auto is_small = [&](const Word& other) { return is_same(other) && !other.all_upper; };
+    if (std::any_of(b.words().begin(), b.words().end(), is_small) &&
+        std::none_of(b.words().begin(), b.words().end(),
+                     [&](const Word& w) { return is_same(w) && w.all_upper; }))
+      return fmt::format("\"{}\" in capitals on one side only", word.text);
+  }
+  return {};
+}
+
+/// Words in quotes; case counts beside operators only ("'Foo' == 'foo'").
+std::string quoted_difference(const Writing& a, const Writing& b) {
+  if (a.quoted.empty() || b.quoted.empty()) return {};
+  const bool is_code = !a.marks.empty() && !b.marks.empty();
+  const bool is_same = std::equal(a.quoted.begin(), a.quoted.end(), b.quoted.begin(), b.quoted.end(),
+                                  [&](const std::string& x, const std::string& y) {
+                                    return is_code ? x == y : is_same_ignoring_case(x, y);
+                                  });
+  return is_same ? std::string() : "other words in quotes";
+}
+
+/// "año" where the other text has "ano", or letters of two scripts in one word.
+std::string accent_difference(const Words& a, const Words& b) {
+  const Texts& others = b.writing().accented;
+  for (const std::string& word : a.writing().accented) {
+    if (std::binary_search(others.begin(), others.end(), word)) continue;
+    const std::string plain = without_accents(word);
+    const auto is_plain = [&](std::string_view other) { return without_accents(other) == plain; };
+    const bool is_mixed =
+        plain.size() != static_cast<size_t>(std::count_if(plain.begin(), plain.end(), [](char c) {
+          return (static_cast<unsigned char>(c) & 0x80U) == 0;
+        }));
+    const bool has_plain = std::any_of(others.begin(), others.end(), is_plain) ||
+                           std::any_of(b.words().begin(), b.words().end(),
+                                       [&](const Word& other) { return is_plain(other.text); });
+    if (has_plain || is_mixed) return fmt::format("\"{}\" is not written so on the other side", word);
+  }
+  return {};
+}
+
+}  // namespace
+
+void append_writing_anchors(const Words& words, std::vector<std::string>& anchors) {
+  const Writing& writing = words.writing();
+  for (const std::string& mark : writing.marks) anchors.push_back(fmt::format("mark:{}", mark));
+  for (const std::string& emoji : writing.emoji) anchors.push_back(fmt::format("emoji:{}", emoji));
+  for (const std::string& word : writing.accented) anchors.push_back(fmt::format("accented:{}", word));
+  for (const std::string& word : writing.foreign) anchors.push_back(fmt::format("foreign:{}", word));
+  for (const std::string& word : writing.capitals) {
+    if (word.size() >= 2 && word.size() <= 3 && std::any_of(word.begin() + 1, word.end(), is_upper))
+      anchors.push_back(fmt::format("written:{}", word));
+  }
+}
+
+std::string writing_refusal(const Words& query, const Words& candidate) {
+  const Writing& a = query.writing();
+  const Writing& b = candidate.writing();
+  if (a.marks != b.marks) return fmt::format("\"{}\" on one side only", difference(a.marks, b.marks));
+  if (std::string found = case_difference(a.capitals, b.capitals); !found.empty()) return found;
+  if (std::string found = case_difference(b.capitals, a.capitals); !found.empty()) return found;
+  if (std::string found = common_word_difference(query, candidate); !found.empty()) return found;
+  if (std::string found = common_word_difference(candidate, query); !found.empty()) return found;
+  if (std::string found = quoted_difference(a, b); !found.empty()) return found;
+  if (a.foreign != b.foreign) return "words of another script differ";
+  if (!a.emoji.empty() && !b.emoji.empty() && a.emoji != b.emoji)
+    return fmt::format("{} on one side only", difference(a.emoji, b.emoji));
+  if (std::string found = accent_difference(query, candidate); !found.empty()) return found;
+  return accent_difference(candidate, query);
+}
+
+}  // namespace enhanced_gptcache::match
