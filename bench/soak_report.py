@@ -67,7 +67,8 @@ def lines_of(found):
             f"{statistics.median(p50[:sixth]):.2f} -> {statistics.median(p50[-sixth:]):.2f} ms | no decay |"
         )
     probes = [one["per_second"] for one in found["probes"]]
-    yield f"| exact hits/s of one connection, bursts of a second | {min(probes):,.0f} to {max(probes):,.0f} | |"
+    span = f"{min(probes):,.0f} to {max(probes):,.0f}"
+    yield f"| exact hits/s of one connection, bursts of a second | {span} | |"
     yield ""
     told = "; ".join(f"{name} {sum(oks)} of {len(oks)}" for name, oks in sorted(events.items()))
     yield f"Events that went as they should: {told}."
