@@ -87,7 +87,7 @@ errors_in_log() {
 }
 newest_backup() {
   local newest
-  newest=$(find "$backups" -maxdepth 1 -name 'backup_*.tar.gz' -mmin -1560 2>/dev/null | sort | tail -n 1)
+  newest=$(find "$backups" -maxdepth 1 -regex '.*/backup_[^/]*\.tar\.gz\(\.enc\)?' -mmin -1560 2>/dev/null | sort | tail -n 1)
   if [ -z "$newest" ]; then
     act backup "no backup of the last 26 hours in $backups"
   elif gzip -t "$newest" 2>/dev/null; then
@@ -155,7 +155,7 @@ validation() {
 }
 restore_drill() {
   local newest
-  newest=$(find "$backups" -maxdepth 1 -name 'backup_*.tar.gz' 2>/dev/null | sort | tail -n 1)
+  newest=$(find "$backups" -maxdepth 1 -regex '.*/backup_[^/]*\.tar\.gz\(\.enc\)?' 2>/dev/null | sort | tail -n 1)
   if [ -z "$newest" ]; then
     act drill "there is no backup to practise with"
   elif tar -tzf "$newest" >/dev/null 2>&1; then

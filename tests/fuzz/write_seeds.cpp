@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "backup/archive.h"
+#include "backup/metadata.h"
 #include "embed/tokenizer.h"
 #include "match/pca_file.h"
 #include "match/pca_model.h"
@@ -179,6 +181,38 @@ void ledger_seeds() {
   for (const int mended : {0, 1}) seed("ledger", bytes({mended}), lines);
 }
 
+/// One small file as tar and as tar.gz, metadata, and something to seal.
+void backup_seeds() {
+  const std::filesystem::path folder = std::filesystem::path(g_root) / "work";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "backup.tar.gz").string();
+  std::filesystem::remove(path);
+  if (auto writer = backup::ArchiveWriter::create(path, nullptr)) {
+    (void)(*writer)->add_text("backup_20260131_235959/cache/a", "content");
+    (void)(*writer)->close();
+    std::ifstream in(path, std::ios::binary);
+    seed("backup", bytes({0}), {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
+  }
+  std::filesystem::remove_all(folder);
+  std::string tar(512, '\0');
+  tar.replace(0, 9, "backup/a\0", 9);
+  tar.replace(100, 24, "0000644\0000000000\0000000000\0", 24);
+  tar.replace(124, 24, "00000000007\00000000000000\0", 24);
+  tar.replace(156, 1, "0");
+  tar.replace(257, 8, "ustar\00000", 8);
+  unsigned sum = 8 * ' ';
+  for (const char c : tar) sum += static_cast<unsigned char>(c);
+  char digits[8];
+  std::snprintf(digits, sizeof digits, "%06o", sum);
+  tar.replace(148, 8, std::string(digits, 7) + " ");
+  seed("backup", bytes({0}), tar + "content" + std::string(505 + 1024, '\0'));
+  backup::Metadata metadata;
+  metadata.files = {{"cache/a", 3, std::string(64, 'a')}};
+  seed("backup", bytes({1}), backup::metadata_yaml(metadata));
+  seed("backup", bytes({2, 0, 60, 4}), "what is sealed");
+  seed("backup", bytes({3, 0, 50}), "what is sealed");
+}
+
 void text_seeds() {
   seed("text", bytes({0, 1}), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhow\ndo\n##s\n");
   seed("text", bytes({0, 0}),
@@ -220,6 +254,7 @@ int main(int count, char** arguments) {
   artifact_seeds(arguments[2]);
   keystore_seeds();
   ledger_seeds();
+  backup_seeds();
   text_seeds();
   safetensors_seeds();
   return 0;
