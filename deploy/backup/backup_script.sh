@@ -2,7 +2,7 @@
 # Nightly backup (guide 5.2): settings, models, entries, the last 7 days of logs, backup_metadata.yaml with
 # checksums; verified after writing; older than KEEP_DAYS removed. The server keeps serving meanwhile.
 # Usage: backup_script.sh [options of enhanced-gptcache backup]
-# Variables: ROOT, BACKUP_DIR, KEEP_DAYS, CONFIG, BINARY; BACKUP_KEY_FILE encrypts, as storage.backup_encryption does.
+# Variables: ROOT, BACKUP_DIR, KEEP_DAYS, CONFIG, BINARY; BACKUP_KEY_FILE encrypts it.
 set -euo pipefail
 
 case "${1:-}" in
