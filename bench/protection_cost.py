@@ -102,7 +102,7 @@ class Measured(Ours):
         text = completion["choices"][0]["message"]["content"]
         call(self.port, "/cache/entries", {"query": "What is the capital?", "response": text}, key=self.key)
 
-    def rate(self, core, measure: str, seconds: float) -> float:
+    def rate(self, core, measure: str, seconds: int) -> float:
         _, path, body = MEASURES[measure]
         lines = [
             'wrk.method = "POST"',
@@ -116,7 +116,7 @@ class Measured(Ours):
             lines.append(f"wrk.body = {json.dumps(json.dumps(body or self.chat))}")
         script = self.folder / "wrk.lua"
         script.write_text("\n".join(lines))
-        command = ["taskset", "-c", str(core), "wrk", "-t1", "-c32", f"-d{seconds:g}s", "-s", str(script)]
+        command = ["taskset", "-c", str(core), "wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(script)]
         url = f"http://127.0.0.1:{self.port}/"
         done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
         if "Non-2xx" in done.stdout:
@@ -144,7 +144,7 @@ def shown(name: str, measure: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary", type=pathlib.Path)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=int, default=3, help="of each turn")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default=",".join(MEASURES))
     parser.add_argument("--cores", default="0,1", help="of the servers, of wrk")
