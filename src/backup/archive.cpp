@@ -221,9 +221,9 @@ struct Opened {
   base::Descriptor file;
   vault::StreamOpener opener;
   std::string sealed = std::string(kPieceBytes, '\0');
-  std::string plain;
+  std::string plain = {};
   bool is_at_end = false;
-  std::optional<Error> error;
+  std::optional<Error> error = {};
 
   /// False: at the end, or an error.
   bool read_more() {

@@ -20,7 +20,7 @@ BATCH = 50
 LIST_MAX = 1000
 # Write buffers of 2 MiB, so that RocksDB compacts every second or so.
 SMALL_BUFFERS = {**NO_MODEL, "EGPTC_CACHE__SIZE_MB": "2000", "EGPTC_STORAGE__SIZE_MB": "64"}
-ROUNDS_A_FOLDER = 4  # before the entries would come near the limits above and be evicted
+ROUNDS_A_FOLDER = 2  # before the entries would come near the limits above and be evicted
 
 
 class BatchWriter(threading.Thread):
@@ -100,7 +100,7 @@ def wait_for_compaction(server) -> bool:
     while time.monotonic() < end:
         if server.metrics()["storage_compactions_running"] > 0:
             return True
-        time.sleep(0.002)
+        time.sleep(0.01)
     return False
 
 
