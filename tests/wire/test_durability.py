@@ -114,7 +114,7 @@ def rounds(start_server, tmp_path, during):
                 server.stop()
             server = start_server(SMALL_BUFFERS, folder=tmp_path / f"folder{number}")
             key, kept = harness.fresh_key(), []
-        writers, _ = write(server, key, f"{number}")
+        writers, _ = write(server, key, f"{number}", writers=3)
         began = time.monotonic()
         during(server, key)
         rate_seconds = time.monotonic() - began
@@ -211,7 +211,7 @@ def test_a_backup_under_load_holds_all_that_was_acknowledged(start_server, tmp_p
         assert server.stop() == 0
         (archive,) = output.glob("backup_*.tar.gz")
         other = tmp_path / f"restored{number}"
-        done = harness.run_binary("restore", str(archive), "--root", str(other))
+        done = harness.run_binary("restore", str(archive), "--root", str(other), folder=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         restored = start_server(
             {**SMALL_BUFFERS, "EGPTC_STORAGE__PATH": str(other / "data/cache")}, folder=other
