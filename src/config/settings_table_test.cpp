@@ -217,7 +217,9 @@ TEST(SettingsTable, EveryLayerSetsEveryKey) {
         EXPECT_FALSE(outcome.loaded) << "the admin file lies in that folder";
         continue;
       }
-      if (spec.name().starts_with("storage.encryption_key") && origins[i] == Origin::kAdmin) {
+      const bool is_key =
+          spec.name().starts_with("storage.encryption_key") || spec.name().starts_with("storage.backup_key");
+      if (is_key && origins[i] == Origin::kAdmin) {
         EXPECT_FALSE(outcome.loaded) << "what this machine runs or reads as a key is not for the network";
         continue;
       }
