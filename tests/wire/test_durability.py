@@ -20,7 +20,10 @@ BATCH = 50
 LIST_MAX = 1000
 # Write buffers of 2 MiB, so that RocksDB compacts every second or so.
 SMALL_BUFFERS = {**NO_MODEL, "EGPTC_CACHE__SIZE_MB": "2000", "EGPTC_STORAGE__SIZE_MB": "64"}
-ROUNDS_A_FOLDER = 2  # before the entries would come near the limits above and be evicted
+# So that the entries stay below the limits above: what is evicted would look as if it were lost.
+ROUNDS_A_FOLDER = 2
+RATE_MAX = 3000
+ENTRIES_MAX = 38_000
 
 
 class BatchWriter(threading.Thread):
@@ -114,13 +117,14 @@ def rounds(start_server, tmp_path, during):
                 server.stop()
             server = start_server(SMALL_BUFFERS, folder=tmp_path / f"folder{number}")
             key, kept = harness.fresh_key(), []
-        writers, _ = write(server, key, f"{number}", writers=3)
+        writers, _ = write(server, key, f"{number}", most=RATE_MAX, writers=3)
         began = time.monotonic()
         during(server, key)
         rate_seconds = time.monotonic() - began
         kill(server)
         fresh = join(writers)
         kept += fresh
+        assert len(kept) < ENTRIES_MAX, "more than fits would be evicted, and nothing be shown"
         total += len(fresh)
         rates.append(len(fresh) / rate_seconds)
         server.session.close()
