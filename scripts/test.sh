@@ -199,7 +199,7 @@ sanitizer_run() { # PRESET
 
 fuzz_run() {
   run "build fuzz" 1800 build fuzz egptc_fuzz
-  run "fuzz targets" $((12 * fuzz_seconds + 300)) fuzz_targets "$fuzz_seconds"
+  run "fuzz targets" $((15 * fuzz_seconds + 300)) fuzz_targets "$fuzz_seconds"
   run "build release" 1500 build release
   phase "model" 300 ./scripts/fetch_model.sh
   run "schemathesis" 1200 schemathesis_run 10

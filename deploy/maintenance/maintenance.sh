@@ -6,6 +6,7 @@
 #   GPTCACHE_BINARY        enhanced-gptcache, else the one on PATH
 #   GPTCACHE_LOG_DIR       folder of application.log; empty: the log is not looked at
 #   GPTCACHE_BACKUPS       folder of the backups, /opt/backups/enhanced-gptcache
+#   GPTCACHE_BACKUP_KEY_FILE  keys of encrypted backups; else those of the settings
 #   GPTCACHE_KEY_VARIABLE  name of a variable with a key, where the server asks for one
 # Prints one line per finding. Exit codes: 0 nothing to do, 1 something to do, 2 usage.
 set -uo pipefail
@@ -13,8 +14,8 @@ set -uo pipefail
 round=${1-}
 case "$round" in
   daily | weekly | monthly | quarterly) ;;
-  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 url=${GPTCACHE_URL:-http://localhost:8080}
 binary=${GPTCACHE_BINARY:-enhanced-gptcache}
@@ -85,12 +86,24 @@ errors_in_log() {
     fine log "no error today"
   fi
 }
+# The newest one; more conditions of find may follow.
+find_backup() {
+  find "$backups" -maxdepth 1 -regex '.*/backup_[^/]*\.tar\.gz\(\.enc\)?' "$@" 2>/dev/null | sort | tail -n 1
+}
+# An encrypted one needs its key: with GPTCACHE_BACKUP_KEY_FILE, else by the settings the binary finds.
+is_whole() {
+  case "$1" in
+    *.enc) "$binary" backup ${GPTCACHE_BACKUP_KEY_FILE:+--backup-key-file "$GPTCACHE_BACKUP_KEY_FILE"} \
+      --verify "$1" >/dev/null 2>&1 ;;
+    *) gzip -t "$1" 2>/dev/null ;;
+  esac
+}
 newest_backup() {
   local newest
-  newest=$(find "$backups" -maxdepth 1 -name 'backup_*.tar.gz' -mmin -1560 2>/dev/null | sort | tail -n 1)
+  newest=$(find_backup -mmin -1560)
   if [ -z "$newest" ]; then
     act backup "no backup of the last 26 hours in $backups"
-  elif gzip -t "$newest" 2>/dev/null; then
+  elif is_whole "$newest"; then
     fine backup "$newest is whole"
   else
     act backup "$newest is damaged"
@@ -155,11 +168,11 @@ validation() {
 }
 restore_drill() {
   local newest
-  newest=$(find "$backups" -maxdepth 1 -name 'backup_*.tar.gz' 2>/dev/null | sort | tail -n 1)
+  newest=$(find_backup)
   if [ -z "$newest" ]; then
     act drill "there is no backup to practise with"
-  elif tar -tzf "$newest" >/dev/null 2>&1; then
-    fine drill "$newest can be listed; restore it on another machine (docs/maintenance.md)"
+  elif [[ "$newest" == *.enc ]] && is_whole "$newest" || tar -tzf "$newest" >/dev/null 2>&1; then
+    fine drill "$newest can be read; restore it on another machine (docs/maintenance.md)"
   else
     act drill "$newest cannot be unpacked"
   fi

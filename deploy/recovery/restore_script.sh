@@ -2,15 +2,16 @@
 # Restore (guide 5.2): verifies the backup, stops the service, puts settings, models, data and logs in
 # place (what was there is kept in before_restore_<timestamp>; releases are not touched), starts it and
 # asks /health.
-# Usage: restore_script.sh BACKUP_FILE.tar.gz [options of enhanced-gptcache restore]
-# Variables: ROOT, OWNER, HEALTH_URL, HEALTH_SECONDS, BINARY; START_COMMAND, STOP_COMMAND for systemctl.
+# Usage: restore_script.sh BACKUP_FILE.tar.gz[.enc] [options of enhanced-gptcache restore]
+# Variables: ROOT, OWNER, HEALTH_URL, HEALTH_SECONDS, BINARY; START_COMMAND, STOP_COMMAND for systemctl;
+# for an encrypted backup BACKUP_KEY_FILE, else the settings in CONFIG name its key.
 set -euo pipefail
 
 case "${1:-}" in
-  -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 if [ $# -lt 1 ]; then
-  echo "Usage: $0 <backup_file.tar.gz> [options of enhanced-gptcache restore]" >&2
+  echo "Usage: $0 <backup_file.tar.gz[.enc]> [options of enhanced-gptcache restore]" >&2
   exit 1
 fi
 BACKUP_FILE="$(realpath "$1")"
@@ -23,12 +24,19 @@ STOP_COMMAND="${STOP_COMMAND:-systemctl stop enhanced-gptcache}"
 START_COMMAND="${START_COMMAND:-systemctl start enhanced-gptcache}"
 BINARY="${BINARY:-$ROOT/current/enhanced-gptcache}"
 [ -x "$BINARY" ] || BINARY=enhanced-gptcache
+CONFIG="${CONFIG:-$ROOT/config.prod.yaml}"
+keys=()
+if [ -n "${BACKUP_KEY_FILE:-}" ]; then
+  keys=(--backup-key-file "$BACKUP_KEY_FILE")
+elif [[ "$BACKUP_FILE" == *.enc ]] && [ -f "$CONFIG" ]; then
+  keys=(--config "$CONFIG")
+fi
 
 echo "Starting Enhanced GPTCache recovery from $BACKUP_FILE"
-"$BINARY" backup --verify "$BACKUP_FILE"
+"$BINARY" backup ${keys[@]+"${keys[@]}"} --verify "$BACKUP_FILE"
 $STOP_COMMAND
 restored=0
-"$BINARY" restore "$BACKUP_FILE" --root "$ROOT" "$@" || restored=$?
+"$BINARY" restore "$BACKUP_FILE" --root "$ROOT" ${keys[@]+"${keys[@]}"} "$@" || restored=$?
 if [ "$restored" -ne 0 ]; then
   echo "Nothing was replaced; starting the service as it was" >&2
   $START_COMMAND

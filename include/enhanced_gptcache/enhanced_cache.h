@@ -280,6 +280,7 @@ struct CacheStats {
   uint64_t entries = 0, semantic_entries = 0, partitions = 0, bytes = 0;
   uint64_t exact_hits = 0, exact_misses = 0, semantic_hits = 0, semantic_misses = 0;
   uint64_t stores = 0, store_refused = 0, evictions_size = 0, evictions_expired = 0, removals = 0;
+  uint64_t lopsided = 0;         ///< candidates of others passed over: far longer than the question
   uint64_t injections = 0;       ///< stored for exact match only: their question dictates an answer
   uint64_t evictions_quota = 0;  ///< of tenants over Options::tenant_entries_max or tenant_bytes_max
   uint64_t personal_skipped = 0, personal_redacted = 0;  ///< entries, by Options::privacy

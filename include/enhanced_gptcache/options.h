@@ -127,6 +127,9 @@ struct Options {
   /// An entry answers other principals of its tenant by meaning once so many have asked exactly its question
   /// (its own counts), or its writer was trusted. 1: at once.
   size_t share_after = 1;
+  /// What another principal asked answers by meaning only if its text is at most so many times as long as the
+  /// question (or less than 40 bytes longer), or its writer was trusted. 0: no limit.
+  double length_ratio_max = 2.5;
   size_t candidates = 8;  ///< k of the nearest-neighbour search
   ContextOptions context;
   PcaOptions pca;

@@ -73,9 +73,12 @@ Gatekeeper::Gatekeeper(GateParts parts, const config::Settings& settings)
     : parts_(parts), enabled_(settings.security.enabled), rules_(rules_of(settings)) {}
 
 Gatekeeper::Rules Gatekeeper::rules_of(const config::Settings& settings) {
+  // config/cross_checks.cpp has refused what is no row.
+  auto certificates = security::CertificateMap::parse(settings.security.client_certificates);
   return {settings, base::parse_networks(settings.security.admin_networks),
           base::parse_networks(settings.security.trusted_proxies),
-          settings.limits.requests_per_second_ip > 0 || settings.limits.concurrent_ip > 0};
+          settings.limits.requests_per_second_ip > 0 || settings.limits.concurrent_ip > 0,
+          certificates ? *std::move(certificates) : security::CertificateMap()};
 }
 
 void Gatekeeper::configure(const config::Settings& settings) { rules_.set(rules_of(settings)); }
@@ -114,7 +117,28 @@ bool Gatekeeper::is_key_over_limit(const http::ExchangePtr& exchange, security::
   return refusal && refuse_over_limit(exchange, *refusal);
 }
 
-bool Gatekeeper::identify(const http::ExchangePtr& exchange, security::Pass& pass) const {
+bool Gatekeeper::identify_by_certificate(const http::ExchangePtr& exchange, const Rules& rules,
+                                         security::Pass& pass) const {
+  const auto& names = exchange->request().certificate_names;
+  if (rules.certificates.empty() || names == nullptr) {
+    refuse(exchange, 401, "missing_api_key", fmt::format("a key of this server is needed: {}", kHowTo));
+    return false;
+  }
+  // A browser shows its certificate for every page, so another site's page must not speak in its name.
+  const http::Request& request = exchange->request();
+  if (const std::string_view origin = request.header("origin");
+      !origin.empty() && origin != fmt::format("https://{}", request.header("host"))) {
+    refuse(exchange, 403, "forbidden", "a page of another origin may not use the caller's certificate");
+    return false;
+  }
+  pass.identity = rules.certificates.find(*names);
+  if (pass.identity == nullptr)
+    refuse(exchange, 401, "unknown_certificate",
+           "no name in this client certificate is among security.client_certificates");
+  return pass.identity != nullptr;
+}
+
+bool Gatekeeper::identify(const http::ExchangePtr& exchange, const Rules& rules, security::Pass& pass) const {
   const Credential credential = find_credential(exchange->request());
   if (!credential.problem.empty()) {
     refuse(exchange, 401, "invalid_api_key", credential.problem);
@@ -126,7 +150,7 @@ bool Gatekeeper::identify(const http::ExchangePtr& exchange, security::Pass& pas
       refuse(exchange, 401, "invalid_token", who.error().message);
     pass.own_authorization = true;
   } else if (credential.key.empty()) {
-    refuse(exchange, 401, "missing_api_key", fmt::format("a key of this server is needed: {}", kHowTo));
+    return identify_by_certificate(exchange, rules, pass);
   } else {
     pass.identity = parts_.keys.authenticate(credential.key);
     if (pass.identity == nullptr)
@@ -148,7 +172,10 @@ bool Gatekeeper::still_admits(const http::Request& request) const {
   const Credential credential = find_credential(request);
   if (!credential.problem.empty()) return false;
   security::IdentityPtr who;
-  if (credential.token.empty())
+  if (credential.token.empty() && credential.key.empty())
+    who =
+        request.certificate_names == nullptr ? nullptr : rules->certificates.find(*request.certificate_names);
+  else if (credential.token.empty())
     who = parts_.keys.authenticate(credential.key);
   else if (auto by_token = parts_.tokens.authenticate(credential.token))
     who = std::move(*by_token);
@@ -169,7 +196,7 @@ bool Gatekeeper::admit_by_key(const http::ExchangePtr& exchange, const Rules& ru
   auto pass = std::make_shared<security::Pass>();
   // Before the credential is checked, because checking one is what a flood of wrong ones would cost.
   if (is_address_over_limit(exchange, rules, *pass)) return true;
-  if (!identify(exchange, *pass)) return true;
+  if (!identify(exchange, rules, *pass)) return true;
   exchange->notes.key_id = pass->identity->id;
   if (std::string why = security::why_not(*row, *pass->identity); !why.empty())
     return refuse(exchange, 403, "forbidden", std::move(why));

@@ -10,6 +10,7 @@
 #include "base/ip_network.h"
 #include "config/settings.h"
 #include "http/exchange.h"
+#include "security/certificates.h"
 #include "security/jwt.h"
 #include "security/key_store.h"
 #include "security/limiter.h"
@@ -42,11 +43,14 @@ class Gatekeeper {
     config::Settings settings;
     std::vector<base::IpNetwork> admin_networks, trusted_proxies;
     bool needs_address = false;  ///< a limit counts addresses
+    security::CertificateMap certificates;
   };
   static Rules rules_of(const config::Settings& settings);
   bool admit_by_key(const http::ExchangePtr& exchange, const Rules& rules) const;
   /// Who calls, put into `pass`; false: refused and answered.
-  bool identify(const http::ExchangePtr& exchange, security::Pass& pass) const;
+  bool identify(const http::ExchangePtr& exchange, const Rules& rules, security::Pass& pass) const;
+  bool identify_by_certificate(const http::ExchangePtr& exchange, const Rules& rules,
+                               security::Pass& pass) const;
   bool is_address_over_limit(const http::ExchangePtr& exchange, const Rules& rules,
                              security::Pass& pass) const;
   bool is_key_over_limit(const http::ExchangePtr& exchange, security::Pass& pass) const;

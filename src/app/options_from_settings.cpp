@@ -107,6 +107,7 @@ Options cache_options(const config::Settings& settings) {
   options.ttl_jitter = cache.ttl_jitter_percent / 100.0;
   options.unknown_token_share_max = cache.unknown_token_percent_max / 100.0;
   options.share_after = static_cast<size_t>(cache.share_after_principals);
+  options.length_ratio_max = cache.length_ratio_max;
   options.candidates = static_cast<size_t>(cache.candidates);
   options.guards_off = cache.guards_off;
   options.privacy = privacy_options(settings);

@@ -123,6 +123,9 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
       &CacheStats::embed_failures);
   one("pca_files_refused_total", "Files of principal components that could not be used at start.",
       Kind::kCounter, &CacheStats::pca_files_refused);
+  one("cache_lopsided_total",
+      "Candidates of other callers passed over because they are far longer than the question.",
+      Kind::kCounter, &CacheStats::lopsided);
   one("cache_injections_total", "Entries kept for exact match only: their question dictates its answer.",
       Kind::kCounter, &CacheStats::injections);
   registry_.collector(family("cache_evictions_total", "Entries evicted, by cause.", {"cause"}),

@@ -94,6 +94,21 @@ Result<std::shared_ptr<vault::Vault>> open_vault(const config::Settings& setting
   return vault::Vault::open(options);
 }
 
+Result<std::shared_ptr<const vault::KeyRing>> backup_keys(const config::Settings& settings) {
+  const auto& storage = settings.storage;
+  const vault::KeySource sources[] = {
+      {storage.backup_keys, storage.backup_key_file, {}, "storage.backup_key"},
+      {storage.encryption_keys, storage.encryption_key_file, storage.encryption_key_command}};
+  std::vector<vault::MasterKey> keys;
+  for (const vault::KeySource& source : sources) {
+    if (!source.is_set()) continue;
+    EGPTC_TRY(const auto ring, vault::load_keys(source));
+    keys.insert(keys.end(), ring->keys().begin(), ring->keys().end());
+  }
+  if (keys.empty()) return std::shared_ptr<const vault::KeyRing>();
+  return std::make_shared<const vault::KeyRing>(std::move(keys));
+}
+
 Result<base::SecretKey> open_instance_key(const config::Settings& settings, const std::string& folder,
                                           const vault::Vault* vault) {
   const std::string path = path_of_key(settings, folder);

@@ -29,6 +29,9 @@ std::string ledger_path(const std::string& keystore_folder);
 
 /// The master keys; null when storage.encryption is off and none are named. Errors as vault::load_keys.
 Result<std::shared_ptr<vault::Vault>> open_vault(const config::Settings& settings);
+/// What opens backups: the keys of storage.backup_key_file or backup_keys, then the master keys. The first
+/// one seals them. Null: none are named. Errors as vault::load_keys.
+Result<std::shared_ptr<const vault::KeyRing>> backup_keys(const config::Settings& settings);
 /// The instance key of the folder, sealed or not; made, and sealed, when it is missing. One that lies in the
 /// folder is sealed from now on when the vault encrypts, and plain again when it does not. kInvalidArgument:
 /// it is sealed and its key is not configured.

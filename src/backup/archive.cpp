@@ -11,7 +11,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <vector>
+
+#include "base/descriptor.h"
+#include "vault/sealed_stream.h"
 
 namespace enhanced_gptcache::backup {
 namespace {
@@ -19,6 +23,8 @@ namespace {
 constexpr size_t kPieceBytes = size_t{1} << 18U;
 constexpr uint64_t kFileBytesMax = uint64_t{1} << 40U;
 constexpr size_t kFilesMax = 1'000'000;
+/// What a sealed stream of ours says it is.
+constexpr const char* kPurpose = "enhanced-gptcache backup";
 
 using EntryPointer = std::unique_ptr<archive_entry, decltype(&archive_entry_free)>;
 
@@ -65,17 +71,54 @@ std::string Sha256Stream::hex() {
   return out;
 }
 
-Result<std::unique_ptr<ArchiveWriter>> ArchiveWriter::create(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(ErrorCode::kIo, fmt::format("{} cannot be made: {}", path, std::strerror(errno)));
-  ::close(fd);
+/// Where an encrypted archive goes: libarchive's bytes are sealed and written.
+struct ArchiveWriter::Sink {
+  base::Descriptor file;
+  vault::StreamSealer sealer;
+  std::string sealed;
+
+  static la_ssize_t take(archive* of, void* self, const void* bytes, size_t size) {
+    auto& sink = *static_cast<Sink*>(self);
+    sink.sealer.add({static_cast<const char*>(bytes), size}, sink.sealed);
+    return sink.flush(of) ? static_cast<la_ssize_t>(size) : -1;
+  }
+  static int end(archive* of, void* self) {
+    auto& sink = *static_cast<Sink*>(self);
+    if (auto done = sink.sealer.finish(sink.sealed); !done) {
+      archive_set_error(of, EFBIG, "%s", done.error().message.c_str());
+      return ARCHIVE_FATAL;
+    }
+    return sink.flush(of) ? ARCHIVE_OK : ARCHIVE_FATAL;
+  }
+  bool flush(archive* of) {
+    const bool is_written = base::write_all(file.get(), sealed);
+    if (!is_written) archive_set_error(of, errno, "cannot be written: %s", std::strerror(errno));
+    sealed.clear();
+    return is_written;
+  }
+};
+
+ArchiveWriter::ArchiveWriter(archive* to) : to_(to) {}
+
+Result<std::unique_ptr<ArchiveWriter>> ArchiveWriter::create(const std::string& path,
+                                                             const vault::MasterKey* key) {
+  base::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file.get() < 0)
+    return fail(ErrorCode::kIo, fmt::format("{} cannot be made: {}", path, std::strerror(errno)));
   archive* to = archive_write_new();
   std::unique_ptr<ArchiveWriter> writer(new ArchiveWriter(to));
   archive_write_add_filter_gzip(to);
   archive_write_set_filter_option(to, "gzip", "compression-level", "5");
   archive_write_set_format_pax_restricted(to);
-  if (archive_write_open_filename(to, path.c_str()) != ARCHIVE_OK)
-    return fail(archive_error(to, ErrorCode::kIo, path));
+  archive_write_set_bytes_in_last_block(to, 1);
+  int opened = ARCHIVE_OK;
+  if (key == nullptr) {
+    opened = archive_write_open_filename(to, path.c_str());
+  } else {
+    writer->sink_.reset(new Sink{std::move(file), {*key, kPurpose}, {}});
+    opened = archive_write_open(to, writer->sink_.get(), nullptr, &Sink::take, &Sink::end);
+  }
+  if (opened != ARCHIVE_OK) return fail(archive_error(to, ErrorCode::kIo, path));
   return writer;
 }
 
@@ -164,24 +207,96 @@ Result<void> read_file(archive* from, archive_entry* entry,
 
 }  // namespace
 
-Result<void> read_archive(const std::string& path,
+namespace {
+
+Result<base::Descriptor> open_archive(const std::string& path) {
+  base::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() >= 0) return file;
+  return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+              fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+}
+
+/// Where an encrypted archive comes from: libarchive sees what was read and authenticated.
+struct Opened {
+  base::Descriptor file;
+  vault::StreamOpener opener;
+  std::string sealed = std::string(kPieceBytes, '\0');
+  std::string plain = {};
+  bool is_at_end = false;
+  std::optional<Error> error = {};
+
+  /// False: at the end, or an error.
+  bool read_more() {
+    plain.clear();
+    while (plain.empty() && !is_at_end && !error) {
+      const ssize_t got = ::read(file.get(), sealed.data(), sealed.size());
+      if (got < 0 && errno == EINTR) continue;
+      Result<void> done;
+      if (got < 0)
+        done = fail(ErrorCode::kIo, std::strerror(errno));
+      else if (got == 0)
+        done = opener.finish(plain);
+      else
+        done = opener.add({sealed.data(), static_cast<size_t>(got)}, plain);
+      is_at_end = got == 0;
+      if (!done) error = std::move(done).error();
+    }
+    return !error && !plain.empty();
+  }
+  static la_ssize_t give(archive* of, void* self, const void** bytes) {
+    auto& source = *static_cast<Opened*>(self);
+    if (!source.read_more() && source.error) {
+      archive_set_error(of, EIO, "%s", source.error->message.c_str());
+      return -1;
+    }
+    *bytes = source.plain.data();
+    return static_cast<la_ssize_t>(source.plain.size());
+  }
+};
+
+Result<void> read_files(archive* from, const std::string& path,
+                        const std::function<Result<void>(const ArchivePiece&)>& each) {
+  archive_entry* entry = nullptr;
+  for (size_t files = 0;; ++files) {
+    const int status = archive_read_next_header(from, &entry);
+    if (status == ARCHIVE_EOF) return {};
+    if (status != ARCHIVE_OK) return fail(archive_error(from, ErrorCode::kCorrupt, path));
+    if (files == kFilesMax) return fail(ErrorCode::kInvalidArgument, path + " holds too many files");
+    EGPTC_TRY_VOID(read_file(from, entry, each));
+  }
+}
+
+}  // namespace
+
+Result<bool> is_encrypted_archive(const std::string& path) {
+  EGPTC_TRY(const base::Descriptor file, open_archive(path));
+  char first[16];
+  const ssize_t got = ::read(file.get(), first, sizeof first);
+  if (got < 0) return fail(ErrorCode::kIo, fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  return vault::looks_sealed_stream({first, static_cast<size_t>(got)});
+}
+
+Result<void> read_archive(const std::string& path, const std::shared_ptr<const vault::KeyRing>& keys,
                           const std::function<Result<void>(const ArchivePiece&)>& each) {
-  if (::access(path.c_str(), R_OK) != 0)
-    return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-                fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  EGPTC_TRY(const bool is_encrypted, is_encrypted_archive(path));
+  if (is_encrypted && keys == nullptr)
+    return fail(ErrorCode::kInvalidArgument, "is encrypted, and no key of backups is given");
+  EGPTC_TRY(base::Descriptor file, open_archive(path));
+  Opened opened{std::move(file), {keys, kPurpose}};
   const std::unique_ptr<archive, decltype(&archive_read_free)> from(archive_read_new(), &archive_read_free);
   archive_read_support_filter_gzip(from.get());
   archive_read_support_format_tar(from.get());
-  if (archive_read_open_filename(from.get(), path.c_str(), kPieceBytes) != ARCHIVE_OK)
-    return fail(archive_error(from.get(), ErrorCode::kCorrupt, path));
-  archive_entry* entry = nullptr;
-  for (size_t files = 0;; ++files) {
-    const int status = archive_read_next_header(from.get(), &entry);
-    if (status == ARCHIVE_EOF) return {};
-    if (status != ARCHIVE_OK) return fail(archive_error(from.get(), ErrorCode::kCorrupt, path));
-    if (files == kFilesMax) return fail(ErrorCode::kInvalidArgument, path + " holds too many files");
-    EGPTC_TRY_VOID(read_file(from.get(), entry, each));
-  }
+  const int status = is_encrypted ? archive_read_open(from.get(), &opened, nullptr, &Opened::give, nullptr)
+                                  : archive_read_open_fd(from.get(), opened.file.get(), kPieceBytes);
+  Result<void> done;
+  if (status != ARCHIVE_OK)
+    done = fail(archive_error(from.get(), ErrorCode::kCorrupt, path));
+  else
+    done = read_files(from.get(), path, each);
+  // The end of the files is not the end of what was sealed, and only that says that nothing is cut.
+  while (is_encrypted && done && opened.read_more()) continue;
+  if (opened.error) return fail(std::move(*opened.error));
+  return done;
 }
 
 }  // namespace enhanced_gptcache::backup

@@ -147,9 +147,9 @@ class Reader {
   std::map<std::string, ArchivedFile> found_;
 };
 
-Result<Metadata> read_backup(const std::string& path, const std::string& folder) {
+Result<Metadata> read_backup(const std::string& path, const BackupKeys& keys, const std::string& folder) {
   Reader reader(folder);
-  auto done = read_archive(path, [&](const ArchivePiece& piece) { return reader.take(piece); });
+  auto done = read_archive(path, keys, [&](const ArchivePiece& piece) { return reader.take(piece); });
   if (done) {
     if (auto metadata = reader.finish())
       return metadata;
@@ -168,15 +168,17 @@ Result<Made> make_backup(const BackupPlan& plan) {
   fs::create_directories(plan.folder, error);
   if (error) return fail(ErrorCode::kIo, fmt::format("{} cannot be made: {}", plan.folder, error.message()));
   Made made{"", describe(plan)};
-  made.path = fmt::format("{}/backup_{}.tar.gz", plan.folder, made.metadata.timestamp);
+  made.path = fmt::format("{}/backup_{}.tar.gz{}", plan.folder, made.metadata.timestamp,
+                          plan.keys == nullptr ? "" : ".enc");
   const std::string partial = made.path + ".partial";
   if (fs::exists(made.path, error))
     return fail(ErrorCode::kIo, made.path + " exists already; try again in a second");
   const auto write = [&]() -> Result<void> {
-    EGPTC_TRY(auto writer, ArchiveWriter::create(partial));
+    EGPTC_TRY(auto writer,
+              ArchiveWriter::create(partial, plan.keys == nullptr ? nullptr : &plan.keys->current()));
     EGPTC_TRY_VOID(write_all(*writer, plan, made.metadata));
     EGPTC_TRY_VOID(sync_path(partial));
-    EGPTC_TRY_VOID(verify_backup(partial));
+    EGPTC_TRY_VOID(verify_backup(partial, plan.keys));
     fs::rename(partial, made.path, error);
     if (error) return fail(ErrorCode::kIo, fmt::format("{}: {}", made.path, error.message()));
     return sync_path(plan.folder);
@@ -188,10 +190,12 @@ Result<Made> make_backup(const BackupPlan& plan) {
   return made;
 }
 
-Result<Metadata> verify_backup(const std::string& path) { return read_backup(path, ""); }
+Result<Metadata> verify_backup(const std::string& path, const BackupKeys& keys) {
+  return read_backup(path, keys, "");
+}
 
 size_t remove_old_backups(const std::string& folder, int days) {
-  static const std::regex kOurs("backup_[0-9]{8}_[0-9]{6}\\.tar\\.gz");
+  static const std::regex kOurs("backup_[0-9]{8}_[0-9]{6}\\.tar\\.gz(\\.enc)?");
   const auto oldest = fs::file_time_type::clock::now() - std::chrono::hours(24) * days;
   size_t removed = 0;
   std::error_code error;
@@ -206,13 +210,13 @@ size_t remove_old_backups(const std::string& folder, int days) {
   return removed;
 }
 
-Result<Metadata> unpack_backup(const std::string& path, const std::string& folder) {
+Result<Metadata> unpack_backup(const std::string& path, const BackupKeys& keys, const std::string& folder) {
   std::error_code error;
   if (fs::exists(folder, error)) return fail(ErrorCode::kIo, folder + " exists already");
   fs::create_directories(folder, error);
   if (!error) fs::permissions(folder, fs::perms::owner_all, error);
   if (error) return fail(ErrorCode::kIo, fmt::format("{} cannot be made: {}", folder, error.message()));
-  auto metadata = read_backup(path, folder);
+  auto metadata = read_backup(path, keys, folder);
   if (!metadata) fs::remove_all(folder, error);
   return metadata;
 }

@@ -51,16 +51,16 @@ TEST_F(BackupTest, MakesVerifiesAndUnpacks) {
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(made->metadata.files.size(), 4U) << "links are left out";
   EXPECT_EQ(made->metadata.bytes, 700'011U);
-  const auto verified = verify_backup(made->path);
+  const auto verified = verify_backup(made->path, {});
   ASSERT_TRUE(verified) << verified.error().message;
   EXPECT_EQ(verified->timestamp, made->metadata.timestamp);
   const std::string to = (folder_ / "unpacked").string();
-  ASSERT_TRUE(unpack_backup(made->path, to));
+  ASSERT_TRUE(unpack_backup(made->path, {}, to));
   EXPECT_EQ(read(to + "/config.yaml"), "cache: {}\n");
   EXPECT_EQ(read(to + "/cache/one"), std::string(700'000, 'x'));
   EXPECT_EQ(read(to + "/cache/deep/two"), "2");
   EXPECT_TRUE(fs::exists(to + "/cache/empty"));
-  EXPECT_FALSE(unpack_backup(made->path, to)) << "an existing folder is not written into";
+  EXPECT_FALSE(unpack_backup(made->path, {}, to)) << "an existing folder is not written into";
 }
 
 TEST_F(BackupTest, EveryDamageIsCorrupt) {
@@ -72,19 +72,81 @@ TEST_F(BackupTest, EveryDamageIsCorrupt) {
     changed[at] = static_cast<char>(changed[at] ^ 0x10);
     write(bad, changed);
     // gzip's own time, and the padding after the last file, are read by nobody.
-    if (const auto verified = verify_backup(bad.string())) {
+    if (const auto verified = verify_backup(bad.string(), {})) {
       const fs::path to = folder_ / ("unpacked" + std::to_string(at));
-      ASSERT_TRUE(unpack_backup(bad.string(), to.string()));
+      ASSERT_TRUE(unpack_backup(bad.string(), {}, to.string()));
       EXPECT_EQ(metadata_yaml(*verified), metadata_yaml(made.metadata)) << "byte " << at;
       EXPECT_EQ(read(to / "cache/one"), std::string(700'000, 'x')) << "byte " << at;
       EXPECT_EQ(read(to / "config.yaml"), "cache: {}\n") << "byte " << at;
     }
     write(bad, whole.substr(0, at));
-    EXPECT_FALSE(verify_backup(bad.string())) << "cut at " << at;
-    EXPECT_FALSE(unpack_backup(bad.string(), (folder_ / "none").string()));
+    EXPECT_FALSE(verify_backup(bad.string(), {})) << "cut at " << at;
+    EXPECT_FALSE(unpack_backup(bad.string(), {}, (folder_ / "none").string()));
     EXPECT_FALSE(fs::exists(folder_ / "none")) << "nothing half unpacked stays";
   }
-  EXPECT_EQ(verify_backup((folder_ / "absent").string()).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(verify_backup((folder_ / "absent").string(), {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(BackupTest, AnEncryptedOneIsReadWithItsKeyAndShowsNothing) {
+  const auto keys = vault::parse_keys(std::string(64, 'a') + "\n" + std::string(64, 'b'), "test").value();
+  const auto older = vault::parse_keys(std::string(64, 'c') + "," + std::string(64, 'a'), "test").value();
+  const auto others = vault::parse_keys(std::string(64, 'd'), "test").value();
+  BackupPlan sealed = plan();
+  write(folder_ / "data/secret", "a sentence that must not be seen");
+  sealed.keys = keys;
+  const auto made = make_backup(sealed);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(made->path.ends_with(".tar.gz.enc"));
+  EXPECT_EQ(fs::status(made->path).permissions() & fs::perms::all,
+            fs::perms::owner_read | fs::perms::owner_write);
+  const std::string bytes = read(made->path);
+  for (const char* seen : {"must not be seen", "config.yaml", "backup_", "\x1f\x8b\x08"})
+    EXPECT_EQ(bytes.find(seen), std::string::npos) << seen;
+  EXPECT_TRUE(verify_backup(made->path, keys));
+  const std::string to = (folder_ / "unpacked").string();
+  ASSERT_TRUE(unpack_backup(made->path, older, to)) << "any of the given keys opens it";
+  EXPECT_EQ(read(to + "/cache/secret"), "a sentence that must not be seen");
+  EXPECT_EQ(read(to + "/cache/one"), std::string(700'000, 'x'));
+  for (const BackupKeys& wrong : {BackupKeys(others), BackupKeys()}) {
+    const auto refused = unpack_backup(made->path, wrong, (folder_ / "none").string());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(refused.error().message.find("key"), std::string::npos) << refused.error().message;
+    EXPECT_FALSE(fs::exists(folder_ / "none"));
+  }
+}
+
+TEST_F(BackupTest, EveryDamageOfAnEncryptedOneIsCorrupt) {
+  BackupPlan sealed = plan();
+  sealed.keys = vault::parse_keys(std::string(64, 'a'), "test").value();
+  // Does not compress, so that there are several pieces.
+  std::string noise;
+  while (noise.size() < 300'000) noise += base::random_hex(32);
+  write(folder_ / "data/noise", noise);
+  const Made made = make_backup(sealed).value();
+  const std::string whole = read(made.path);
+  ASSERT_GT(whole.size(), size_t{130'000});
+  const fs::path bad = folder_ / "bad.tar.gz.enc";
+  const auto is_refused = [&](const std::string& bytes) {
+    write(bad, bytes);
+    const auto refused = unpack_backup(bad.string(), sealed.keys, (folder_ / "none").string());
+    return !refused && !fs::exists(folder_ / "none");
+  };
+  for (size_t at = 0; at < whole.size(); at += 1 + whole.size() / 50) {
+    std::string changed = whole;
+    changed[at] = static_cast<char>(changed[at] ^ 0x10);
+    EXPECT_TRUE(is_refused(changed)) << "byte " << at;
+    EXPECT_TRUE(is_refused(whole.substr(0, at))) << "cut at " << at;
+  }
+  EXPECT_TRUE(is_refused(whole.substr(0, whole.size() - 1)));
+  EXPECT_TRUE(is_refused(whole + "x")) << "something was added";
+  constexpr size_t kHead = 48, kPiece = (size_t{64} << 10U) + 16;
+  EXPECT_TRUE(is_refused(whole.substr(0, kHead) + whole.substr(kHead + kPiece, kPiece) +
+                         whole.substr(kHead, kPiece) + whole.substr(kHead + 2 * kPiece)))
+      << "reordered";
+  EXPECT_TRUE(is_refused(whole.substr(0, kHead + kPiece))) << "cut between two pieces";
+  EXPECT_TRUE(is_refused(whole.substr(0, kHead) + whole.substr(kHead + kPiece))) << "a piece left out";
+  EXPECT_FALSE(is_refused(whole));
 }
 
 TEST_F(BackupTest, AMissingSourceLeavesNoBackup) {

@@ -19,7 +19,7 @@ Error io_error(std::string_view what, const std::string& path) {
   return {code, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno))};
 }
 
-Result<std::string> read_file(const std::string& path, size_t bytes_max, bool is_private) {
+Result<std::string> read_file(const std::string& path, size_t bytes_max, const PrivateOwner* owner) {
   // Non-blocking, so that a FIFO in place of the file cannot hold the process up.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return fail(io_error("read", path));
@@ -27,13 +27,8 @@ Result<std::string> read_file(const std::string& path, size_t bytes_max, bool is
   if (::fstat(file.get(), &status) != 0) return fail(io_error("read", path));
   if (!S_ISREG(status.st_mode))
     return fail(ErrorCode::kIo, fmt::format("cannot read {}: no regular file", path));
-  if (is_private && (status.st_mode & 077U) != 0) {
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{} has mode {:04o}, which lets others use it; allowed is 0600 or 0400 (chmod 600 "
-                    "{})",
-                    path, status.st_mode & 07777U, path));
-  }
+  if (const std::string why = owner == nullptr ? "" : why_not_private(status, *owner); !why.empty())
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}", path, why));
   std::string text;
   char buffer[8192];
   while (true) {
@@ -51,11 +46,23 @@ Result<std::string> read_file(const std::string& path, size_t bytes_max, bool is
 }  // namespace
 
 Result<std::string> read_small_file(const std::string& path, size_t bytes_max) {
-  return read_file(path, bytes_max, false);
+  return read_file(path, bytes_max, nullptr);
 }
 
-Result<std::string> read_private_file(const std::string& path, size_t bytes_max) {
-  return read_file(path, bytes_max, true);
+std::string why_not_private(const struct stat& status, PrivateOwner owner) {
+  const uid_t us = ::geteuid();
+  const bool is_named = owner == PrivateOwner::kOursOrRoot;
+  if (is_named && status.st_uid != us && status.st_uid != 0)
+    return fmt::format("belongs to user {}, who could change it; it must belong to user {} or to root",
+                       status.st_uid, us);
+  const unsigned forbidden = is_named && status.st_uid == 0 && us != 0 ? 037U : 077U;
+  if ((status.st_mode & forbidden) == 0) return {};
+  return fmt::format("has mode {:04o}, which lets others use it; allowed is 0600 or 0400 (chmod 600)",
+                     status.st_mode & 07777U);
+}
+
+Result<std::string> read_private_file(const std::string& path, size_t bytes_max, PrivateOwner owner) {
+  return read_file(path, bytes_max, &owner);
 }
 
 Result<void> replace_file(const std::string& path, std::string_view text) {

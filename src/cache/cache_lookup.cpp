@@ -31,20 +31,24 @@ bool is_young_enough(const Record& record, const LookupOptions& options, const b
   return !options.age_max_ms || clock.wall_ms() - record.created_ms() <= *options.age_max_ms;
 }
 
-/// How much longer than the question another principal's text may be: what was added to a known question to
-/// carry something else is long beside it.
-constexpr size_t kLongerBytesMax = 200;
-constexpr size_t kLongerFactorMax = 4;
+/// A few words more are no text that carries something else, however short the question is.
+constexpr size_t kLongerBytesMin = 40;
+
+enum class Sharing { kShared, kUnvouched, kLopsided };
 
 /// May this entry answer this caller by meaning? What others of the tenant have put there has to be vouched
-/// for.
-bool is_shared_with(const Record& record, const Prompt& prompt, size_t share_after) {
-  if (share_after <= 1 || prompt.principal.empty() || record.vouchers.is_trusted()) return true;
-  if (record.principal() == prompt.principal) return true;
-  const size_t asked = prompt.query.size();
-  const size_t stored = record.query().size();
-  const bool is_lopsided = stored > asked + kLongerBytesMax && stored > asked * kLongerFactorMax;
-  return !is_lopsided && record.vouchers.count() >= share_after;
+/// for, and must not be far longer than the question: text that was added to a known one to carry something
+/// else is long beside it, and the whole is still near enough to be found.
+Sharing sharing_of(const Record& record, const Prompt& prompt, const Options& options) {
+  if (prompt.principal.empty() || record.vouchers.is_trusted()) return Sharing::kShared;
+  if (record.principal() == prompt.principal) return Sharing::kShared;
+  const auto asked = static_cast<double>(prompt.query.size());
+  const auto stored = static_cast<double>(record.query().size());
+  if (options.length_ratio_max > 0 && stored > asked + kLongerBytesMin &&
+      stored > asked * options.length_ratio_max)
+    return Sharing::kLopsided;
+  if (options.share_after > 1 && record.vouchers.count() < options.share_after) return Sharing::kUnvouched;
+  return Sharing::kShared;
 }
 
 }  // namespace
@@ -170,8 +174,10 @@ std::vector<Candidate> CacheImpl::candidates(const Query& query, const Judge& ju
                                              std::span<const float> vector, size_t k) const {
   std::vector<Candidate> found = entries_.search(query.partition, vector, k, judge.search_floor());
   std::erase_if(found, [&](const Candidate& candidate) {
-    return !is_young_enough(*candidate.record, query.options, clock_) ||
-           !is_shared_with(*candidate.record, query.prompt, query.settings->options.share_after);
+    if (!is_young_enough(*candidate.record, query.options, clock_)) return true;
+    const Sharing sharing = sharing_of(*candidate.record, query.prompt, query.settings->options);
+    if (sharing == Sharing::kLopsided && query.options.counted) counters_.add(Count::kLopsided);
+    return sharing != Sharing::kShared;
   });
   // Entries of conversations stand for other questions than their words say.
   double best = 0;

@@ -179,6 +179,7 @@ CacheStats CacheImpl::stats() const {
   stats.semantic_misses = counters_.sum(Count::kSemanticMisses);
   stats.stores = counters_.sum(Count::kStores);
   stats.store_refused = counters_.sum(Count::kStoreRefused);
+  stats.lopsided = counters_.sum(Count::kLopsided);
   stats.injections = counters_.sum(Count::kInjections);
   stats.personal_skipped = counters_.sum(Count::kPersonalSkipped);
   stats.personal_redacted = counters_.sum(Count::kPersonalRedacted);

@@ -18,6 +18,7 @@ enum class Count : uint8_t {
   kStoreRefused,
   kStorageRefused,
   kPersonalSkipped,   ///< not stored, because of Options::privacy
+  kLopsided,          ///< another's candidate, far longer than the question, was passed over
   kInjections,        ///< stored for exact match only: the question dictates an answer
   kPersonalRedacted,  ///< stored without the question's text
   kEvictionsSize,

@@ -37,6 +37,7 @@ Result<void> check_options(const Options& options) {
       {"ttl_jitter", options.ttl_jitter, 0, 0.9},
       {"unknown_token_share_max", options.unknown_token_share_max, 0, 1},
       {"share_after", size(options.share_after), 1, size(Vouchers::kMost)},
+      {"length_ratio_max", options.length_ratio_max, 0, 1000},
       {"candidates", size(options.candidates), 1, 1000},
       {"context.divergence_threshold", options.context.divergence_threshold, 0, 2},
       {"context.window_size", size(options.context.window_size), 1, 1000},

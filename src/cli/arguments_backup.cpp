@@ -16,6 +16,9 @@ void add_backup(CLI::App& app, const Common& common, BackupArguments& wanted, in
       ->add_option("--keep-days", wanted.keep_days,
                    "afterwards remove older backups from that folder; 0 keeps all (default: 30)")
       ->check(CLI::Range(0, kKeepDaysMax));
+  command->add_option(
+      "--backup-key-file", wanted.key_file,
+      "file of the keys of encrypted backups; with it they are encrypted whatever the settings say");
   command->add_flag("--without-models", wanted.without_models, "leave the model files out");
   command->add_option("--api-key-env", wanted.key_variable,
                       "environment variable with the key for the server's /admin");
@@ -25,7 +28,7 @@ void add_backup(CLI::App& app, const Common& common, BackupArguments& wanted, in
 void add_restore(CLI::App& app, const Common& common, RestoreArguments& wanted, int& exit_code) {
   CLI::App* command = app.add_subcommand(
       "restore", "Verify a backup and put it in place; the server must be stopped, its old state is kept.");
-  command->add_option("file", wanted.file, "backup_<timestamp>.tar.gz")->required();
+  command->add_option("file", wanted.file, "backup_<timestamp>.tar.gz, or .tar.gz.enc")->required();
   command->add_option("--root", wanted.root, "folder of the installation (default: " + wanted.root + ")");
   command->add_option("--config-to", wanted.config, "settings file (default: its name below the root)");
   command->add_option("--models-to", wanted.models, "folder of the models (default: models below the root)");
@@ -33,6 +36,8 @@ void add_restore(CLI::App& app, const Common& common, RestoreArguments& wanted, 
   command->add_option("--logs-to", wanted.logs, "folder of the logs (default: logs below the root)");
   command->add_option("--ledger", wanted.ledger,
                       "an erasure ledger kept elsewhere; what it names is erased from the backup, too");
+  command->add_option("--backup-key-file", wanted.key_file,
+                      "file of the keys of encrypted backups (default: those that the settings name)");
   command->add_flag("--dry-run", wanted.dry_run, "verify and unpack, then replace nothing");
   command->callback([&] { exit_code = restore(common, wanted); });
 }

@@ -10,6 +10,7 @@
 #include "app/options_from_settings.h"
 #include "app/storage_folder.h"
 #include "app/vault_parts.h"
+#include "backup/archive.h"
 #include "cli/backup_commands.h"
 #include "cli/http_call.h"
 
@@ -127,11 +128,26 @@ Result<void> add_models(const config::Settings& settings, std::vector<backup::So
   return {};
 }
 
+Result<backup::BackupKeys> load_key_file(const std::string& path) {
+  vault::KeySource source;
+  source.file = path;
+  source.setting = "backup_key";
+  return vault::load_keys(source);
+}
+
+/// Null: the backup is not to be encrypted.
+Result<backup::BackupKeys> sealing_keys(const config::Settings& settings, const BackupArguments& wanted) {
+  if (!wanted.key_file.empty()) return load_key_file(wanted.key_file);
+  if (settings.storage.backup_encryption == "off") return backup::BackupKeys();
+  return app::backup_keys(settings);
+}
+
 Result<int> make(const Common& common, const config::Loaded& loaded, const BackupArguments& wanted) {
   const config::Settings& settings = loaded.settings;
   EGPTC_TRY(http::Headers headers, credential_from(wanted.key_variable));
   backup::BackupPlan plan;
   plan.folder = wanted.output;
+  EGPTC_TRY(plan.keys, sealing_keys(settings, wanted));
   plan.type = loaded.environment;
   if (!loaded.path.empty()) {
     plan.config_name = fs::path(loaded.path).filename().string();
@@ -147,8 +163,8 @@ Result<int> make(const Common& common, const config::Loaded& loaded, const Backu
   add_ledger(settings, plan.sources);
   add_logs(settings.monitoring.log_file, plan.sources);
   EGPTC_TRY(const backup::Made made, backup::make_backup(plan));
-  fmt::print("{}\n{} files, {} bytes before compression, verified; {}\n", made.path,
-             made.metadata.files.size(), made.metadata.bytes,
+  fmt::print("{}\n{} files, {} bytes before compression, {}verified; {}\n", made.path,
+             made.metadata.files.size(), made.metadata.bytes, plan.keys == nullptr ? "" : "encrypted, ",
              entries.is_live() ? "taken while the server ran" : "taken while no server ran");
   if (const std::string& key = settings.security.instance_key_file; !key.empty())
     fmt::print(stderr, "note: {} (security.instance_key_file) is not in it; keep it elsewhere\n", key);
@@ -161,9 +177,30 @@ Result<int> make(const Common& common, const config::Loaded& loaded, const Backu
 
 }  // namespace
 
+Result<backup::BackupKeys> keys_of_backup(const Common& common, const std::string& key_file,
+                                          const std::string& path) {
+  EGPTC_TRY(const bool is_encrypted, backup::is_encrypted_archive(path));
+  if (!is_encrypted) return backup::BackupKeys();
+  if (!key_file.empty()) return load_key_file(key_file);
+  auto loaded = config::load_or_error(common.load);
+  if (!loaded)
+    return fail(loaded.error().code,
+                fmt::format("{} is encrypted, and the settings that should name its key cannot be read (name "
+                            "the key's file with --backup-key-file instead): {}",
+                            path, loaded.error().message));
+  EGPTC_TRY(auto keys, app::backup_keys((*loaded)->settings));
+  if (keys != nullptr) return keys;
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{} is encrypted: name its key with --backup-key-file, storage.backup_key_file or "
+                          "EGPTC_STORAGE__BACKUP_KEYS, or name the master keys it was sealed by",
+                          path));
+}
+
 int backup(const Common& common, const BackupArguments& wanted) {
   if (!wanted.verify.empty()) {
-    const auto verified = backup::verify_backup(wanted.verify);
+    const auto keys = keys_of_backup(common, wanted.key_file, wanted.verify);
+    if (!keys) return report(keys.error());
+    const auto verified = backup::verify_backup(wanted.verify, *keys);
     if (!verified) return report(verified.error());
     fmt::print("{}: {} files of {}, written by {} on {}: all as they were\n", wanted.verify,
                verified->files.size(), verified->timestamp, verified->version, verified->hostname);

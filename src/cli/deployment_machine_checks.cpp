@@ -136,7 +136,8 @@ CheckResult check_backups(const Deployment& deployment) {
   fs::file_time_type newest_time;
   for (const fs::directory_entry& entry : entries) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with("backup_") || !name.ends_with(".tar.gz")) continue;
+    if (!name.starts_with("backup_") || (!name.ends_with(".tar.gz") && !name.ends_with(".tar.gz.enc")))
+      continue;
     const auto time = entry.last_write_time(error);
     if (!error && (newest.empty() || time > newest_time)) {
       newest = entry.path();
@@ -144,7 +145,7 @@ CheckResult check_backups(const Deployment& deployment) {
     }
   }
   if (newest.empty())
-    return objected(deployment, fmt::format("no backup_*.tar.gz in {}", deployment.backups));
+    return objected(deployment, fmt::format("no backup_*.tar.gz or .tar.gz.enc in {}", deployment.backups));
   const auto age =
       std::chrono::duration<double, std::ratio<3600>>(fs::file_time_type::clock::now() - newest_time);
   const std::string what = fmt::format("{} is {:.1f} hours old", newest.string(), age.count());

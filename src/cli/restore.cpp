@@ -211,8 +211,9 @@ Result<int> run(const Common& common, const RestoreArguments& wanted) {
   fs::create_directories(wanted.root, error);
   if (error) return fail(ErrorCode::kIo, fmt::format("{}: {}", wanted.root, error.message()));
   EGPTC_TRY(const auto data_lock, lock_folder(places.data, false, "storage.path"));
+  EGPTC_TRY(const backup::BackupKeys keys, keys_of_backup(common, wanted.key_file, wanted.file));
   Staging staging{places.staging};
-  EGPTC_TRY(const backup::Metadata metadata, backup::unpack_backup(wanted.file, places.staging));
+  EGPTC_TRY(const backup::Metadata metadata, backup::unpack_backup(wanted.file, keys, places.staging));
   if (places.config.empty()) places.config = wanted.root + "/" + metadata.config_name;
   const bool has_config = !metadata.config_name.empty();
   EGPTC_TRY(const auto loaded,

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "config/small_file.h"
 #include "config/url_check.h"
@@ -117,6 +119,28 @@ void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {
   }
 }
 
+/// Empty, or what is wrong with name=role@tenant.
+std::string check_certificate_row(std::string_view row) {
+  static constexpr std::string_view kKinds[] = {"DNS:", "URI:", "email:", "CN:"};
+  static constexpr std::string_view kRoles[] = {"viewer", "client", "operator", "admin"};
+  const size_t equals = row.rfind('=');
+  const std::string_view name = row.substr(0, std::min(equals, row.size()));
+  const std::string_view who = equals == row.npos ? std::string_view() : row.substr(equals + 1);
+  const size_t at = who.find('@');
+  const bool is_named = std::any_of(std::begin(kKinds), std::end(kKinds), [name](std::string_view kind) {
+    return name.size() > kind.size() && name.substr(0, kind.size()) == kind;
+  });
+  const bool has_role = at != who.npos && std::find(std::begin(kRoles), std::end(kRoles),
+                                                    who.substr(0, at)) != std::end(kRoles);
+  const std::string_view tenant = has_role ? who.substr(at + 1) : std::string_view();
+  const bool has_tenant =
+      !tenant.empty() && tenant.size() <= 128 &&
+      std::all_of(tenant.begin(), tenant.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (is_named && has_tenant) return {};
+  return "must be name=role@tenant, the name one of DNS:host, URI:uri, email:address, CN:common name, the "
+         "role one of viewer, client, operator, admin, the tenant 1 to 128 visible ASCII characters";
+}
+
 void check_tls(const Loaded& loaded, std::vector<Problem>& errors) {
   const auto& server = loaded.settings.server;
   if (server.tls_cert_file.empty() != server.tls_key_file.empty())
@@ -124,6 +148,32 @@ void check_tls(const Loaded& loaded, std::vector<Problem>& errors) {
         "is missing: a certificate and its key go together");
   if (server.tls_cert_file.empty() && !server.tls_client_ca_file.empty())
     add(errors, loaded, "server.tls_client_ca_file", server.tls_client_ca_file, "needs server.tls_cert_file");
+  for (const Text& row : loaded.settings.security.client_certificates) {
+    if (server.tls_client_ca_file.empty())
+      add(errors, loaded, "security.client_certificates", row,
+          "needs server.tls_client_ca_file: only a certificate that was verified says who calls");
+    if (const std::string wrong = check_certificate_row(row); !wrong.empty())
+      add(errors, loaded, "security.client_certificates", row, wrong);
+  }
+}
+
+void check_backup_keys(const Loaded& loaded, std::vector<Problem>& errors) {
+  const auto& storage = loaded.settings.storage;
+  const std::pair<const char*, bool> sources[] = {
+      {"storage.backup_key_file", !storage.backup_key_file.empty()},
+      {"storage.backup_keys", !storage.backup_keys.empty()}};
+  for (const auto& [name, is_set] : sources)
+    if (is_set && loaded.values[find_key(name)].origin == Origin::kAdmin)
+      add(errors, loaded, name, std::string(kMasked),
+          "cannot be set through /admin/config: use the settings file, the environment or a flag");
+  if (sources[0].second && sources[1].second)
+    add(errors, loaded, "storage.backup_keys", std::string(kMasked),
+        "give it or storage.backup_key_file, not both");
+  const bool has_master = !storage.encryption_key_file.empty() || !storage.encryption_keys.empty() ||
+                          !storage.encryption_key_command.empty();
+  if (storage.backup_encryption != "off" && !sources[0].second && !sources[1].second && !has_master)
+    add(errors, loaded, "storage.backup_encryption", storage.backup_encryption,
+        "needs a key: storage.backup_key_file, EGPTC_STORAGE__BACKUP_KEYS or the keys of storage.encryption");
 }
 
 void check_encryption(const Loaded& loaded, std::vector<Problem>& errors) {
@@ -196,6 +246,7 @@ void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vec
   check_tls(loaded, errors);
   check_limits(loaded, errors);
   check_encryption(loaded, errors);
+  check_backup_keys(loaded, errors);
   if (!is_loopback(settings.server.host) && !settings.security.enabled &&
       !settings.security.insecure_listen) {
     add(errors, loaded, "server.host", settings.server.host,

@@ -38,6 +38,10 @@ std::vector<std::string> company_of(const KeySpec& spec) {
   if (name == "storage.prompts") return {"--storage.encryption=aes-256-gcm", "--storage.encryption_keys=k"};
   if (name == "server.tls_cert_file") return {"--server.tls_key_file=key.pem"};
   if (name == "server.tls_key_file") return {"--server.tls_cert_file=cert.pem"};
+  if (name == "storage.backup_encryption") return {"--storage.backup_keys=k"};
+  if (name == "security.client_certificates")
+    return {"--server.tls_cert_file=cert.pem", "--server.tls_key_file=key.pem",
+            "--server.tls_client_ca_file=ca.pem"};
   if (name == "server.tls_client_ca_file")
     return {"--server.tls_cert_file=cert.pem", "--server.tls_key_file=key.pem"};
   return {};
@@ -53,7 +57,8 @@ LoadOutcome load_flag(const KeySpec& spec, const std::string& value) {
 /// Are the elements of a list checked, or is any text one?
 bool has_checked_elements(const KeySpec& spec) {
   return !spec.choices.empty() || spec.form != Form::kAny || spec.name() == "security.jwt_role_map" ||
-         spec.name() == "cache.serve_percent_by_namespace" || spec.name() == "compliance.pii_by_namespace";
+         spec.name() == "security.client_certificates" || spec.name() == "cache.serve_percent_by_namespace" ||
+         spec.name() == "compliance.pii_by_namespace";
 }
 
 /// A valid value that is not the default; empty when the row has none that is built.
@@ -64,6 +69,7 @@ std::string other_value(const KeySpec& spec, const TestFolder& folder) {
   if (spec.name() == "security.jwt_secret") return std::string(32, 'o');
   if (spec.name() == "security.jwt_jwks_url") return "https://other.example/keys";
   if (spec.name() == "security.jwt_role_map") return "staff=viewer,boss=admin";
+  if (spec.name() == "security.client_certificates") return "DNS:a.example=client@shop,CN:boss=admin@shop";
   if (spec.name() == "cache.serve_percent_by_namespace") return "a=50,b=0";
   if (spec.name() == "compliance.pii_by_namespace") return "a=skip,b=store";
   if (spec.name() == "upstream.ca_file") return folder.write("ca", "-----BEGIN CERTIFICATE-----\n");
@@ -211,7 +217,9 @@ TEST(SettingsTable, EveryLayerSetsEveryKey) {
         EXPECT_FALSE(outcome.loaded) << "the admin file lies in that folder";
         continue;
       }
-      if (spec.name().starts_with("storage.encryption_key") && origins[i] == Origin::kAdmin) {
+      const bool is_key =
+          spec.name().starts_with("storage.encryption_key") || spec.name().starts_with("storage.backup_key");
+      if (is_key && origins[i] == Origin::kAdmin) {
         EXPECT_FALSE(outcome.loaded) << "what this machine runs or reads as a key is not for the network";
         continue;
       }

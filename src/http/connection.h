@@ -109,7 +109,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::shared_ptr<ServerThread> thread_;
   std::optional<asio::ip::tcp::socket> socket_;  // empty once closed
   std::unique_ptr<TlsSession> tls_;              // null: plain
-  bool cut_ = false;                             // the answer is not whole, and must not look so
+  std::shared_ptr<const std::vector<std::string>> certificate_names_;
+  bool cut_ = false;  // the answer is not whole, and must not look so
   std::string peer_;
   State state_ = State::kHead;
   bool closed_ = false;

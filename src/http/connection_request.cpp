@@ -42,6 +42,7 @@ std::shared_ptr<ServerExchange> Connection::make_exchange() {
   auto exchange = std::make_shared<ServerExchange>(shared_from_this(), sequence_);
   exchange->started_us = now_us();
   exchange->mutable_request().peer = peer_;
+  exchange->mutable_request().certificate_names = certificate_names_;
   thread_->counters.in_flight.fetch_add(1, std::memory_order_relaxed);
   return exchange;
 }

@@ -19,6 +19,7 @@ void Connection::shake_hands() {
   if (closed_) return;
   const TlsSession::Progress progress = tls_->handshake();
   if (progress == TlsSession::Progress::kDone) {
+    certificate_names_ = tls_->peer_names();
     read_deadline_us_ = now_us() + thread_->rules().options.idle_timeout_ms * 1000;
     return advance();
   }

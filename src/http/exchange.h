@@ -45,6 +45,9 @@ struct Request {
   std::vector<HeaderView> headers;
   std::string_view body;  ///< the whole body for routes that buffer it, else empty
   std::string peer;       ///< address of the other end, without port
+  /// Of the caller's certificate, which one of tls_client_ca_file has signed: "DNS:...", "URI:...",
+  /// "email:...", "CN:..."; null: it showed none.
+  std::shared_ptr<const std::vector<std::string>> certificate_names;
   bool expects_continue = false;
   /// Case-insensitive; empty view when absent. `has` tells absence from emptiness.
   std::string_view header(std::string_view name) const;

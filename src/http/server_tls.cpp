@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -28,6 +29,36 @@ std::string openssl_reason() {
 
 tl::unexpected<Error> wrong(std::string_view setting, const std::string& path) {
   return fail(ErrorCode::kInvalidArgument, fmt::format("{} {}: {}", setting, path, openssl_reason()));
+}
+
+/// Without control characters: a zero in the middle would end a name where its signer did not.
+void add_name(std::vector<std::string>& names, std::string_view kind, const ASN1_STRING* text) {
+  unsigned char* utf8 = nullptr;
+  const int size = text == nullptr ? -1 : ASN1_STRING_to_UTF8(&utf8, text);
+  if (size <= 0) return;
+  const std::string_view value(reinterpret_cast<const char*>(utf8), static_cast<size_t>(size));
+  if (std::none_of(value.begin(), value.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; }))
+    names.push_back(std::string(kind) + std::string(value));
+  OPENSSL_free(utf8);
+}
+
+std::vector<std::string> names_of(const X509* certificate) {
+  std::vector<std::string> names;
+  auto* others =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(others); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(others, i);
+    if (name->type == GEN_DNS) add_name(names, "DNS:", name->d.dNSName);
+    if (name->type == GEN_URI) add_name(names, "URI:", name->d.uniformResourceIdentifier);
+    if (name->type == GEN_EMAIL) add_name(names, "email:", name->d.rfc822Name);
+  }
+  GENERAL_NAMES_free(others);
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  // Of two common names neither is the name.
+  if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
+    add_name(names, "CN:", X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  return names;
 }
 
 /// Only HTTP/1.1 is spoken here; a client that offers nothing we know goes on without.
@@ -85,6 +116,12 @@ TlsSession::Progress TlsSession::write(std::string_view data, size_t& count) {
   ERR_clear_error();
   const int done = SSL_write_ex(ssl_.get(), data.data(), data.size(), &count);
   return done == 1 ? Progress::kDone : progress_of(done);
+}
+
+std::shared_ptr<const std::vector<std::string>> TlsSession::peer_names() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return nullptr;
+  return std::make_shared<const std::vector<std::string>>(names_of(certificate));
 }
 
 void TlsSession::say_goodbye() {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "enhanced_gptcache/result.h"
 #include "http/tls_options.h"
@@ -28,6 +29,9 @@ class TlsSession {
   /// kDone: `count` bytes (more than none) were taken. After kWantRead or kWantWrite the same bytes must come
   /// again.
   Progress write(std::string_view data, size_t& count);
+  /// After the handshake: the names in the other end's verified certificate (RFC 5280, 4.2.1.6), as
+  /// Request::certificate_names says. Null: none was asked for or shown.
+  std::shared_ptr<const std::vector<std::string>> peer_names() const;
   /// Decrypted bytes wait inside, so the socket would not say that there is something to read.
   bool has_pending() const { return SSL_pending(ssl_.get()) > 0; }
   /// Says that nothing more will be sent. Best effort.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -11,29 +10,18 @@
 #include <cstring>
 
 #include "base/descriptor.h"
+#include "base/small_file.h"
 
 namespace enhanced_gptcache::security {
 namespace {
 
 constexpr size_t kHexDigits = 64;
+/// More than a key has: what is no key is said to be none, not to be too large.
+constexpr size_t kFileBytesMax = size_t{1} << 20U;
 
 tl::unexpected<Error> io_error(const char* verb, const std::string& path) {
   return fail(ErrorCode::kIo,
               fmt::format("cannot {} the instance key {}: {}", verb, path, std::strerror(errno)));
-}
-
-Result<std::string> read_file(int fd, const std::string& path) {
-  std::string text;
-  char buffer[256];
-  // A few bytes more than a key are enough to see that it is none.
-  while (text.size() <= kHexDigits + 2) {
-    const ssize_t got = ::read(fd, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return io_error("read", path);
-    if (got == 0) break;
-    text.append(buffer, static_cast<size_t>(got));
-  }
-  return text;
 }
 
 Result<base::SecretKey> parse_key(std::string text, const std::string& path) {
@@ -52,22 +40,6 @@ Result<base::SecretKey> parse_key(std::string text, const std::string& path) {
                             path, kHexDigits));
   }
   return key;
-}
-
-Result<base::SecretKey> read_key(int fd, const std::string& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return io_error("examine", path);
-  if (!S_ISREG(info.st_mode))
-    return fail(ErrorCode::kInvalidArgument, fmt::format("the instance key {} is not a regular file", path));
-  if ((info.st_mode & 077U) != 0) {
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("the instance key {} has mode {:04o}, which lets others use it; allowed is 0600 or "
-                    "0400 (chmod 600 {})",
-                    path, info.st_mode & 07777U, path));
-  }
-  EGPTC_TRY(std::string text, read_file(fd, path));
-  return parse_key(std::move(text), path);
 }
 
 /// Writes a new key beside the final name and links it there: the name never shows half a key, and
@@ -99,10 +71,11 @@ std::string instance_key_path(const std::string& storage_folder) { return storag
 
 Result<base::SecretKey> load_or_create_instance_key(const std::string& path) {
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const base::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.get() >= 0) return read_key(file.get(), path);
-    if (errno != ENOENT) return io_error("open", path);
-    if (auto created = create_key(path); !created) return fail(std::move(created).error());
+    auto text = base::read_private_file(path, kFileBytesMax);
+    if (text) return parse_key(*std::move(text), path);
+    if (text.error().code != ErrorCode::kNotFound)
+      return fail(text.error().code, fmt::format("the instance key: {}", text.error().message));
+    EGPTC_TRY_VOID(create_key(path));
   }
   return fail(ErrorCode::kIo, fmt::format("the instance key {} vanished while it was opened", path));
 }

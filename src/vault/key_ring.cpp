@@ -7,10 +7,13 @@
 #include <cstring>
 
 #include "base/hmac.h"
+#include "base/small_file.h"
 #include "vault/key_source.h"
 
 namespace enhanced_gptcache::vault {
 namespace {
+
+constexpr size_t kFileBytesMax = size_t{64} << 10U;
 
 constexpr size_t kHexDigits = 64;
 constexpr size_t kKeysMax = 64;
@@ -79,11 +82,14 @@ Result<std::shared_ptr<const KeyRing>> parse_keys(std::string_view text, const s
 }
 
 Result<std::shared_ptr<const KeyRing>> load_keys(const KeySource& source) {
-  if (!source.text.empty()) return parse_keys(source.text, "storage.encryption_keys");
+  if (!source.text.empty()) return parse_keys(source.text, source.setting + "s");
   const bool is_file = !source.file.empty();
-  auto text = is_file ? read_key_file(source.file) : run_key_command(source.command);
-  const std::string where = is_file ? "storage.encryption_key_file " + source.file
-                                    : std::string("the output of storage.encryption_key_command");
+  auto text = is_file ? base::read_private_file(source.file, kFileBytesMax, base::PrivateOwner::kOursOrRoot)
+                      : run_key_command(source.command);
+  const std::string where = is_file ? fmt::format("{}_file {}", source.setting, source.file)
+                                    : fmt::format("the output of {}_command", source.setting);
+  if (!text && is_file)
+    return fail(text.error().code, fmt::format("{}_file: {}", source.setting, text.error().message));
   if (!text) return fail(text.error().code, fmt::format("{}: {}", where, text.error().message));
   auto ring = parse_keys(*text, where);
   OPENSSL_cleanse(text->data(), text->size());

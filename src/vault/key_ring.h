@@ -40,6 +40,7 @@ struct KeySource {
   std::string text;     ///< the keys themselves
   std::string file;     ///< 0400 or 0600 and ours; of root, it may be readable by the group
   std::string command;  ///< run by /bin/sh; prints the keys within kKeyCommandSeconds
+  std::string setting = "storage.encryption_key";  ///< what messages call it: with s, _file or _command
   bool is_set() const { return !text.empty() || !file.empty() || !command.empty(); }
 };
 inline constexpr int kKeyCommandSeconds = 30;

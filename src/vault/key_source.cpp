@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,34 +22,17 @@ namespace {
 
 constexpr size_t kTextBytesMax = size_t{64} << 10U;
 
-Result<void> check_owner(const struct stat& info) {
-  if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kInvalidArgument, "is no regular file");
-  if (info.st_uid != ::geteuid() && info.st_uid != 0)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("belongs to user {}, who could change it; it must belong to user {} or to root",
-                            info.st_uid, ::geteuid()));
-  // Secrets that are mounted into containers belong to root and are readable by the group.
-  const unsigned forbidden = info.st_uid == 0 && ::geteuid() != 0 ? 037U : 077U;
-  if ((info.st_mode & forbidden) != 0)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("has mode {:04o}, which lets others use it; allowed is 0600 or 0400",
-                            info.st_mode & 07777U));
-  return {};
-}
-
-/// Reads to the end, or until the time is over (negative: no limit).
+/// Reads to the end, or until the time is over.
 Result<std::string> read_all(int fd, int seconds) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point end = Clock::now() + std::chrono::seconds(seconds);
   std::string text;
   char buffer[4096];
   while (true) {
-    if (seconds >= 0) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
-      pollfd waiting{fd, POLLIN, 0};
-      if (left <= 0 || ::poll(&waiting, 1, static_cast<int>(left)) == 0)
-        return fail(ErrorCode::kUnavailable, fmt::format("was not done after {} s", seconds));
-    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    pollfd waiting{fd, POLLIN, 0};
+    if (left <= 0 || ::poll(&waiting, 1, static_cast<int>(left)) == 0)
+      return fail(ErrorCode::kUnavailable, fmt::format("was not done after {} s", seconds));
     const ssize_t got = ::read(fd, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(ErrorCode::kIo, fmt::format("cannot be read: {}", std::strerror(errno)));
@@ -82,17 +64,6 @@ Result<pid_t> start_shell(const std::string& command, int output) {
 }
 
 }  // namespace
-
-Result<std::string> read_key_file(const std::string& path) {
-  const base::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0)
-    return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-                fmt::format("cannot be opened: {}", std::strerror(errno)));
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) return fail(ErrorCode::kIo, std::strerror(errno));
-  EGPTC_TRY_VOID(check_owner(info));
-  return read_all(file.get(), -1);
-}
 
 Result<std::string> run_key_command(const std::string& command) {
   int ends[2] = {-1, -1};

@@ -1,5 +1,5 @@
 #pragma once
-// Reading secrets that others must not see: a file whose owner and mode are checked, a command's output.
+// Reading keys from a command's output; those of files are read by base/small_file.h.
 
 #include <string>
 
@@ -7,8 +7,6 @@
 
 namespace enhanced_gptcache::vault {
 
-/// kNotFound: no such file; kInvalidArgument: of somebody else, or usable by others; kIo.
-Result<std::string> read_key_file(const std::string& path);
 /// By /bin/sh, without input, for kKeyCommandSeconds at most. kUnavailable: it failed, with its status.
 Result<std::string> run_key_command(const std::string& command);
 

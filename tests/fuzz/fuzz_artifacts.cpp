@@ -14,10 +14,10 @@ using namespace enhanced_gptcache;
 
 namespace {
 
-/// The input as the content of a state file of this kind; or as it is, every fourth time.
+/// The input as the content of a state file of this kind, of version 1 or 2; or as it is, every fourth time.
 std::string state_file(std::string_view magic, size_t choice, std::string_view content) {
   if (choice == 0) return std::string(content);
-  match::StateWriter writer(magic, 1);
+  match::StateWriter writer(magic, choice == 1 ? 1 : 2);
   writer.put_raw(content.data(), content.size());
   return std::move(writer).finish();
 }

@@ -2,6 +2,8 @@
 // What the fuzz targets share: taking choices from the front of the input, and stopping the run when a
 // property fails. A target states what must hold for any bytes, not only that nothing crashes.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,8 +34,14 @@ class Input {
 /// Ends the run with the input kept, as libFuzzer does for a crash.
 inline void must(bool holds, const char* what) {
   if (holds) return;
-  std::fprintf(stderr, "property does not hold: %s\n", what);
+  ::dprintf(STDERR_FILENO, "property does not hold: %s\n", what);
   std::abort();
+}
+
+/// For targets that damage what is logged about. The log takes its stream at its first line; libFuzzer has
+/// its own already.
+inline void silence_log() {
+  if (FILE* nowhere = std::fopen("/dev/null", "w")) stderr = nowhere;
 }
 
 /// Gives `whole` to `feed` in pieces of `piece` bytes.

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "backup/archive.h"
+#include "backup/metadata.h"
 #include "embed/tokenizer.h"
 #include "match/pca_file.h"
 #include "match/pca_model.h"
@@ -146,14 +148,69 @@ void entry_seeds() {
 void artifact_seeds(const std::string& source) {
   match::Moments moments;
   moments.start(4);
-  const std::string state = match::encode_pca(2, moments, nullptr);
+  const std::string state = match::encode_pca("a model", 2, moments, nullptr);
   seed("artifacts", bytes({0, 0}), state);
-  seed("artifacts", bytes({0, 1}), state.size() > 28 ? state.substr(12, state.size() - 28) : state);
+  seed("artifacts", bytes({0, 2}), state.size() > 28 ? state.substr(12, state.size() - 28) : state);
   seed("artifacts", bytes({1, 1}), std::string(64, '\0'));
   seed("artifacts", bytes({3, 0}), std::string(64, 'a') + "\n# comment\nname:" + std::string(64, '0') + "\n");
   std::ifstream verifier(source + "/verifier/default/decision.json", std::ios::binary);
   const std::string json{std::istreambuf_iterator<char>(verifier), std::istreambuf_iterator<char>()};
   if (!json.empty()) seed("artifacts", bytes({2, 0}), json);
+}
+
+void keystore_seeds() {
+  std::string slots;
+  for (int number = 0; number < 4; ++number) {
+    std::string slot(256, '\0');
+    if (number != 2) slot.replace(0, 5, number == 0 ? std::string("EGPTK") : std::string("EGPK\1"));
+    for (size_t at = 16; number != 2 && at < 64; ++at) slot[at] = static_cast<char>(number * 7 + at % 16);
+    slot[200] = static_cast<char>(number);
+    slots += slot;
+  }
+  for (const int mended : {0, 1}) seed("keystore", bytes({mended}), slots);
+  seed("keystore", bytes({1}), slots + slots.substr(0, 100));
+}
+
+void ledger_seeds() {
+  const std::string hash(32, 'a');
+  const std::string of = " 1700000000000 " + hash + " ";
+  const std::string lines = "EGPTERASE 1 1 begin" + of + "- " + hash + " 0\nEGPTERASE 1 1 done" + of + "- " +
+                            hash + " 5\nEGPTERASE 1 2 begin" + of + hash + " " + hash +
+                            " 0\nEGPTERASE 1 2 restored" + of + "- " + hash + " 0\nEGPTERASE 1 2 replayed" +
+                            of + "- " + hash + " 0\n";
+  for (const int mended : {0, 1}) seed("ledger", bytes({mended}), lines);
+}
+
+/// One small file as tar and as tar.gz, metadata, and something to seal.
+void backup_seeds() {
+  const std::filesystem::path folder = std::filesystem::path(g_root) / "work";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "backup.tar.gz").string();
+  std::filesystem::remove(path);
+  if (auto writer = backup::ArchiveWriter::create(path, nullptr)) {
+    (void)(*writer)->add_text("backup_20260131_235959/cache/a", "content");
+    (void)(*writer)->close();
+    std::ifstream in(path, std::ios::binary);
+    seed("backup", bytes({0}), {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
+  }
+  std::filesystem::remove_all(folder);
+  std::string tar(512, '\0');
+  tar.replace(0, 9, "backup/a\0", 9);
+  tar.replace(100, 24, "0000644\0000000000\0000000000\0", 24);
+  tar.replace(124, 24, "00000000007\00000000000000\0", 24);
+  tar.replace(156, 1, "0");
+  tar.replace(257, 8, "ustar\00000", 8);
+  unsigned sum = 8 * ' ';
+  for (const char c : tar) sum += static_cast<unsigned char>(c);
+  char digits[8];
+  std::snprintf(digits, sizeof digits, "%06o", sum);
+  tar.replace(148, 8, std::string(digits, 7) + " ");
+  seed("backup", bytes({0}), tar + "content" + std::string(505 + 1024, '\0'));
+  backup::Metadata metadata;
+  metadata.files = {{"cache/a", 3, std::string(64, 'a')}};
+  seed("backup", bytes({1}), backup::metadata_yaml(metadata));
+  seed("backup", bytes({2, 0, 60, 4}), "what is sealed");
+  seed("backup", bytes({3, 0, 50}), "what is sealed");
 }
 
 void text_seeds() {
@@ -195,6 +252,9 @@ int main(int count, char** arguments) {
   jwt_seeds();
   entry_seeds();
   artifact_seeds(arguments[2]);
+  keystore_seeds();
+  ledger_seeds();
+  backup_seeds();
   text_seeds();
   safetensors_seeds();
   return 0;

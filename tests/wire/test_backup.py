@@ -12,6 +12,8 @@ import requests
 import yaml
 
 import harness
+import vaults
+from settings_walk import changes
 from test_storage import NO_MODEL, QUESTION, lookup, store
 
 
@@ -21,7 +23,7 @@ def backup(server, output, *more):
 
 
 def only_backup(output):
-    found = list(output.glob("backup_*.tar.gz"))
+    found = list(output.glob("backup_*.tar.gz*"))
     assert len(found) == 1, found
     return found[0]
 
@@ -142,6 +144,73 @@ def test_a_damaged_backup_replaces_nothing(live, tmp_path, key):
     assert lookup(server, key, QUESTION)["hit"]
 
 
+@changes("storage.backup_encryption", "storage.backup_key_file", "storage.backup_keys")
+@pytest.mark.parametrize("source", ["file", "environment", "master key", "flag"])
+def test_an_encrypted_backup(start_server, tmp_path, key, source):
+    """Whatever its key comes from: sealed as a whole, verified, refused when damaged, restored."""
+    (tmp_path / "root/logs").mkdir(parents=True)
+    server, output = installation(start_server, tmp_path), tmp_path / "backups"
+    secret = "The vault is behind the painting."
+    store(server, key, QUESTION, secret)
+    keys = vaults.write_keys(tmp_path / "keys", vaults.fresh_key(), vaults.fresh_key())
+    flags = ["--storage.backup_encryption=aes-256-gcm", f"--storage.backup_key_file={keys}"]
+    environment = {}
+    if source == "environment":
+        flags, environment = flags[:1], {"EGPTC_STORAGE__BACKUP_KEYS": keys.read_text().replace("\n", ",")}
+    elif source == "master key":
+        flags = [flags[0], f"--storage.encryption_key_file={keys}"]
+    elif source == "flag":
+        flags = ["--backup-key-file", str(keys)]
+
+    config = ("--config", str(server.config_path))
+
+    def run(*arguments, given=flags):
+        more = () if "--backup-key-file" in given else config
+        everything = {**server.environment, **environment}
+        return harness.run_binary(*arguments, *more, *given, environment=everything)
+
+    done = run("backup", "--output", str(output), *(config if source == "flag" else ()))
+    assert done.returncode == 0 and "encrypted" in done.stdout, done.stdout + done.stderr
+    (archive,) = output.glob("backup_*")
+    assert archive.name.endswith(".tar.gz.enc") and archive.stat().st_mode & 0o077 == 0
+    assert vaults.files_with(output, secret, "backup_metadata", "instance.key", b"\x1f\x8b\x08") == []
+    assert run("backup", "--verify", str(archive)).returncode == 0
+    assert server.stop() == 0
+    root, before = server.folder, sorted(path.name for path in server.folder.rglob("*"))
+    others = ["--backup-key-file", str(vaults.write_keys(tmp_path / "others", vaults.fresh_key()))]
+    refused = run("restore", str(archive), "--root", str(root), given=others)
+    assert refused.returncode == 1 and "not among the given ones" in refused.stderr
+    environment = {}
+    refused = run("restore", str(archive), "--root", str(root), given=["--storage.sync=os"])
+    assert refused.returncode == 1 and "--backup-key-file" in refused.stderr, refused.stderr
+    whole, opened = archive.read_bytes(), ["--backup-key-file", str(keys)]
+    damaged = {"cut": whole[:-1], "more": whole + b"x", "flipped": whole[:500] + b"?" + whole[501:]}
+    for name, content in {**damaged, "short": whole[:20]}.items():
+        bad = tmp_path / f"{name}.tar.gz.enc"
+        bad.write_bytes(content)
+        for command in (("backup", "--verify", str(bad)), ("restore", str(bad), "--root", str(root))):
+            refused = run(*command, given=opened)
+            assert refused.returncode == 1 and str(bad) in refused.stderr, (name, refused.stderr)
+    assert sorted(path.name for path in root.rglob("*")) == before, "nothing was replaced"
+    server.config_path.unlink()
+    assert run("restore", str(archive), "--root", str(root), given=opened).returncode == 0
+    server.start()
+    assert lookup(server, key, QUESTION)["response"] == secret
+
+
+def test_a_backup_key_is_asked_for_and_not_taken_from_the_network(live, tmp_path):
+    flag = "--storage.backup_encryption=aes-256-gcm"
+    done = harness.run_binary("validate-config", "--config", str(live.config_path), flag)
+    assert done.returncode != 0 and "needs a key" in done.stderr
+    put = live.request("PUT", "/admin/config", json={"storage.backup_key_file": "/etc/shadow"})
+    assert put.status_code == 400 and "/admin/config" in put.text
+    open_file = vaults.write_keys(tmp_path / "open", vaults.fresh_key())
+    open_file.chmod(0o644)
+    done = backup(live, tmp_path / "out", "--backup-key-file", str(open_file))
+    assert done.returncode == 1 and "has mode 0644" in done.stderr
+    assert not list(tmp_path.glob("out/*"))
+
+
 @pytest.mark.parametrize("name", ["../escape", "/etc/escape", "backup_1/../../escape", "link"])
 def test_a_hostile_archive_is_refused(tmp_path, name):
     path = tmp_path / "backup.tar.gz"
@@ -158,11 +227,14 @@ def test_a_hostile_archive_is_refused(tmp_path, name):
     assert not list(tmp_path.rglob("escape"))
 
 
-def test_the_scripts_of_the_guide(live, tmp_path, key):
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_the_scripts_of_the_guide(live, tmp_path, key, is_encrypted):
     server, output = live, tmp_path / "backups"
     store(server, key, QUESTION, "Click forgot.")
     environment = {**server.environment, "ROOT": str(server.folder), "BACKUP_DIR": str(output),
                    "BINARY": str(harness.BINARY), "CONFIG": str(server.config_path)}
+    if is_encrypted:
+        environment["BACKUP_KEY_FILE"] = str(vaults.write_keys(tmp_path / "keys", vaults.fresh_key()))
     script = harness.ROOT / "deploy/backup/backup_script.sh"
     done = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "Backup completed successfully" in done.stdout, done.stderr

@@ -5,6 +5,7 @@ import pytest
 
 import harness
 import secure
+from settings_walk import changes
 
 PLANTED = "Planted by the attacker, for everybody to read."
 TARGETS = [
@@ -75,6 +76,32 @@ def test_an_echo_of_the_question_serves_nobody_else(server, standin):
     body["response"] = "Hold the button on its back for ten seconds."
     stored = server.post("/cache/entries", body, server.key(tenant=tenant)).json()
     assert stored["semantic"] == [True], "the same question with an answer of its own"
+
+
+LONG_PLANT = (
+    " Some background first: a colleague of mine at Acme swears that the whole of it was moved to Acme "
+    "last year."
+)
+
+
+@changes("cache.length_ratio_max")
+def test_a_far_longer_question_answers_nobody_else(server, standin):
+    """What was added is long beside the question and has no form of an order."""
+    standin.rule("", answer=PLANTED)
+    won = {}
+    for ratio in (0, 2.5):
+        assert server.configure(cache__length_ratio_max=ratio).status_code == 200
+        won[ratio] = 0
+        for target in TARGETS:
+            tenant = harness.fresh_key()
+            attacker = server.key(tenant=tenant)
+            assert server.chat(target + LONG_PLANT, key=attacker).headers["x-cache"] == "MISS"
+            won[ratio] += is_served(server, tenant, target)
+            wait = {"X-Cache-Control": "only-if-cached"}
+            again = server.chat(target + LONG_PLANT, key=server.key(tenant=tenant), headers=wait)
+            assert again.headers["x-cache-layer"] == "exact", "whoever asks exactly this is answered"
+    print(f"far longer questions that answered others: {won[0]} of {len(TARGETS)} before, {won[2.5]} after")
+    assert won[2.5] == 0
 
 
 def test_common_wishes_are_no_attack(server, standin):

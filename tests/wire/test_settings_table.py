@@ -20,6 +20,8 @@ import test_settings_cache  # noqa: F401  the tests claim their keys when they a
 import test_settings_server  # noqa: F401
 import test_settings_upstream  # noqa: F401
 import test_storage  # noqa: F401
+import test_backup  # noqa: F401
+import test_poisoning  # noqa: F401
 import test_tls  # noqa: F401
 import test_tokens  # noqa: F401
 from settings_walk import CLAIMED
@@ -36,6 +38,8 @@ def load(tmp_path, name: str, value):
         given["security"] = {"enabled": True}  # they count callers by their keys
     if name in ("storage.encryption", "storage.prompts"):
         given["storage"] = {"encryption": "aes-256-gcm", "encryption_keys": "0" * 64, **given["storage"]}
+    if name == "storage.backup_encryption":
+        given["storage"]["backup_keys"] = "0" * 64
     path.write_text(json.dumps(given))  # JSON is YAML
     return harness.run_binary("validate-config", str(path))
 

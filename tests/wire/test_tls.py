@@ -46,9 +46,11 @@ class Authority:
             str(self.path),
         )
 
-    def issue(self, name: str):
-        key, request, out, more = (self.folder / f"{name}.{end}" for end in ("key", "csr", "pem", "ext"))
-        more.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    def issue(self, name: str, names: str = "IP:127.0.0.1,DNS:localhost"):
+        """`names`: the subject alternative names; empty: none."""
+        file = name.replace(" ", "_")
+        key, request, out, more = (self.folder / f"{file}.{end}" for end in ("key", "csr", "pem", "ext"))
+        more.write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
         openssl(
             "req",
             "-newkey",
@@ -111,9 +113,7 @@ def authority(tmp_path_factory):
 
 
 def start(folder, standin, authority, cert, key, client=None, **more) -> TlsServer:
-    environment = secure.environment(
-        EGPTC_SERVER__TLS_CERT_FILE=cert, EGPTC_SERVER__TLS_KEY_FILE=key, **more
-    )
+    environment = secure.environment(EGPTC_SERVER__TLS_CERT_FILE=cert, EGPTC_SERVER__TLS_KEY_FILE=key, **more)
     return TlsServer(folder, standin.base_url, environment).trust(authority, client).start()
 
 
@@ -283,6 +283,77 @@ def test_client_certificates(standin, tmp_path, authority):
         with pytest.raises(requests.RequestException):
             requests.get(server.url + "/live", verify=str(authority.path), cert=cert, timeout=10)
     assert server.stop() == 0
+
+
+@changes("security.client_certificates")
+def test_a_client_certificate_has_the_role_and_tenant_of_its_row(standin, tmp_path, authority):
+    def issue(name, names):
+        return tuple(str(path) for path in authority.issue(name, names))
+
+    web = issue("web", "URI:spiffe://shop/web,DNS:web.shop.example")
+    ops = issue("the night shift", "")
+    bank = issue("teller", "DNS:Teller.Bank.example")
+    nobody = issue("nobody", "DNS:web.shop.example.evil.example,URI:spiffe://shop/web2")
+    two_names = issue("decoy/CN=the night shift", "")
+    server = start(
+        tmp_path / "server",
+        standin,
+        authority,
+        *authority.issue("roles"),
+        client=web,
+        EGPTC_SERVER__TLS_CLIENT_CA_FILE=authority.path,
+        EGPTC_SECURITY__CLIENT_CERTIFICATES="URI:spiffe://shop/web=client@shop,"
+        "CN:the night shift=operator@shop,DNS:teller.bank.example=client@bank",
+    )
+
+    def ask(cert, method, path, body=None, **headers):
+        return requests.request(
+            method, server.url + path, json=body, headers=headers, cert=cert, verify=str(authority.path)
+        )
+
+    entry = {"query": QUESTION, "response": "Yes."}
+    assert ask(web, "POST", "/cache/entries", entry).status_code == 201
+    assert ask(ops, "POST", "/cache/lookup", {"query": QUESTION}).json()["hit"], "one tenant"
+    assert not ask(bank, "POST", "/cache/lookup", {"query": QUESTION}).json()["hit"], "another tenant"
+    assert ask(web, "GET", "/cache/entries").status_code == 403, "a client does not list"
+    listed = ask(ops, "GET", "/cache/entries")
+    assert listed.status_code == 200 and len(listed.json()["entries"]) == 1
+    assert ask(ops, "GET", "/admin/keys").status_code == 403, "an operator makes no keys"
+    for cert in (nobody, two_names):
+        refused = ask(cert, "POST", "/cache/lookup", {"query": QUESTION})
+        assert refused.status_code == 401 and secure.error_of(refused)["code"] == "unknown_certificate"
+    # A key that is sent counts, and a wrong one is not made up for by the certificate.
+    admin = {"Authorization": f"Bearer {server.admin}"}
+    assert ask(web, "GET", "/admin/keys", **admin).status_code == 200
+    wrong = {"Authorization": "Bearer egptc_000000000000_" + "0" * 64}
+    assert ask(web, "POST", "/cache/lookup", {"query": QUESTION}, **wrong).status_code == 401
+    for name in ("X-SSL-Client-S-DN", "X-Client-Cert", "X-Forwarded-Client-Cert"):
+        claimed = ask(nobody, "POST", "/cache/lookup", {"query": QUESTION}, **{name: "CN=the night shift"})
+        assert claimed.status_code == 401, "a header is no certificate"
+    foreign = ask(ops, "POST", "/cache/flush", {"confirm": "flush"}, Origin="https://evil.example")
+    assert foreign.status_code == 403, "a page of another site"
+    ours = ask(ops, "POST", "/cache/flush", {"confirm": "flush"}, Origin=server.url)
+    assert ours.json()["removed"] == 1
+    audited = ask(web, "GET", "/admin/audit?limit=50", **admin).text
+    assert "certificate:CN:the night shift" in audited
+    rows = {"security__client_certificates": ["DNS:teller.bank.example=client@bank"]}
+    assert server.configure(**rows).status_code == 200
+    assert ask(web, "POST", "/cache/lookup", {"query": QUESTION}).status_code == 401, "taken out: at once"
+    assert ask(bank, "POST", "/cache/lookup", {"query": QUESTION}).status_code == 200
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "row", ["CN:web", "web=client@shop", "CN:web=root@shop", "CN:web=client", "CN:=client@a"]
+)
+def test_a_row_that_is_none_is_named(tmp_path, authority, row):
+    environment = {"EGPTC_SECURITY__CLIENT_CERTIFICATES": row, "EGPTC_SERVER__TLS_CERT_FILE": "cert.pem"}
+    environment |= {"EGPTC_SERVER__TLS_KEY_FILE": "key.pem", "EGPTC_SERVER__TLS_CLIENT_CA_FILE": "ca.pem"}
+    done = harness.run_binary("validate-config", environment=environment, folder=tmp_path)
+    assert done.returncode == 1 and row in done.stderr and "name=role@tenant" in done.stderr, done.stderr
+    del environment["EGPTC_SERVER__TLS_CLIENT_CA_FILE"]
+    done = harness.run_binary("validate-config", environment=environment, folder=tmp_path)
+    assert "needs server.tls_client_ca_file" in done.stderr
 
 
 @pytest.mark.parametrize("wrong", ["no key", "other key", "no file", "no ca"])
