@@ -148,10 +148,11 @@ void DecisionMetrics::watch_labels(const EnhancedCache& cache) {
 }
 
 void DecisionMetrics::watch_thresholds(const EnhancedCache& cache) {
-  registry_.collector(family("tau_global", "Similarity threshold new users start from."), Kind::kGauge,
-                      [&cache] {
-                        return std::vector<Sample>{{{}, cache.stats().global_tau}};
-                      });
+  registry_.collector(
+      family("tau_global", "Similarity threshold new users start from, the mean over tenants."), Kind::kGauge,
+      [&cache] {
+        return std::vector<Sample>{{{}, cache.stats().global_tau}};
+      });
   registry_.collector(
       family("tau_users", "Users with a tau of their own, by where it stands against initial_tau.",
              {"class"}),

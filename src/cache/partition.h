@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "cache/pointer_map.h"
+#include "base/pointer_map.h"
 #include "cache/record.h"
 #include "index/vector_index.h"
 
@@ -77,7 +77,7 @@ class PartitionMap {
 
  private:
   const size_t dimensions_;
-  PointerMap<Partition> map_;
+  base::PointerMap<Partition> map_;
   std::atomic<size_t> size_{0};
   const std::shared_ptr<Partition::ByteCount> index_bytes_ = std::make_shared<Partition::ByteCount>(0);
   std::mutex mutex_;
