@@ -298,8 +298,11 @@ struct CacheStats {
   double model_errors =
       0;  ///< wrong semantic hits by the verifier's own estimate, the sum of 1 - probability
   uint64_t verified_decisions = 0, pair_encoder_decisions = 0;  ///< the second are some of the first
-  DecisionPolicy decision = DecisionPolicy::kAdaptive;          ///< in force; see verifier_problem
-  std::string verifier_problem;  ///< why Options::decision kVerified is not in force; else empty
+  uint64_t verifier_unavailable = 0;                    ///< lookups by exact match only; see verifier_problem
+  DecisionPolicy decision = DecisionPolicy::kAdaptive;  ///< in force; see verifier_problem
+  /// Why the verifier cannot be used under kVerified; else empty. With an artifact named in Options, only
+  /// exact hits are served meanwhile.
+  std::string verifier_problem;
 };
 
 /// Thread rule: every method may be called from any thread. Lookups never wait for writers.

@@ -122,6 +122,9 @@ void DecisionMetrics::watch(const EnhancedCache& cache) {
   };
   one("cache_verified_decisions_total", "Lookups with a candidate under decision verified.",
       &CacheStats::verified_decisions);
+  one("cache_verifier_unavailable_total",
+      "Lookups answered by exact match only, because the verifier's artifact cannot be used.",
+      &CacheStats::verifier_unavailable);
   one("cache_grey_zone_decisions_total", "Those of them in which the pair encoder was asked.",
       &CacheStats::pair_encoder_decisions);
   watch_labels(cache);

@@ -169,7 +169,7 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
   if (embedder_ != nullptr) explanation.text = embedder_->inspect(prompt.query);
   EGPTC_TRY(explanation.decision, lookup(prompt, uncounted));
   decisions_.claim(explanation.decision.request_id);  // nobody was served, so there is nothing to judge
-  if (embedder_ == nullptr || !options.semantic) return explanation;
+  if (embedder_ == nullptr || !options.semantic || query.settings->is_exact_only()) return explanation;
   if (!ineligibility(prompt, explanation.text, query.settings->options.unknown_token_share_max).empty()) {
     return explanation;
   }

@@ -156,6 +156,10 @@ std::optional<Lookup> CacheImpl::lookup_before_embedding(Query& query) {
   if (!query.options.semantic) return miss(query, {}, MissReason::kIneligible, "exact_only");
   query.partition = keys_.partition(query.prompt);
   std::string why_not = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(query.prompt);
+  if (why_not.empty() && query.settings->is_exact_only()) {
+    why_not = "verifier_unavailable";
+    if (query.options.counted) counters_.add(Count::kVerifierUnavailable);
+  }
   const bool is_empty = why_not.empty() && entries_.partition_size(query.partition) == 0;
   if (why_not.empty() && !is_empty) return std::nullopt;
   if (query.options.counted) counters_.add(Count::kSemanticMisses);
