@@ -170,8 +170,8 @@ std::string long_text(std::string_view place) {
 }
 
 TEST_F(VerifiedTest, ExplainGivesOneProbabilityOfWhatAGuardVetoes) {
-  put(make_prompt(long_text("the capital")), "a");
-  const auto explained = cache_->explain(make_prompt(long_text("a capital")), {});
+  put(make_prompt(long_text("a quiet village")), "a");
+  const auto explained = cache_->explain(make_prompt(long_text("a quiet hamlet")), {});
   ASSERT_TRUE(explained);
   ASSERT_EQ(explained->candidates.size(), 1U);
   const CandidateReport& candidate = explained->candidates.front();
