@@ -134,8 +134,10 @@ def test_an_answer_under_way_is_not_kept(server, standin, key):
 
 def test_what_was_learned_of_the_user_goes(server, key):
     user = {"X-Cache-Subject": "anna"}
-    entry = store(server, key, QUESTION, "Click forgot.")
-    missed = server.post("/cache/lookup", {"query": "My password, how?"}, key, user).json()
+    made = server.post("/cache/entries", {"query": QUESTION, "response": "Click forgot."}, key, user).json()
+    (entry,) = made["ids"]
+    near = {"query": f"{QUESTION} Please tell me.", "threshold": 0.9999}
+    missed = server.post("/cache/lookup", near, key, user).json()
     body = {"request_id": missed["request_id"], "missed_entry_id": entry}
     assert server.post("/cache/feedback", body, key, user).status_code == 200
     assert server.post("/cache/export", {"subject": "anna"}, key).json()["learned_threshold"] is not None

@@ -361,9 +361,9 @@ def test_aggregation(start_server):
         server = start_server({"EGPTC_CACHE__TARGET_ERROR_RATE": 0.05, "EGPTC_CACHE__DECISION": "adaptive"})
         with setting(server, federated__aggregation_frequency=frequency, federated__num_users=users):
             key = harness.fresh_key()
-            store(server, key)
             for number in (one for one in range(10) for _ in range(one + 1)):
                 user = {"X-Cache-Subject": f"user {number} of {key}"}
+                server.post("/cache/entries", {"query": QUESTION, "response": "a"}, key, user)
                 hit = server.post("/cache/lookup", {"query": PARAPHRASE}, key, user).json()
                 right = {"request_id": hit["request_id"], "correct": True}
                 assert server.post("/cache/feedback", right, key, user).json()["action"] == "confirmed"
