@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import torch  # noqa: E402
 
-from verifier import dataset, decision, encoder, fit, golden_pairs, report, second  # noqa: E402
+from verifier import checksums, dataset, decision, encoder, fit, golden_pairs, report, second  # noqa: E402
 
 
 def run_data(options):
@@ -40,6 +40,7 @@ def run_export(options):
     model = encoder.PairEncoder(base, layers)
     model.load_named(state["tensors"])
     encoder.export(state["tensors"], options.out, options.name, digest, layers)
+    checksums.write_beside(options.out)
     pieces = encoder.Pieces(options.model)
     int8 = encoder.write_golden(model, pieces, state["tensors"], golden_pairs.PAIRS, options.golden)
     fp32 = encoder.score_pairs(model, pieces, golden_pairs.PAIRS, bf16=False)

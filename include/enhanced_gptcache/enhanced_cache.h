@@ -172,14 +172,20 @@ struct Feedback {
   std::string tenant = "local";
   std::string request_id = {};  ///< or entry_id
   std::string entry_id = {};
-  std::string user = {};  ///< with entry_id only
+  /// Whose verdict it is, and with which credential it came (Prompt::user, Prompt::principal). Empty, or the
+  /// principal itself: the application, which speaks for every user it asked for with that credential.
+  std::string user = {};
+  std::string principal = {};
   bool correct = true;
   std::string missed_entry_id = {};             ///< with request_id: this entry should have been served
   LabelSource source = LabelSource::kFeedback;  ///< the others do not stop a caller from judging later
 };
 struct FeedbackResult {
-  double tau = 0;      ///< of that user, after the update
-  std::string action;  ///< "confirmed", "removed", "recorded", "recorded_lost_hit", "none"
+  double tau = 0;  ///< of that user, after the update
+  /// "confirmed", "removed", "recorded", "recorded_lost_hit"; "none": nothing was moved. A verdict teaches
+  /// only when it is on an answer that was served to this caller and not judged before; a wrong answer is
+  /// removed in any case.
+  std::string action;
 };
 
 /// One candidate as explain() reports it.
@@ -299,8 +305,11 @@ struct CacheStats {
   double model_errors =
       0;  ///< wrong semantic hits by the verifier's own estimate, the sum of 1 - probability
   uint64_t verified_decisions = 0, pair_encoder_decisions = 0;  ///< the second are some of the first
-  DecisionPolicy decision = DecisionPolicy::kAdaptive;          ///< in force; see verifier_problem
-  std::string verifier_problem;  ///< why Options::decision kVerified is not in force; else empty
+  uint64_t verifier_unavailable = 0;                    ///< lookups by exact match only; see verifier_problem
+  DecisionPolicy decision = DecisionPolicy::kAdaptive;  ///< in force; see verifier_problem
+  /// Why the verifier cannot be used under kVerified; else empty. With an artifact named in Options, only
+  /// exact hits are served meanwhile.
+  std::string verifier_problem;
 };
 
 /// Thread rule: every method may be called from any thread. Lookups never wait for writers.

@@ -109,8 +109,10 @@ struct Options {
   size_t tenant_bytes_max =
       0;  ///< real bytes of its entries, without the indices; a larger entry is not stored
   DecisionPolicy decision = DecisionPolicy::kAdaptive;
-  /// The verifier's artifact (kVerified); its pair encoder is EmbedderOptions::pair_encoder_path. Empty, or
-  /// unreadable: none, and kVerified decides as kAdaptive does.
+  /// The verifier's artifact (kVerified), which SHA256SUMS beside it lists; its pair encoder is
+  /// EmbedderOptions::pair_encoder_path. Empty: none, and kVerified decides as kAdaptive does. Named and
+  /// missing, damaged or of another model: only exact hits are served (CacheStats::verifier_problem says
+  /// why).
   std::string verifier_path;
   CacheMode mode = CacheMode::kServe;
   double serve_percent = 100.0;  ///< share of would-be semantic hits that are served, 0..100

@@ -1,7 +1,7 @@
 #pragma once
-// Tau: a similarity threshold per user that learns from feedback, and a global one new users start
-// from (MeanCache, arXiv 2403.02694; federated aggregation of thresholds). Only taus and counts leave a
-// user's scope.
+// Tau: a similarity threshold per user that learns from feedback, and a global one per tenant that its new
+// users start from (MeanCache, arXiv 2403.02694; federated aggregation of thresholds). Only taus and counts
+// leave a user's scope, and nothing leaves a tenant's.
 
 #include <cstdint>
 #include <memory>
@@ -35,7 +35,7 @@ struct TauUser {
 };
 /// One aggregation.
 struct TauRound {
-  uint64_t number = 0;  ///< from 1
+  uint64_t number = 0;  ///< of this tenant's, from 1
   int64_t at_ms = 0;    ///< wall clock
   uint64_t users = 0;   ///< that took part
   double from = 0;      ///< global tau before it
@@ -44,8 +44,8 @@ struct TauRound {
 };
 /// What an operator may look at: pseudonyms, thresholds and counts.
 struct TauListing {
-  TauOptions options;  ///< in force
-  double global = 0;
+  TauOptions options;       ///< in force
+  double global = 0;        ///< global_tau()
   bool is_learned = false;  ///< `global` comes from aggregations, not from initial_tau
   uint64_t updates = 0, aggregations = 0, users = 0;
   std::vector<TauUser> newest;   ///< the most recently labelled first
@@ -61,12 +61,16 @@ class TauManager {
   TauManager(const TauManager&) = delete;
   TauManager& operator=(const TauManager&) = delete;
 
-  TauView tau(std::string_view user) const;
-  /// The user's tau after the update, clamped to [tau_min, tau_max]. Users are capped (LRU, 100,000). When
-  /// taus are off nothing is learned and tau_min is returned.
-  double update(std::string_view user, TauOutcome outcome);
-  /// Erasure: forgets what this user's labels taught about the user. False when there was nothing.
+  /// `tenant` is whose users are aggregated together; a program with one tenant leaves it out.
+  TauView tau(std::string_view user, std::string_view tenant = {}) const;
+  /// The user's tau after the update, clamped to [tau_min, tau_max]. Users are capped at 100,000 (the least
+  /// recent of the tenant with the most goes) and tenants at 4,096 (the one with the fewest labels goes).
+  /// When taus are off nothing is learned and tau_min is returned.
+  double update(std::string_view user, TauOutcome outcome, std::string_view tenant = {});
+  /// Erasure: forgets what this user's labels taught about the user, in every tenant. False when there was
+  /// nothing.
   bool forget(std::string_view user);
+  /// The mean of what new users of each tenant start from, of the tenants that have aggregated.
   double global_tau() const;
   uint64_t updates() const;
   uint64_t aggregations() const;

@@ -91,7 +91,8 @@ ordered_json schemas() {
   entry["subject"] = text("whose data this is");
   entry["ttl_seconds"] = {{"type", "integer"}, {"minimum", 1}};
   const ordered_json feedback = {{"request_id", text("X-Cache-Request-Id of the answer")},
-                                 {"entry_id", text("instead of request_id")},
+                                 {"entry_id", text("instead of request_id: of the newest answer from it that "
+                                                   "the caller was served and has not judged")},
                                  {"missed_entry_id", text("the entry that should have been served")},
                                  {"query", text("")},
                                  {"context", context},

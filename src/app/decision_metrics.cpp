@@ -122,6 +122,9 @@ void DecisionMetrics::watch(const EnhancedCache& cache) {
   };
   one("cache_verified_decisions_total", "Lookups with a candidate under decision verified.",
       &CacheStats::verified_decisions);
+  one("cache_verifier_unavailable_total",
+      "Lookups answered by exact match only, because the verifier's artifact cannot be used.",
+      &CacheStats::verifier_unavailable);
   one("cache_grey_zone_decisions_total", "Those of them in which the pair encoder was asked.",
       &CacheStats::pair_encoder_decisions);
   watch_labels(cache);
@@ -148,10 +151,11 @@ void DecisionMetrics::watch_labels(const EnhancedCache& cache) {
 }
 
 void DecisionMetrics::watch_thresholds(const EnhancedCache& cache) {
-  registry_.collector(family("tau_global", "Similarity threshold new users start from."), Kind::kGauge,
-                      [&cache] {
-                        return std::vector<Sample>{{{}, cache.stats().global_tau}};
-                      });
+  registry_.collector(
+      family("tau_global", "Similarity threshold new users start from, the mean over tenants."), Kind::kGauge,
+      [&cache] {
+        return std::vector<Sample>{{{}, cache.stats().global_tau}};
+      });
   registry_.collector(
       family("tau_users", "Users with a tau of their own, by where it stands against initial_tau.",
              {"class"}),

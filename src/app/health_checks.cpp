@@ -85,12 +85,13 @@ ComponentState pca_state(const EnhancedCache& cache, bool enabled) {
   return {HealthStatus::kHealthy, enabled, std::move(detail)};
 }
 
-/// Asked for and missing is a warning: decisions go on by the stricter policy.
+/// Asked for and not to be had is a warning: exact hits go on.
 ComponentState verifier_state(const EnhancedCache& cache, const config::Settings& settings) {
   const CacheStats stats = cache.stats();
   const bool is_wanted = settings.cache.decision == "verified" && settings.cache.verifier != "off";
   if (!is_wanted || !settings.embedder.enabled) return {HealthStatus::kHealthy, false, ""};
-  if (!stats.verifier_problem.empty()) return {HealthStatus::kWarning, true, stats.verifier_problem};
+  if (!stats.verifier_problem.empty())
+    return {HealthStatus::kWarning, true, "only exact hits are served: " + stats.verifier_problem};
   return {HealthStatus::kHealthy, true, settings.cache.verifier};
 }
 

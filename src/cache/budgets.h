@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
-#include "cache/pointer_map.h"
+#include "base/pointer_map.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "match/error_budget.h"
 
@@ -93,7 +93,7 @@ class Budgets {
   void add_evidence(uint64_t place, double expected, bool correct, double prior);
   void publish(const Cell& cell, double prior);
 
-  PointerMap<Tenant> map_;
+  base::PointerMap<Tenant> map_;
   /// The upper 48 bits of the place and its shift in thousandths; 0 is empty.
   const std::unique_ptr<std::atomic<uint64_t>[]> published_;
   std::atomic<uint64_t> labels_{0};

@@ -109,7 +109,7 @@ uint64_t CacheImpl::count_without_data_key(std::span<const RecordPtr> records,
 }
 
 std::optional<double> CacheImpl::learned_threshold(std::string_view tenant, std::string_view user) const {
-  const TauView view = tau_.tau(keys_.tau_user(tenant, user));
+  const TauView view = tau_.tau(keys_.tau_user(tenant, user), tenant);
   if (std::string_view(view.source) != "user") return std::nullopt;
   return view.tau;
 }

@@ -88,10 +88,81 @@ TEST_F(CacheFeedbackTest, OtherTenantsAreTurnedAwayAsIfThereWereNothing) {
   EXPECT_EQ(tell({}).error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST_F(CacheFeedbackTest, FeedbackMayNameTheEntry) {
-  EXPECT_EQ(tell({.entry_id = id_})->action, "confirmed");
-  EXPECT_EQ(tell({.entry_id = id_, .user = "anna", .correct = false})->action, "removed");
+TEST_F(CacheFeedbackTest, FeedbackMayNameTheEntryOfAHit) {
+  ASSERT_NE(look(prompt(kParaphrase)).entry, nullptr);
+  const auto told = tell({.entry_id = id_});
+  EXPECT_EQ(told->action, "confirmed");
+  EXPECT_LT(told->tau, 0.85);
+  const auto again = tell({.entry_id = id_});
+  EXPECT_EQ(again->action, "none") << "the only hit was judged";
+  EXPECT_EQ(again->tau, told->tau);
+  ASSERT_NE(look(prompt(kParaphrase)).entry, nullptr);
+  const auto wrong = tell({.entry_id = id_, .correct = false});
+  EXPECT_EQ(wrong->action, "removed");
+  EXPECT_NEAR(wrong->tau, told->tau + 0.01, 1e-9);
   EXPECT_EQ(cache_->get("local", id_), nullptr);
+}
+
+TEST_F(CacheFeedbackTest, AVerdictOnNoHitRemovesAWrongAnswerAndTeachesNothing) {
+  EXPECT_EQ(tell({.entry_id = id_})->action, "none");
+  // Served to somebody, but not to this user.
+  Prompt annas = prompt(kParaphrase);
+  annas.user = "anna";
+  const Lookup hit = look(annas);
+  ASSERT_NE(hit.entry, nullptr);
+  EXPECT_EQ(tell({.entry_id = id_, .user = "bob"})->action, "none");
+  EXPECT_EQ(tell({.request_id = hit.request_id, .user = "bob"})->action, "none");
+  EXPECT_EQ(tell({.request_id = hit.request_id, .user = "bob", .missed_entry_id = id_})->action, "none");
+  const auto told = tell({.entry_id = id_, .user = "bob", .correct = false});
+  EXPECT_EQ(told->action, "removed");
+  EXPECT_EQ(told->tau, 0.85);
+  EXPECT_EQ(cache_->get("local", id_), nullptr);
+  const CacheStats stats = cache_->stats();
+  EXPECT_EQ(stats.labels_right[0] + stats.labels_wrong[0], 0U);
+  EXPECT_EQ(cache_->learning(10).taus.updates, 0U);
+}
+
+TEST_F(CacheFeedbackTest, AnotherUsersHitIsRemovedWhenWrongAndTeachesNothing) {
+  Prompt annas = prompt(kParaphrase);
+  annas.user = "anna";
+  annas.principal = "key:1";
+  const Lookup hit = look(annas);
+  const auto told =
+      tell({.request_id = hit.request_id, .user = "bob", .principal = "key:1", .correct = false});
+  EXPECT_EQ(told->action, "removed");
+  EXPECT_EQ(cache_->explain(annas, {})->tau, 0.85);
+}
+
+TEST_F(CacheFeedbackTest, AnApplicationSpeaksForTheUsersOfItsOwnKey) {
+  Prompt annas = prompt(kParaphrase);
+  annas.user = "anna";
+  annas.principal = "key:1";
+  const std::string first = look(annas).request_id;
+  const std::string second = look(annas).request_id;
+  EXPECT_EQ(tell({.request_id = first, .user = "key:2", .principal = "key:2"})->action, "none");
+  EXPECT_EQ(tell({.request_id = first, .user = "key:1", .principal = "key:1"})->action, "confirmed");
+  EXPECT_EQ(tell({.request_id = second, .principal = "key:1"})->action, "confirmed");
+  EXPECT_LT(cache_->explain(annas, {})->tau, 0.85);
+}
+
+TEST_F(CacheFeedbackTest, WhatWasOnlyExplainedCannotBeJudged) {
+  const auto explained = cache_->explain(prompt(kParaphrase), {});
+  ASSERT_NE(explained->decision.entry, nullptr);
+  EXPECT_EQ(tell({.request_id = explained->decision.request_id})->action, "none");
+  EXPECT_EQ(tell({.entry_id = id_})->action, "none");
+}
+
+TEST_F(CacheFeedbackTest, OnlyACandidateOfThatMissIsALostHit) {
+  const std::string other = put(prompt("What is the boiling point of water at sea level?"), "b");
+  LookupOptions strict;
+  strict.threshold = 0.9999;
+  const Lookup missed = look(prompt(kParaphrase), strict);
+  EXPECT_EQ(tell({.request_id = missed.request_id, .missed_entry_id = other})->action, "none");
+  EXPECT_EQ(cache_->learning(10).taus.updates, 0U);
+  EXPECT_EQ(tell({.request_id = missed.request_id, .missed_entry_id = id_})->action, "recorded_lost_hit");
+  for (int i = 0; i < 40; ++i)
+    EXPECT_EQ(tell({.request_id = missed.request_id, .missed_entry_id = id_})->action, "none");
+  EXPECT_NEAR(cache_->explain(prompt(kParaphrase), {})->tau, 0.84, 1e-9);
 }
 
 TEST_F(CacheFeedbackTest, TauIsEachUsersOwn) {

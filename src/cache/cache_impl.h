@@ -143,7 +143,8 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   Lookup lookup_semantic(const Query& query, Result<Embedding> embedding);
   Lookup decide(const Query& query, Judge& judge, std::span<const float> vector);
   Lookup serve(const Query& query, Lookup lookup, RecordPtr record);
-  Lookup miss(const Query& query, Lookup lookup, MissReason reason, std::string detail);
+  Lookup miss(const Query& query, Lookup lookup, MissReason reason, std::string detail,
+              const CandidateTags& candidates = {});
   Lookup embedding_failed(const Query& query, const Error& error);
   bool is_served(const Query& query) const;
   std::string request_id(const Prompt& prompt, Decision decision);
@@ -167,7 +168,10 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   std::vector<RecordPtr> matching(const Filter& filter, size_t limit, const Record* cursor) const;
   Result<FeedbackResult> feedback_on_decision(const Feedback& feedback);
   Result<FeedbackResult> feedback_on_entry(const Feedback& feedback);
+  bool is_callers_own(const Decision& decision, const Feedback& feedback) const;
   FeedbackResult judge_hit(const Decision& decision, const RecordPtr& entry, const Feedback& feedback);
+  FeedbackResult judge_untied(const RecordPtr& entry, const Feedback& feedback, const std::string& tau_user);
+  void quarantine(const RecordPtr& entry);
   void learn_label(const Decision& decision, const RecordPtr& entry, const Feedback& feedback);
   Explanation::Required required_of(const Query& query, const Judge& judge) const;
 

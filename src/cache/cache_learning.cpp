@@ -28,7 +28,7 @@ LearningReport CacheImpl::learning(size_t users_max) const {
 
 UserThreshold CacheImpl::threshold_of(std::string_view tenant, std::string_view user) const {
   const std::string key = keys_.tau_user(tenant, user);
-  const TauView view = tau_.tau(key);
+  const TauView view = tau_.tau(key, tenant);
   return {hex_of(key), view.tau, view.source};
 }
 

@@ -93,13 +93,16 @@ std::string CacheImpl::request_id(const Prompt& prompt, Decision decision) {
   decision.tenant = keys_.tenant(prompt.tenant);
   const std::string user = keys_.tau_user(prompt.tenant, prompt.user);
   std::memcpy(decision.tau_user.data(), user.data(), user.size());
+  if (!prompt.principal.empty()) decision.principal = keys_.tenant(prompt.principal).high;
   return decisions_.record(decision);
 }
 
-Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std::string detail) {
+Lookup CacheImpl::miss(const Query& query, Lookup lookup, MissReason reason, std::string detail,
+                       const CandidateTags& candidates) {
   lookup.reason = reason;
   lookup.detail = std::move(detail);
   Decision decision;
+  decision.candidates = candidates;
   // Of what another threshold would have served, feedback wants to know how likely it was said to be right.
   if (lookup.nearest && (reason == MissReason::kShadow || reason == MissReason::kBelowThreshold ||
                          reason == MissReason::kVerifier)) {
@@ -157,6 +160,10 @@ std::optional<Lookup> CacheImpl::lookup_before_embedding(Query& query) {
   if (!query.options.semantic) return miss(query, {}, MissReason::kIneligible, "exact_only");
   query.partition = keys_.partition(query.prompt);
   std::string why_not = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(query.prompt);
+  if (why_not.empty() && query.settings->is_exact_only()) {
+    why_not = "verifier_unavailable";
+    if (query.options.counted) counters_.add(Count::kVerifierUnavailable);
+  }
   const bool is_empty = why_not.empty() && entries_.partition_size(query.partition) == 0;
   if (why_not.empty() && !is_empty) return std::nullopt;
   if (query.options.counted) counters_.add(Count::kSemanticMisses);
@@ -238,7 +245,10 @@ Lookup CacheImpl::decide(const Query& query, Judge& judge, std::span<const float
     if (!first) first = verdict;
     if (i + 1 == narrow) found = candidates(query, judge, vector, narrow * kWideningFactor);
   }
-  return miss(query, std::move(lookup), first->reason, first->detail);
+  CandidateTags tags{};
+  for (size_t i = 0; i < std::min(tags.size(), found.size()); ++i)
+    tags[i] = candidate_tag(found[i].record->id_hash());
+  return miss(query, std::move(lookup), first->reason, first->detail, tags);
 }
 
 Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embedding) {
@@ -250,7 +260,7 @@ Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embeddin
   if (!why_not.empty()) {
     lookup = miss(query, {}, MissReason::kIneligible, std::move(why_not));
   } else {
-    const TauView tau = tau_.tau(keys_.tau_user(query.prompt.tenant, query.prompt.user));
+    const TauView tau = tau_.tau(keys_.tau_user(query.prompt.tenant, query.prompt.user), query.prompt.tenant);
     Judge judge(*query.settings, embedder_.get(), query.prompt, tau, query.options.threshold,
                 learned_shifts(query));
     lookup = query.settings->decision() == DecisionPolicy::kVerified

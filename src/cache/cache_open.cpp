@@ -84,8 +84,8 @@ CacheImpl::CacheImpl(const Options& options, std::shared_ptr<const Embedder> emb
   learned_state_.load(options.tau.target_error_rate);
 }
 
-/// A failure must not take the cache down: the stricter policy decides until it is mended. A reload with the
-/// same path keeps what is loaded.
+/// A failure must not take the cache down: only exact hits are served until it is mended. A reload with the
+/// same path keeps what is loaded, and tries again what was not.
 std::shared_ptr<const Settings> CacheImpl::settings_of(const Options& options, const Settings* before) const {
   std::shared_ptr<const match::Verifier> verifier;
   std::string why_not;
@@ -99,9 +99,9 @@ std::shared_ptr<const Settings> CacheImpl::settings_of(const Options& options, c
       else
         why_not = std::move(opened.error().message);
     }
-    if (verifier == nullptr && !options.verifier_path.empty())
-      base::log_error("decisions are adaptive instead of verified, because the verifier is missing: {}",
-                      why_not);
+    const bool is_new = before == nullptr || before->verifier_problem != why_not;
+    if (verifier == nullptr && embedder_ != nullptr && !options.verifier_path.empty() && is_new)
+      base::log_error("only exact hits are served, because the verifier cannot be used: {}", why_not);
   }
   return std::make_shared<const Settings>(effective(options), embedder_.get(), std::move(verifier),
                                           std::move(why_not));
@@ -202,6 +202,7 @@ CacheStats CacheImpl::stats() const {
   }
   stats.model_errors = static_cast<double>(counters_.sum(Count::kModelErrorMicros)) / 1e6;
   stats.verified_decisions = counters_.sum(Count::kVerifiedDecisions);
+  stats.verifier_unavailable = counters_.sum(Count::kVerifierUnavailable);
   stats.pair_encoder_decisions = counters_.sum(Count::kPairEncoderDecisions);
   const auto settings = settings_.get();
   stats.decision = settings->decision();

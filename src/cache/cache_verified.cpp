@@ -11,6 +11,15 @@ namespace {
 /// Pairs the encoder reads for one lookup. After two refusals a third is hardly ever accepted.
 constexpr size_t kPairsMax = 2;
 
+CandidateTags tags_of(std::span<const Examined> examined, double similarity_threshold) {
+  CandidateTags tags{};
+  size_t count = 0;
+  for (const Examined& one : examined)
+    if (one.facts.similarity >= similarity_threshold && count < tags.size())
+      tags[count++] = candidate_tag(one.candidate.record->id_hash());
+  return tags;
+}
+
 }  // namespace
 
 std::vector<Examined> CacheImpl::examine(const Query& query, Judge& judge,
@@ -45,7 +54,9 @@ Lookup CacheImpl::decide_verified(const Query& query, Judge& judge, std::span<co
   Examined& best = passing == nullptr ? examined.front() : *passing;
   lookup.nearest = judge.nearest(best);
   Verdict verdict = judge.verdict(best);
-  if (!verdict.passes) return miss(query, std::move(lookup), verdict.reason, std::move(verdict.detail));
+  if (!verdict.passes)
+    return miss(query, std::move(lookup), verdict.reason, std::move(verdict.detail),
+                tags_of(examined, judge.policy().similarity_threshold));
   if (!is_served(query)) return miss(query, std::move(lookup), MissReason::kShadow, {});
   lookup.layer = Layer::kSemantic;
   lookup.similarity = best.facts.similarity;

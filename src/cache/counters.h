@@ -34,7 +34,8 @@ enum class Count : uint8_t {
   kModelErrorMicros,  ///< millionths of a wrong hit, by the stated probability
   kVerifiedDecisions,
   kPairEncoderDecisions,
-  kMissReason0,  ///< first of eight, indexed by MissReason
+  kVerifierUnavailable,  ///< semantic lookups not made, because its artifact cannot be used
+  kMissReason0,          ///< first of eight, indexed by MissReason
   kMissReasonLast = kMissReason0 + 7,
   kCount,
 };

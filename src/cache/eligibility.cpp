@@ -41,19 +41,6 @@ constexpr auto kOtherLanguages = std::to_array<std::string_view>({
 
 static_assert(std::is_sorted(kOtherLanguages.begin(), kOtherLanguages.end()));
 
-/// One of these anywhere makes a prompt personal.
-constexpr auto kOwnWords = std::to_array<std::string_view>({"mine", "my", "myself", "our", "ours"});
-/// "I" followed by one of these speaks of the caller's state, not of how things are done in general.
-constexpr auto kOwnVerbs = std::to_array<std::string_view>(
-    {"am", "did", "earn", "got", "had", "have", "live", "m", "owe", "own", "paid", "ve", "was"});
-/// One of these followed by "I" likewise: "am I", "did I", "was I".
-constexpr auto kOwnAuxiliaries = std::to_array<std::string_view>({"am", "did", "had", "have", "was"});
-
-template <typename Words>
-bool is_one_of(const Words& words, std::string_view word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
 /// The next code point of valid UTF-8; anything else is read as one byte.
 uint32_t next_code_point(std::string_view& text) {
   const auto lead = static_cast<unsigned char>(text[0]);
@@ -116,18 +103,6 @@ bool is_in_known_language(std::string_view text) {
       ++english;
   }
   return other < 2 || other <= english;
-}
-
-bool is_personal(std::string_view text) {
-  Words words(text);
-  std::string previous;
-  for (std::string_view word = words.next(); !word.empty(); word = words.next()) {
-    if (is_one_of(kOwnWords, word)) return true;
-    if (previous == "i" && is_one_of(kOwnVerbs, word)) return true;
-    if (word == "i" && is_one_of(kOwnAuxiliaries, previous)) return true;
-    previous = word;
-  }
-  return false;
 }
 
 std::string ineligibility_before_embedding(const Prompt& prompt) {

@@ -29,8 +29,9 @@ bool is_in_known_script(std::string_view text);
 /// languages to one corner. By word lists, so a text of names alone passes.
 bool is_in_known_language(std::string_view text);
 
-/// Speaks of the caller's own things, so that the answer may differ between users: "my balance",
-/// "am I", "I have". Not every "I": "how do I tie a tie" has the same answer for everyone.
+/// Speaks of its asker, so that the answer may differ between users: "my balance", "am I", "the PIN you sent
+/// me". A first-person pronoun, in English, German, French, Spanish, Italian, Portuguese or Dutch, that does
+/// not only stand in a frame anybody might use: "how do I tie a tie", "can you tell me", "I want to know".
 bool is_personal(std::string_view text);
 
 }  // namespace enhanced_gptcache::cache

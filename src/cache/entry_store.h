@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pointer_map.h"
 #include "cache/counters.h"
 #include "cache/ledger.h"
 #include "cache/partition.h"
-#include "cache/pointer_map.h"
 #include "cache/record.h"
 #include "cache/scopes.h"
 #include "store/entry_log.h"
@@ -114,8 +114,8 @@ class EntryStore {
   const base::Clock& clock_;
   Counters& counters_;
   store::EntryLog* log_ = nullptr;
-  PointerMap<Record> exact_;
-  PointerMap<Record> ids_;
+  base::PointerMap<Record> exact_;
+  base::PointerMap<Record> ids_;
   PartitionMap partitions_;
   Scopes scopes_;
   Ledger ledger_;

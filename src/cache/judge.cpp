@@ -126,7 +126,7 @@ void Judge::weigh(Examined& examined) {
   if (examined.is_conversation) match::fill_history(prompt_words(), words, history(), examined.features);
   examined.facts.refusing_guard = match::refusing_guard(examined.features);
   if (learned_.entry) examined.facts.evidence = learned_.entry(*examined.candidate.record);
-  examined.facts.logit = stage(examined).cheap.logit(examined.features);
+  examined.facts.logit = examined.stated = stage(examined).cheap.logit(examined.features);
   examined.is_grey = stage(examined).is_grey(examined.facts.logit);
   examined.is_weighed = true;
 }
@@ -179,7 +179,7 @@ bool Judge::ask_pair_encoder(Examined& examined) {
     return true;
   }
   examined.features[static_cast<size_t>(match::PairFeature::kPairLogit)] = scores->front();
-  examined.facts.logit = stage(examined).full.logit(examined.features);
+  examined.facts.logit = examined.stated = stage(examined).full.logit(examined.features);
   return true;
 }
 
@@ -215,15 +215,19 @@ void Judge::report_verified(Examined& examined, CandidateReport& report) {
         outcome = "pass";
     }
   }
-  if (examined.is_grey) ask_pair_encoder(examined);
+  // As in the decision: of what something else refuses, the encoder is not asked.
+  const bool is_read = !examined.is_grey || !may_pass(examined) || ask_pair_encoder(examined);
   const double required = match::required_logit(policy_) + examined.facts.evidence;
   report.evidence_shift = examined.facts.evidence;
-  report.probability = match::probability_of_logit(examined.facts.logit);
-  report.checks.emplace_back("verifier",
-                             examined.facts.logit >= required
-                                 ? "pass"
-                                 : fmt::format("probability {:.4f} below {:.4f}", report.probability,
-                                               match::probability_of_logit(required)));
+  report.probability = match::probability_of_logit(examined.stated);
+  const double bar = match::probability_of_logit(required);
+  std::string outcome = "pass";
+  if (!is_read)
+    outcome =
+        fmt::format("too long for the pair encoder (probability {:.4f} without it)", report.probability);
+  else if (!(examined.facts.logit >= required))
+    outcome = fmt::format("probability {:.4f} below {:.4f}", report.probability, bar);
+  report.checks.emplace_back("verifier", std::move(outcome));
 }
 
 CandidateReport Judge::report(const Candidate& candidate) {
@@ -259,7 +263,7 @@ Nearest Judge::nearest(const Candidate& candidate) {
 
 Nearest Judge::nearest(Examined& examined) {
   if (!examined.is_weighed) weigh(examined);
-  return {examined.facts.similarity, match::probability_of_logit(examined.facts.logit),
+  return {examined.facts.similarity, match::probability_of_logit(examined.stated),
           std::string(examined.candidate.record->id())};
 }
 

@@ -34,6 +34,7 @@ struct Examined {
   bool is_weighed = false;
   bool is_conversation = false;  ///< both questions follow a conversation, and it is the same one
   bool is_grey = false;          ///< the pair encoder may change the decision
+  double stated = 0;  ///< the last log odds that were reckoned, whatever was decided for want of better
   match::PairFeatures features{};
 };
 

@@ -16,7 +16,7 @@
 namespace enhanced_gptcache::cache {
 
 /// Raised when what may be served to whom changes, so that entries of the older rules are left alone.
-inline constexpr std::string_view kPolicyEpoch = "1";
+inline constexpr std::string_view kPolicyEpoch = "2";
 
 /// Thread rule: immutable.
 class Keys {

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "base/pointer_map.h"
 #include "cache/graph_file.h"
-#include "cache/pointer_map.h"
 #include "cache/record.h"
 #include "index/vector_index.h"
 
@@ -105,7 +105,7 @@ class PartitionMap {
  private:
   const size_t dimensions_;
   const size_t graph_from_;
-  PointerMap<Partition> map_;
+  base::PointerMap<Partition> map_;
   std::atomic<size_t> size_{0};
   const std::shared_ptr<Partition::ByteCount> index_bytes_ = std::make_shared<Partition::ByteCount>(0);
   mutable std::mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include "enhanced_gptcache/enhanced_cache.h"
 
@@ -154,6 +155,62 @@ TEST_F(VerifiedTest, ShadowModeDecidesAndServesNothing) {
   EXPECT_EQ(withheld.reason, MissReason::kShadow);
   ASSERT_TRUE(withheld.nearest);
   EXPECT_GE(withheld.nearest->probability, 0.75);
+}
+
+/// Too long for the pair encoder, and alike enough for its grey zone.
+std::string long_text(std::string_view place) {
+  std::string text = "Please write a travel report about a week in " + std::string(place) + ".";
+  for (const char* part : {" Start with the arrival at the station and the walk to the hotel.",
+                           " Go on with the museums, the market halls and the old harbour.",
+                           " Describe the food in three restaurants and what it costs.",
+                           " Say something about the weather in spring and in autumn.",
+                           " Close with advice for families who travel with small children."})
+    text += part;
+  return text;
+}
+
+TEST_F(VerifiedTest, ExplainGivesOneProbabilityOfWhatAGuardVetoes) {
+  put(make_prompt(long_text("a quiet village")), "a");
+  const auto explained = cache_->explain(make_prompt(long_text("a quiet hamlet")), {});
+  ASSERT_TRUE(explained);
+  ASSERT_EQ(explained->candidates.size(), 1U);
+  const CandidateReport& candidate = explained->candidates.front();
+  ASSERT_EQ(explained->decision.reason, MissReason::kGuard);
+  EXPECT_EQ(explained->decision.detail, "long_text");
+  ASSERT_TRUE(explained->decision.nearest);
+  EXPECT_DOUBLE_EQ(candidate.probability, explained->decision.nearest->probability);
+  EXPECT_GT(candidate.probability, 0);
+  const auto veto = std::find_if(candidate.checks.begin(), candidate.checks.end(),
+                                 [](const auto& check) { return check.first == "guard:long_text"; });
+  ASSERT_NE(veto, candidate.checks.end());
+  EXPECT_NE(veto->second, "pass");
+}
+
+/// A file that lost a byte decides nothing: exact hits go on, nothing is served by meaning.
+TEST_F(VerifiedTest, ADamagedArtifactLeavesExactHitsOnly) {
+  const std::string folder = testing::TempDir() + "egptc_damaged_verifier";
+  std::filesystem::remove_all(folder);
+  std::filesystem::copy(std::string(EGPTC_SOURCE_DIR) + "/verifier/default", folder);
+  std::fstream file(folder + "/decision.json", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(5000);
+  file.write("@@", 2);
+  file.close();
+  options_.verifier_path = folder + "/decision.json";
+  cache_ = EnhancedCache::open(options_, embedder_).value();
+  put(make_prompt("How do I reset my password?"), "Click on the link.");
+  EXPECT_NE(look("How do I reset my password?").entry, nullptr);
+  const Lookup missed = look("How can I reset my password?");
+  EXPECT_EQ(missed.entry, nullptr);
+  EXPECT_EQ(missed.reason, MissReason::kIneligible);
+  EXPECT_EQ(missed.detail, "verifier_unavailable");
+  EXPECT_EQ(cache_->explain(make_prompt("How can I reset my password?"), {})->policy, "verified");
+  const CacheStats stats = cache_->stats();
+  EXPECT_EQ(stats.verifier_unavailable, 1U);
+  EXPECT_NE(stats.verifier_problem.find("SHA-256"), std::string::npos) << stats.verifier_problem;
+  options_.verifier_path.clear();
+  ASSERT_TRUE(cache_->set_options(options_));
+  EXPECT_EQ(cache_->stats().decision, DecisionPolicy::kAdaptive) << "without one, by choice";
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

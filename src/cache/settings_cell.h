@@ -21,11 +21,14 @@ struct Settings : std::enable_shared_from_this<Settings> {
         guards_off(match::guard_mask(given.guards_off).value_or(0)),
         verifier(std::move(its_verifier)),
         verifier_problem(std::move(its_verifier_problem)) {}
-  /// The policy in force: kVerified needs a verifier.
+  /// The policy in force: without an artifact, by choice of the operator, kVerified is kAdaptive.
   DecisionPolicy decision() const {
-    const bool is_blind = options.decision == DecisionPolicy::kVerified && verifier == nullptr;
+    const bool is_blind = options.decision == DecisionPolicy::kVerified && options.verifier_path.empty();
     return is_blind ? DecisionPolicy::kAdaptive : options.decision;
   }
+  /// An artifact is named and cannot be used: nothing may be served by meaning, as any other policy would
+  /// serve more wrong answers than the one that was asked for.
+  bool is_exact_only() const { return decision() == DecisionPolicy::kVerified && verifier == nullptr; }
   const Options options;
   const ContextFilter context_filter;
   const match::GuardMask guards_off;                      ///< check_options() has refused unknown names

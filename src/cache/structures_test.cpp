@@ -7,11 +7,11 @@
 #include <random>
 #include <thread>
 
+#include "base/pointer_map.h"
 #include "cache/counters.h"
 #include "cache/flights.h"
 #include "cache/indexed_heap.h"
 #include "cache/intrusive_list.h"
-#include "cache/pointer_map.h"
 #include "cache/recency.h"
 #include "cache/recent_decisions.h"
 
@@ -20,7 +20,7 @@ namespace {
 
 TEST(PointerMap, BehavesLikeAMapUnderRandomOperations) {
   std::mt19937_64 random(1);
-  PointerMap<int> map;
+  base::PointerMap<int> map;
   std::map<base::Hash128, int*> model;
   std::vector<int> values(64);
   std::vector<base::Hash128> keys(3000);
@@ -52,7 +52,7 @@ TEST(PointerMap, BehavesLikeAMapUnderRandomOperations) {
 }
 
 TEST(PointerMap, GivesMemoryBack) {
-  PointerMap<int> map;
+  base::PointerMap<int> map;
   int value = 0;
   EXPECT_EQ(map.bytes(), 0U);
   std::mt19937_64 random(2);
@@ -68,7 +68,7 @@ TEST(PointerMap, GivesMemoryBack) {
 }
 
 TEST(PointerMap, ReadersSeeEveryKeyThatStaysWhileOthersComeAndGo) {
-  PointerMap<int> map;
+  base::PointerMap<int> map;
   int value = 0;
   std::vector<base::Hash128> kept;
   for (uint64_t i = 0; i < 500; ++i) kept.push_back({i * 7919, i});

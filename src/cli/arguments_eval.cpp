@@ -34,7 +34,8 @@ void add_eval(CLI::App& app, const Common& common, EvalArguments& wanted, int& e
   command->add_flag("--both-orders", wanted.both_orders, "pairs: also put b and look up a");
   command->add_flag("--sweep", wanted.sweep,
                     "also measure at many thresholds: the curve of recall against wrong");
-  command->add_option("--plot", wanted.plot, "with --sweep: draw the curves into this SVG file");
+  command->add_option("--plot", wanted.plot,
+                      "with --sweep: draw the curves into this file, whose name ends with .svg");
   command
       ->add_option("--explain", wanted.examples,
                    "show so many served and refused near misses and lost hits with every check")
@@ -58,7 +59,8 @@ void add_tune(CLI::App& app, const Common& common, TuneArguments& wanted, int& e
   add_measure_options(command, wanted);
   command
       ->add_option("--target-error", wanted.target_error,
-                   "share of hits that may be wrong (default: cache.target_error_rate)")
+                   "share of all hits that may be wrong, on average (default: 0.02). Not "
+                   "cache.target_error_rate, which bounds a single hit")
       ->check(CLI::Range(0.0001, 0.5));
   command->callback([&] { exit_code = tune(common, wanted); });
 }

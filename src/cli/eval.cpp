@@ -104,6 +104,8 @@ std::string usage_problem(const EvalArguments& wanted) {
   if (wanted.form == "stream" && wanted.both_orders) return "--both-orders is for pairs";
   if (wanted.form != "stream" && wanted.zipf) return "--zipf is for streams";
   if (!wanted.plot.empty() && !wanted.sweep) return "--plot draws what --sweep measures: give both";
+  if (!wanted.plot.empty() && !wanted.plot.ends_with(".svg"))
+    return fmt::format("--plot {}: the plot is an SVG file, so its name must end with .svg", wanted.plot);
   return {};
 }
 

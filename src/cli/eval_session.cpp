@@ -43,13 +43,18 @@ int open_embedder(Session& session) {
   return 0;
 }
 
-/// A policy whose parts are missing gives way to a stricter one; the result must name the one that decided.
+/// Without a verifier, by choice, another policy decides: the result must name it. One that cannot be read
+/// leaves exact hits only, and there is nothing to measure.
 int settle_policy(Session& session) {
   const auto cache = EnhancedCache::open(session.options, session.embedder);
   if (!cache) return report_error(cache.error());
   const auto explanation = (*cache)->explain(make_prompt("which policy decides"));
   if (!explanation) return report_error(explanation.error());
   session.policy = explanation->policy;
+  const std::string problem = (*cache)->stats().verifier_problem;
+  if (session.policy == "verified" && session.embedder != nullptr && !problem.empty())
+    return report_error(
+        {ErrorCode::kNotFound, "the verifier cannot be used, only exact hits would be served: " + problem});
   const std::string& configured = session.loaded->settings.cache.decision;
   if (session.policy == configured) return 0;
   fmt::print(stderr, "warning: cache.decision is {}, but {} decides\n", configured, session.policy);

@@ -13,6 +13,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
+/// A larger share of wrong hits is worth a remark.
+constexpr double kManyWrong = 0.05;
+
 /// What the labels of all files say together.
 struct Evidence {
   eval::Curve curve;
@@ -85,9 +88,13 @@ ordered_json proposal_json(const eval::Proposal& proposal, const std::string& ya
           {"yaml", yaml}};
 }
 
-std::string remarks(const Evidence& evidence, bool is_proven) {
+std::string remarks(const Evidence& evidence, const eval::Proposal& proposal) {
   std::string out;
-  if (!is_proven) out += "# Not proven: with so few hits the share of wrong ones may be above the target.\n";
+  if (const double wrong = proposal.point.wrong_share(); wrong > kManyWrong)
+    out += fmt::format("# {:.1f} % of the hits would be wrong answers: that is what --target-error allows.\n",
+                       100 * wrong);
+  if (!proposal.is_proven)
+    out += "# Not proven: with so few hits the share of wrong ones may be above the target.\n";
   if (evidence.has_pairs)
     out +=
         "# Pairs were chosen to be labelled: traffic has another balance of right and wrong. A stream or\n"
@@ -106,13 +113,14 @@ int tune(const Common& common, const TuneArguments& wanted) {
   for (const std::string& path : wanted.files) {
     if (auto added = tuner.add(path, evidence); !added) return report_error(added.error());
   }
-  const config::Settings& settings = session.loaded->settings;
-  const double target = wanted.target_error.value_or(settings.cache.target_error_rate);
+  const double target = wanted.target_error.value_or(eval::kMeanErrorWanted);
   ordered_json result = {{"command", "tune"},           {"decision", session_json(session)},
                          {"sources", evidence.sources}, {"labels", evidence.labels()},
-                         {"target_error", target},      {"candidates", eval::to_json(evidence.curve)}};
-  std::string text = session_text(session) +
-                     fmt::format("\n{} labels, target {:g} of hits wrong\n", evidence.labels(), target);
+                         {"target_mean_error", target}, {"candidates", eval::to_json(evidence.curve)}};
+  std::string text =
+      session_text(session) + fmt::format("\n{} labels; at most {:g} % of all hits may be wrong{}\n",
+                                          evidence.labels(), 100 * target,
+                                          wanted.target_error ? "" : " (--target-error sets it)");
   text += eval::to_text(evidence.curve);
   std::string problem;
   if (evidence.labels() < eval::kLabelsMin) {
@@ -123,7 +131,7 @@ int tune(const Common& common, const TuneArguments& wanted) {
   } else {
     const std::string yaml = eval::to_yaml(*proposal, session.policy, evidence.labels());
     result["proposal"] = proposal_json(*proposal, yaml);
-    text += "\n" + remarks(evidence, proposal->is_proven) + yaml;
+    text += "\n" + remarks(evidence, *proposal) + yaml;
   }
   const int delivered = deliver(wanted, result, text);
   if (problem.empty()) return delivered;

@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/checksum_file.h"
+#include "base/sha256.h"
 #include "enhanced_gptcache/result.h"
 
 namespace enhanced_gptcache::embed {
@@ -39,6 +41,11 @@ class TempFolder final {
     std::ofstream(file, std::ios::binary)
         .write(contents.data(), static_cast<std::streamsize>(contents.size()));
     return file.string();
+  }
+  /// The same, and SHA256SUMS beside it that lists this one file.
+  std::string write_listed(const std::string& name, std::string_view contents) const {
+    write(std::string(base::kChecksumFile), base::to_hex(base::sha256(contents)) + "  " + name + "\n");
+    return write(name, contents);
   }
   void remove(const std::string& name) const { std::filesystem::remove(std::filesystem::path(path_) / name); }
 

@@ -29,7 +29,7 @@ class PairEncoderTest : public ::testing::Test {
   }
 
   void write_pair(const TinyPairFile& file) {
-    options_.pair_encoder_path = folder_.write("pair.safetensors", file.bytes());
+    options_.pair_encoder_path = folder_.write_listed("pair.safetensors", file.bytes());
   }
   std::unique_ptr<Embedder> open() const {
     auto embedder = Embedder::open(options_);
@@ -147,9 +147,9 @@ TEST(Int8LayerRunner, TheShortLayerGivesTheFirstRowsOfTheWholeOne) {
     const TempFolder folder;
     const std::string bytes = TinyTensors(config).bytes();
     const auto base = SafeTensors::open(folder.write("model.safetensors", bytes));
-    const auto weights =
-        load_pair_weights(folder.write("pair.safetensors", TinyPairFile(config, bytes, false, 1).bytes()),
-                          config, *base, base::to_hex(base::sha256(bytes)));
+    const auto weights = load_pair_weights(
+        folder.write_listed("pair.safetensors", TinyPairFile(config, bytes, false, 1).bytes()), config, *base,
+        base::to_hex(base::sha256(bytes)));
     ASSERT_TRUE(weights.has_value()) << weights.error().message;
     const AlignedBuffer block = pack_pair_layers(config, weights->layers);
     const Int8Layer layer = view_int8_layers(config, block.bytes()).front();

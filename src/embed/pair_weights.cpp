@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/checksum_file.h"
 #include "base/sha256.h"
 
 namespace enhanced_gptcache::embed {
@@ -174,6 +175,9 @@ Result<std::string> read_name(const Reader& reader, const std::string& path) {
 Result<PairWeights> load_pair_weights(const std::string& path, const ModelConfig& config,
                                       const SafeTensors& base, std::string_view base_sha256) {
   EGPTC_TRY(const SafeTensors file, SafeTensors::open(path));
+  const auto bytes = file.file_bytes();
+  EGPTC_TRY_VOID(
+      base::check_listed_sha256(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   Reader reader(file);
   EGPTC_TRY_VOID(check_metadata(reader, file, base_sha256));
   if (config.type_vocab_size < 2 || config.max_positions < 5) {

@@ -34,7 +34,7 @@ class PairWeightsTest : public ::testing::Test {
 
   Result<PairWeights> load(const std::string& bytes) const {
     const std::string sha256 = base::to_hex(base::sha256(base_bytes_));
-    return load_pair_weights(folder_.write("pair.safetensors", bytes), config_, *base_, sha256);
+    return load_pair_weights(folder_.write_listed("pair.safetensors", bytes), config_, *base_, sha256);
   }
   Result<PairWeights> load() const { return load(file_.bytes()); }
 
@@ -44,6 +44,22 @@ class PairWeightsTest : public ::testing::Test {
   std::unique_ptr<SafeTensors> base_;
   TinyPairFile file_;
 };
+
+TEST_F(PairWeightsTest, EveryFlippedByteIsFound) {
+  const std::string bytes = file_.bytes();
+  const std::string path = folder_.write_listed("pair.safetensors", bytes);
+  const std::string sha256 = base::to_hex(base::sha256(base_bytes_));
+  ASSERT_TRUE(load_pair_weights(path, config_, *base_, sha256));
+  for (size_t at = 0; at < bytes.size(); at += 97) {
+    std::string flipped = bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    folder_.write("pair.safetensors", flipped);
+    ASSERT_FALSE(load_pair_weights(path, config_, *base_, sha256)) << at;
+  }
+  folder_.write("pair.safetensors", bytes);
+  folder_.remove("SHA256SUMS");
+  EXPECT_EQ(load_pair_weights(path, config_, *base_, sha256).error().code, ErrorCode::kNotFound);
+}
 
 TEST_F(PairWeightsTest, ReadsWhatTheFileHolds) {
   const auto weights = load();

@@ -11,6 +11,10 @@
 
 namespace enhanced_gptcache::eval {
 
+/// Share of hits that may be wrong on average, unless the caller says otherwise. Not
+/// TauOptions::target_error_rate, which bounds the least certain single hit.
+inline constexpr double kMeanErrorWanted = 0.02;
+
 /// With fewer nothing is proposed: the interval of 1 wrong in 100 hits already reaches beyond 5 %.
 inline constexpr uint64_t kLabelsMin = 100;
 

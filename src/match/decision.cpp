@@ -29,7 +29,9 @@ double threshold_of(const Policy& policy) {
   return policy.raise ? raised(threshold, *policy.raise) : threshold;
 }
 
-double tau_shift(const Policy& policy) { return kSlope * (policy.tau - policy.initial_tau); }
+double tau_shift(const Policy& policy) {
+  return std::max(-kTauLoosenMax, kSlope * (policy.tau - policy.initial_tau));
+}
 
 double required_logit(const Policy& policy) {
   return logit_of(1.0 - policy.target_error_rate) + tau_shift(policy) + policy.budget_shift;

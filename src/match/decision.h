@@ -46,9 +46,13 @@ double threshold_of(const Policy& policy);
 /// is the error of the least likely hit that may be served, and most are far likelier right.
 inline constexpr double kMeanErrorAtMost = 0.05;
 
-/// kVerified: the log odds a candidate must reach, logit(1 - target_error_rate) + k (tau - initial_tau) +
-/// budget_shift. k is the slope of log odds in similarity, so that a step of tau means the same here as under
-/// kAdaptive.
+/// Log odds below the calibrated threshold that a tau may take the bar to: a user who confirms everything
+/// does not open the cache to everything. Above it there is no bound but tau's own.
+inline constexpr double kTauLoosenMax = 1.0;
+
+/// kVerified: the log odds a candidate must reach, logit(1 - target_error_rate) + k (tau - initial_tau), the
+/// latter at least -kTauLoosenMax, + budget_shift. k is the slope of log odds in similarity, so that a step
+/// of tau means the same here as under kAdaptive.
 double required_logit(const Policy& policy);
 /// The second term alone.
 double tau_shift(const Policy& policy);

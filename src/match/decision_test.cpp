@@ -107,5 +107,22 @@ TEST(Decide, VerifiedHoldsTheOddsAgainstTheTargetErrorRate) {
   EXPECT_EQ(decide(candidate, policy).reason, MissReason::kGuard);
 }
 
+TEST(Decide, TauLoosensTheVerifiedBarByOneNatAtMost) {
+  Policy policy;
+  policy.decision = DecisionPolicy::kVerified;
+  policy.target_error_rate = 0.25;
+  const double calibrated = logit_of(0.75);
+  EXPECT_DOUBLE_EQ(required_logit(policy), calibrated);
+  policy.tau = 0.84;
+  EXPECT_LT(required_logit(policy), calibrated);
+  EXPECT_GT(required_logit(policy), calibrated - kTauLoosenMax);
+  for (const double tau : {0.75, 0.65, 0.0}) {
+    policy.tau = tau;
+    EXPECT_DOUBLE_EQ(required_logit(policy), calibrated - kTauLoosenMax) << tau;
+  }
+  policy.tau = 0.99;
+  EXPECT_GT(required_logit(policy), calibrated + 2) << "it may tighten as far as tau goes";
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache::match

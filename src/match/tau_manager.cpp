@@ -4,29 +4,29 @@
 #include <atomic>
 #include <cmath>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/epoch.h"
 #include "base/keyed_hash.h"
+#include "base/pointer_map.h"
 #include "match/decision.h"
-#include "match/state_bytes.h"
-#include "match/tau_aggregate.h"
+#include "match/tau_group.h"
+#include "match/tau_state.h"
 #include "match/user_table.h"
 
 namespace enhanced_gptcache {
 namespace {
 
+using match::kTauNameBytesMax;
+using match::kTauTenantsMax;
+using match::kTauUsersMax;
+using match::SavedTau;
+using match::TauGroup;
+using match::TauState;
 using match::UserTau;
 
-constexpr size_t kUsersMax = 100'000;
-/// Longer names are kept as a hash: what callers send must not decide how much is remembered.
-constexpr size_t kNameBytesMax = 128;
-/// A user takes part in aggregations while the latest update is among this many windows of updates.
-constexpr uint64_t kActiveWindows = 10;
-constexpr std::string_view kMagic = "EGPTCTAU";
-constexpr uint32_t kVersion = 1;
 constexpr std::string_view kDefaultUser = "default";
 
 double clamp_finite(double value, double low, double high, double otherwise) {
@@ -65,10 +65,10 @@ double step_of(TauOutcome outcome, const TauOptions& options) {
 
 class TauManager::Impl {
  public:
-  explicit Impl(const TauOptions& options) : users_(kUsersMax) { set_options(options); }
+  explicit Impl(const TauOptions& options) : strays_(kTauUsersMax) { set_options(options); }
 
-  TauView tau(std::string_view user) const;
-  double update(std::string_view user, TauOutcome outcome);
+  TauView tau(std::string_view user, std::string_view tenant) const;
+  double update(std::string_view user, TauOutcome outcome, std::string_view tenant);
   bool forget(std::string_view user);
   void set_options(const TauOptions& options);
   std::string serialise() const;
@@ -76,138 +76,199 @@ class TauManager::Impl {
   TauSummary summary() const;
   TauListing listing(size_t users_max) const;
 
-  double global_tau() const { return start_.load(std::memory_order_relaxed); }
+  double global_tau() const { return mean_start_.load(std::memory_order_relaxed); }
   uint64_t updates() const { return updates_.load(std::memory_order_relaxed); }
   uint64_t aggregations() const { return aggregations_.load(std::memory_order_relaxed); }
-  size_t users() const { return users_.size(); }
+  size_t users() const { return users_.load(std::memory_order_relaxed); }
 
  private:
-  struct Saved {
-    std::string name;
-    double tau = 0;
-    uint64_t samples = 0;
-    uint64_t last_update = 0;
-  };
-
   static std::string key_of(std::string_view user);
-  void aggregate();
-  void publish_start();
-  void apply_limits();
+  static base::Hash128 key_of_tenant(std::string_view tenant);
+  static std::vector<SavedTau> saved_of(const match::UserTable& users);
+
+  TauGroup& group_to_write(const base::Hash128& key);
+  UserTau& user_to_write(TauGroup& group, const std::string& name);
+  void drop_least_labelled(const TauGroup& but);
+  void drop_user_of_largest();
+  void drop_all();
+  void insert_saved(match::UserTable& table, const std::vector<SavedTau>& users);
+  void publish();
+  template <typename Visit>
+  void each_user(const Visit& visit) const;
 
   // Read without the mutex.
-  match::UserTable users_;
+  base::PointerMap<TauGroup> map_;
+  match::UserTable strays_;  // of a state that knew no tenants, until their next label tells whose they are
   std::atomic<bool> enabled_{true};
   std::atomic<double> tau_min_{0};
-  std::atomic<double> start_{0};  // what new users start from
-  std::atomic<bool> learned_start_{false};
+  std::atomic<double> initial_{0};
+  std::atomic<double> mean_start_{0};
+  std::atomic<size_t> tenants_{0};
+  std::atomic<size_t> users_{0};
   std::atomic<uint64_t> updates_{0};
   std::atomic<uint64_t> aggregations_{0};
 
   mutable std::mutex mutex_;  // writers
   TauOptions options_;
-  double global_ = 0;  // meaningful once aggregations_ > 0
+  std::map<base::Hash128, std::unique_ptr<TauGroup>> groups_;
   std::deque<TauRound> rounds_;
 };
 
 std::string TauManager::Impl::key_of(std::string_view user) {
-  if (user.size() <= kNameBytesMax) return std::string(user);
+  if (user.size() <= kTauNameBytesMax) return std::string(user);
   static constexpr base::SecretKey kPublicKey{};
   return "#" + base::keyed_hash(kPublicKey, "tau name", {user}).hex();
 }
 
-TauView TauManager::Impl::tau(std::string_view user) const {
-  if (!enabled_.load(std::memory_order_acquire)) return {tau_min_.load(std::memory_order_relaxed), "off"};
-  const base::EpochGuard guard;
-  const UserTau* found = user.size() <= kNameBytesMax ? users_.find(user) : users_.find(key_of(user));
-  if (found != nullptr) return {found->tau.load(std::memory_order_relaxed), "user"};
-  return {start_.load(std::memory_order_relaxed),
-          learned_start_.load(std::memory_order_relaxed) ? "global" : "initial"};
+base::Hash128 TauManager::Impl::key_of_tenant(std::string_view tenant) {
+  static constexpr base::SecretKey kPublicKey{};
+  return base::keyed_hash(kPublicKey, "tau tenant", {tenant});
 }
 
-double TauManager::Impl::update(std::string_view user, TauOutcome outcome) {
+TauView TauManager::Impl::tau(std::string_view user, std::string_view tenant) const {
+  if (!enabled_.load(std::memory_order_acquire)) return {tau_min_.load(std::memory_order_relaxed), "off"};
+  const base::EpochGuard guard;
+  const bool is_short = user.size() <= kTauNameBytesMax;
+  const std::string hashed = is_short ? std::string() : key_of(user);
+  const std::string_view name = is_short ? user : std::string_view(hashed);
+  // Before the first label, the usual case costs no hash.
+  const bool has_tenants = tenants_.load(std::memory_order_acquire) > 0;
+  const TauGroup* group = has_tenants ? map_.find(key_of_tenant(tenant)) : nullptr;
+  const UserTau* found = group == nullptr ? nullptr : group->users.find(name);
+  if (found == nullptr) found = strays_.find(name);
+  if (found != nullptr) return {found->tau.load(std::memory_order_relaxed), "user"};
+  if (group == nullptr) return {initial_.load(std::memory_order_relaxed), "initial"};
+  return {group->start.load(std::memory_order_relaxed),
+          group->is_learned.load(std::memory_order_relaxed) ? "global" : "initial"};
+}
+
+TauGroup& TauManager::Impl::group_to_write(const base::Hash128& key) {
+  std::unique_ptr<TauGroup>& slot = groups_[key];
+  if (slot != nullptr) return *slot;
+  slot = std::make_unique<TauGroup>(key, kTauUsersMax);
+  TauGroup& added = *slot;
+  added.publish_start(options_);
+  map_.exchange(key, &added);
+  if (groups_.size() > kTauTenantsMax) drop_least_labelled(added);
+  tenants_.store(groups_.size(), std::memory_order_release);
+  return added;
+}
+
+/// Not the least recently labelled: whoever can make up tenants could push the others out with them.
+void TauManager::Impl::drop_least_labelled(const TauGroup& but) {
+  auto least = groups_.end();
+  for (auto one = groups_.begin(); one != groups_.end(); ++one) {
+    if (one->second.get() == &but) continue;
+    const auto rank = [](const TauGroup& group) { return std::pair(group.updates, group.last_update); };
+    if (least == groups_.end() || rank(*one->second) < rank(*least->second)) least = one;
+  }
+  users_.fetch_sub(least->second->users.size(), std::memory_order_relaxed);
+  map_.erase(least->second->key, least->second.get());
+  base::epoch_retire(least->second.release());
+  groups_.erase(least);
+}
+
+/// So that no tenant's users push out those of one that has fewer.
+void TauManager::Impl::drop_user_of_largest() {
+  match::UserTable* largest = &strays_;
+  for (const auto& [key, group] : groups_)
+    if (group->users.size() > largest->size()) largest = &group->users;
+  if (largest->erase(std::string(largest->oldest()->name))) users_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+UserTau& TauManager::Impl::user_to_write(TauGroup& group, const std::string& name) {
+  if (group.users.find(name) != nullptr) return group.user_to_write(name);
+  const UserTau* stray = strays_.find(name);
+  if (stray == nullptr && users() >= kTauUsersMax) drop_user_of_largest();
+  UserTau& added = group.user_to_write(name);
+  if (stray == nullptr) {
+    users_.fetch_add(1, std::memory_order_relaxed);
+    return added;
+  }
+  added.tau.store(stray->tau.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  added.samples = stray->samples;
+  strays_.erase(name);
+  return added;
+}
+
+double TauManager::Impl::update(std::string_view user, TauOutcome outcome, std::string_view tenant) {
   const std::string key = key_of(user);
   const std::lock_guard lock(mutex_);
   if (!options_.enabled) return options_.tau_min;
-  UserTau* known = users_.find_to_write(key);
-  if (known == nullptr)
-    known = users_.insert(key, start_.load(std::memory_order_relaxed));
-  else
-    users_.touch(known);
-  const double tau = std::clamp(known->tau.load(std::memory_order_relaxed) + step_of(outcome, options_),
+  TauGroup& group = group_to_write(key_of_tenant(tenant));
+  UserTau& known = user_to_write(group, key);
+  const double tau = std::clamp(known.tau.load(std::memory_order_relaxed) + step_of(outcome, options_),
                                 options_.tau_min, options_.tau_max);
-  known->tau.store(tau, std::memory_order_relaxed);
-  ++known->samples;
-  const uint64_t number = updates_.fetch_add(1, std::memory_order_relaxed) + 1;
-  known->last_update = number;
-  if (number % options_.aggregation_frequency == 0) aggregate();
+  known.tau.store(tau, std::memory_order_relaxed);
+  ++known.samples;
+  known.tenant_update = ++group.updates;
+  known.last_update = group.last_update = updates_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (group.updates % options_.aggregation_frequency != 0) return tau;
+  if (const auto round = group.aggregate(options_)) {
+    aggregations_.fetch_add(1, std::memory_order_relaxed);
+    if (rounds_.size() == kTauRoundsKept) rounds_.pop_front();
+    rounds_.push_back(*round);
+    publish();
+  }
   return tau;
 }
 
 bool TauManager::Impl::forget(std::string_view user) {
+  const std::string key = key_of(user);
   const std::lock_guard lock(mutex_);
-  return users_.erase(key_of(user));
+  size_t forgotten = strays_.erase(key) ? 1 : 0;
+  for (const auto& [its_key, group] : groups_) forgotten += group->users.erase(key) ? 1 : 0;
+  users_.fetch_sub(forgotten, std::memory_order_relaxed);
+  return forgotten > 0;
 }
 
-/// Draws num_users of the recently active ones and moves the global tau towards what they say, by at
-/// most one learning rate: a round changes a new user's start no more than one label changes a user.
-void TauManager::Impl::aggregate() {
-  const uint64_t now = updates_.load(std::memory_order_relaxed);
-  const uint64_t span = kActiveWindows * options_.aggregation_frequency;
-  const uint64_t round = aggregations_.load(std::memory_order_relaxed);
-  std::vector<std::pair<uint64_t, match::TauReport>> drawn;
-  for (const UserTau* user = users_.newest(); user != nullptr && now - user->last_update < span;
-       user = user->older)
-    drawn.push_back(
-        {match::draw_rank(user->name, round), {user->tau.load(std::memory_order_relaxed), user->samples}});
-  if (drawn.empty()) return;  // the only active users were just forgotten
-  const size_t count = std::min(drawn.size(), options_.num_users);
-  std::partial_sort(drawn.begin(), drawn.begin() + static_cast<std::ptrdiff_t>(count), drawn.end(),
-                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<match::TauReport> reports;
-  for (size_t i = 0; i < count; ++i) reports.push_back(drawn[i].second);
-  const double from = start_.load(std::memory_order_relaxed);
-  const double combined = match::combine_taus(std::move(reports));
-  global_ = match::step_towards(from, combined, options_.learning_rate);
-  const uint64_t number = aggregations_.fetch_add(1, std::memory_order_relaxed) + 1;
-  if (rounds_.size() == kTauRoundsKept) rounds_.pop_front();
-  rounds_.push_back({number, base::system_clock().wall_ms(), count, from, combined, global_});
-  publish_start();
-}
-
-void TauManager::Impl::publish_start() {
-  const bool learned = aggregations_.load(std::memory_order_relaxed) > 0;
-  const double start =
-      learned ? std::clamp(global_, options_.tau_min, options_.tau_max) : options_.initial_tau;
-  start_.store(start, std::memory_order_relaxed);
-  learned_start_.store(learned, std::memory_order_relaxed);
-}
-
-void TauManager::Impl::apply_limits() {
-  for (UserTau* user = users_.newest(); user != nullptr; user = user->older)
-    user->tau.store(std::clamp(user->tau.load(std::memory_order_relaxed), options_.tau_min, options_.tau_max),
+void TauManager::Impl::publish() {
+  double sum = 0;
+  size_t learned = 0;
+  for (const auto& [key, group] : groups_) {
+    if (group->aggregations == 0) continue;
+    sum += group->start.load(std::memory_order_relaxed);
+    ++learned;
+  }
+  mean_start_.store(learned == 0 ? options_.initial_tau : sum / static_cast<double>(learned),
                     std::memory_order_relaxed);
-  publish_start();
 }
 
 void TauManager::Impl::set_options(const TauOptions& options) {
   const std::lock_guard lock(mutex_);
   options_ = sane(options);
-  apply_limits();
+  for (const auto& [key, group] : groups_) {
+    group->clamp_users(options_);
+    group->publish_start(options_);
+  }
+  for (UserTau* user = strays_.newest(); user != nullptr; user = user->older)
+    user->tau.store(std::clamp(user->tau.load(std::memory_order_relaxed), options_.tau_min, options_.tau_max),
+                    std::memory_order_relaxed);
+  publish();
+  initial_.store(options_.initial_tau, std::memory_order_relaxed);
   tau_min_.store(options_.tau_min, std::memory_order_relaxed);
   enabled_.store(options_.enabled, std::memory_order_release);
+}
+
+template <typename Visit>
+void TauManager::Impl::each_user(const Visit& visit) const {
+  for (const UserTau* user = strays_.newest(); user != nullptr; user = user->older) visit(*user);
+  for (const auto& [key, group] : groups_)
+    for (const UserTau* user = std::as_const(group->users).newest(); user != nullptr; user = user->older)
+      visit(*user);
 }
 
 TauSummary TauManager::Impl::summary() const {
   TauSummary summary;
   const std::lock_guard lock(mutex_);
-  for (const UserTau* user = users_.newest(); user != nullptr; user = user->older) {
-    const double tau = user->tau.load(std::memory_order_relaxed);
+  each_user([&](const UserTau& user) {
+    const double tau = user.tau.load(std::memory_order_relaxed);
     ++(tau < options_.initial_tau   ? summary.below
        : tau > options_.initial_tau ? summary.above
                                     : summary.initial);
     if (tau < options_.initial_tau) summary.mean_below += tau;
     if (tau > options_.initial_tau) summary.mean_above += tau;
-  }
+  });
   summary.mean_below /= static_cast<double>(std::max<uint64_t>(1, summary.below));
   summary.mean_above /= static_cast<double>(std::max<uint64_t>(1, summary.above));
   return summary;
@@ -218,75 +279,91 @@ TauListing TauManager::Impl::listing(size_t users_max) const {
   const std::lock_guard lock(mutex_);
   listing.options = options_;
   listing.global = global_tau();
-  listing.is_learned = learned_start_.load(std::memory_order_relaxed);
+  listing.is_learned = std::any_of(groups_.begin(), groups_.end(),
+                                   [](const auto& one) { return one.second->aggregations > 0; });
   listing.updates = updates();
   listing.aggregations = aggregations();
   listing.users = users();
-  for (const UserTau* user = users_.newest(); user != nullptr && listing.newest.size() < users_max;
-       user = user->older)
+  each_user([&](const UserTau& user) {
     listing.newest.push_back(
-        {user->name, user->tau.load(std::memory_order_relaxed), user->samples, user->last_update});
+        {user.name, user.tau.load(std::memory_order_relaxed), user.samples, user.last_update});
+  });
+  const size_t count = std::min(users_max, listing.newest.size());
+  std::partial_sort(listing.newest.begin(), listing.newest.begin() + static_cast<std::ptrdiff_t>(count),
+                    listing.newest.end(),
+                    [](const TauUser& a, const TauUser& b) { return a.last_update > b.last_update; });
+  listing.newest.resize(count);
   listing.rounds.assign(rounds_.begin(), rounds_.end());
   return listing;
 }
 
+std::vector<SavedTau> TauManager::Impl::saved_of(const match::UserTable& users) {
+  std::vector<SavedTau> saved;
+  for (const UserTau* user = users.oldest(); user != nullptr; user = user->newer)
+    saved.push_back({user->name, user->tau.load(std::memory_order_relaxed), user->samples, user->last_update,
+                     user->tenant_update});
+  return saved;
+}
+
 std::string TauManager::Impl::serialise() const {
   const std::lock_guard lock(mutex_);
-  match::StateWriter writer(kMagic, kVersion);
-  writer.put(updates_.load(std::memory_order_relaxed));
-  writer.put(aggregations_.load(std::memory_order_relaxed));
-  writer.put(global_);
-  writer.put(static_cast<uint64_t>(users_.size()));
-  // Oldest first: restoring in this order restores the recency.
-  for (const UserTau* user = users_.oldest(); user != nullptr; user = user->newer) {
-    writer.put_string(user->name);
-    writer.put(user->tau.load(std::memory_order_relaxed));
-    writer.put(user->samples);
-    writer.put(user->last_update);
+  TauState state{updates(), aggregations(), {}, saved_of(strays_)};
+  for (const auto& [key, group] : groups_)
+    state.tenants.push_back({key, group->updates, group->aggregations, group->last_update, group->global,
+                             saved_of(group->users)});
+  return match::write_tau_state(state);
+}
+
+void TauManager::Impl::drop_all() {
+  for (auto& [key, group] : groups_) {
+    map_.erase(group->key, group.get());
+    base::epoch_retire(group.release());
   }
-  return std::move(writer).finish();
+  groups_.clear();
+  strays_.clear();
+  users_.store(0, std::memory_order_relaxed);
+}
+
+void TauManager::Impl::insert_saved(match::UserTable& table, const std::vector<SavedTau>& users) {
+  for (const SavedTau& user : users) {
+    if (table.find(user.name) != nullptr || this->users() >= kTauUsersMax) continue;
+    UserTau* added = table.insert(user.name, std::clamp(user.tau, options_.tau_min, options_.tau_max));
+    added->samples = user.samples;
+    added->last_update = user.last_update;
+    added->tenant_update = user.tenant_update;
+    users_.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 Result<void> TauManager::Impl::restore(std::string_view bytes) {
-  EGPTC_TRY(match::StateReader reader, match::StateReader::open(bytes, kMagic, kVersion));
-  uint64_t updates = 0;
-  uint64_t aggregations = 0;
-  uint64_t count = 0;
-  double global = 0;
-  const bool header_read =
-      reader.get(updates) && reader.get(aggregations) && reader.get(global) && reader.get(count);
-  if (!header_read || !std::isfinite(global) || count > kUsersMax)
-    return fail(ErrorCode::kCorrupt, "the taus' header is damaged");
-  std::vector<Saved> saved;
-  for (uint64_t i = 0; i < count; ++i) {
-    Saved user;
-    const bool read = reader.get_string(user.name) && reader.get(user.tau) && reader.get(user.samples) &&
-                      reader.get(user.last_update);
-    if (!read || !std::isfinite(user.tau) || user.last_update > updates || user.name.size() > kNameBytesMax)
-      return fail(ErrorCode::kCorrupt, "tau number " + std::to_string(i) + " is damaged");
-    saved.push_back(std::move(user));
-  }
-  if (reader.left() != 0) return fail(ErrorCode::kCorrupt, "bytes follow the last tau");
-
+  EGPTC_TRY(const TauState state, match::read_tau_state(bytes));
   const std::lock_guard lock(mutex_);
-  users_.clear();
-  for (const Saved& user : saved) {
-    if (users_.find(user.name) != nullptr) continue;
-    UserTau* added = users_.insert(user.name, std::clamp(user.tau, options_.tau_min, options_.tau_max));
-    added->samples = user.samples;
-    added->last_update = user.last_update;
+  drop_all();
+  for (const match::SavedTauTenant& saved : state.tenants) {
+    TauGroup& group = group_to_write(saved.key);
+    group.updates = saved.updates;
+    group.aggregations = saved.aggregations;
+    group.last_update = saved.last_update;
+    group.global = saved.global;
+    group.publish_start(options_);
+    insert_saved(group.users, saved.users);
   }
-  updates_.store(updates, std::memory_order_relaxed);
-  aggregations_.store(aggregations, std::memory_order_relaxed);
-  global_ = global;
-  publish_start();
+  insert_saved(strays_, state.strays);
+  tenants_.store(groups_.size(), std::memory_order_release);
+  updates_.store(state.updates, std::memory_order_relaxed);
+  aggregations_.store(state.aggregations, std::memory_order_relaxed);
+  publish();
   return {};
 }
 
 TauManager::TauManager(const TauOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 TauManager::~TauManager() = default;
-TauView TauManager::tau(std::string_view user) const { return impl_->tau(user); }
-double TauManager::update(std::string_view user, TauOutcome outcome) { return impl_->update(user, outcome); }
+TauView TauManager::tau(std::string_view user, std::string_view tenant) const {
+  return impl_->tau(user, tenant);
+}
+double TauManager::update(std::string_view user, TauOutcome outcome, std::string_view tenant) {
+  return impl_->update(user, outcome, tenant);
+}
 bool TauManager::forget(std::string_view user) { return impl_->forget(user); }
 double TauManager::global_tau() const { return impl_->global_tau(); }
 uint64_t TauManager::updates() const { return impl_->updates(); }
@@ -301,10 +378,10 @@ Result<void> TauManager::restore(std::string_view bytes) { return impl_->restore
 void TauManager::update_threshold(bool predicted_hit, bool was_correct) {
   // A correct refusal teaches nothing: the threshold was where it should be.
   if (predicted_hit)
-    impl_->update(kDefaultUser, was_correct ? TauOutcome::kConfirmedHit : TauOutcome::kFalseHit);
+    impl_->update(kDefaultUser, was_correct ? TauOutcome::kConfirmedHit : TauOutcome::kFalseHit, {});
   else if (!was_correct)
-    impl_->update(kDefaultUser, TauOutcome::kLostHit);
+    impl_->update(kDefaultUser, TauOutcome::kLostHit, {});
 }
-double TauManager::current_threshold() const { return impl_->tau(kDefaultUser).tau; }
+double TauManager::current_threshold() const { return impl_->tau(kDefaultUser, {}).tau; }
 
 }  // namespace enhanced_gptcache

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/epoch.h"
+#include "match/state_bytes.h"
 
 namespace enhanced_gptcache {
 namespace {
@@ -178,6 +179,78 @@ TEST(TauManager, UsersAreCappedLeastRecentFirst) {
   EXPECT_STRNE(taus.tau("second").source, "user");
   EXPECT_STREQ(taus.tau("first").source, "user");
   EXPECT_STREQ(taus.tau("u99998").source, "user");
+}
+
+TEST(TauManager, ATenantsLabelsReachNoOtherTenant) {
+  TauManager taus;
+  for (int i = 0; i < 20'000; ++i) taus.update("u" + std::to_string(i % 40), kLostHit, "loud");
+  EXPECT_LT(taus.tau("new", "loud").tau, 0.70);
+  EXPECT_STREQ(taus.tau("new", "loud").source, "global");
+  EXPECT_EQ(taus.tau("new", "quiet").tau, 0.85);
+  EXPECT_STREQ(taus.tau("new", "quiet").source, "initial");
+  EXPECT_STREQ(taus.tau("u0", "quiet").source, "initial") << "the same name is another user there";
+  EXPECT_NEAR(taus.update("first", kFalseHit, "quiet"), 0.86, 1e-12);
+}
+
+TEST(TauManager, ManyTenantsDoNotPushOutOneThatHasLearned) {
+  TauManager taus;
+  for (int i = 0; i < 5; ++i) taus.update("a", kFalseHit, "known");
+  for (int i = 0; i < 5000; ++i) taus.update("x", kFalseHit, "made up " + std::to_string(i));
+  EXPECT_NEAR(taus.tau("a", "known").tau, 0.90, 1e-12);
+  EXPECT_LE(taus.users(), 4096U);
+  EXPECT_EQ(taus.listing(10'000).newest.size(), taus.users());
+}
+
+TEST(TauManager, ATenantsManyUsersDoNotPushOutThoseOfAnother) {
+  TauManager taus;
+  taus.update("a", kFalseHit, "small");
+  for (int i = 0; i < 100'100; ++i) taus.update("u" + std::to_string(i), kConfirmedHit, "large");
+  EXPECT_EQ(taus.users(), 100'000U);
+  EXPECT_STREQ(taus.tau("a", "small").source, "user");
+}
+
+TEST(TauManager, TenantsSurviveARoundTrip) {
+  TauManager taus;
+  for (int i = 0; i < 900; ++i)
+    taus.update("u" + std::to_string(i % 13), i % 3 == 0 ? kLostHit : kConfirmedHit,
+                "t" + std::to_string(i % 3));
+  const std::string bytes = taus.serialise();
+  TauManager other;
+  ASSERT_TRUE(other.restore(bytes).has_value());
+  EXPECT_EQ(other.serialise(), bytes);
+  for (const char* tenant : {"t0", "t1", "t2", "t3"}) {
+    EXPECT_EQ(other.tau("u3", tenant).tau, taus.tau("u3", tenant).tau);
+    EXPECT_EQ(other.tau("new", tenant).tau, taus.tau("new", tenant).tau);
+    EXPECT_EQ(other.update("u5", kFalseHit, tenant), taus.update("u5", kFalseHit, tenant));
+  }
+}
+
+/// Bytes of the first version: one list of users and one start for the new ones of all tenants.
+TEST(TauManager, StateFromBeforeThereWereTenantsKeepsItsUsers) {
+  match::StateWriter writer("EGPTCTAU", 1);
+  writer.put(uint64_t{300});
+  writer.put(uint64_t{3});
+  writer.put(0.66);  // of all tenants together, perhaps poisoned
+  writer.put(uint64_t{2});
+  for (const auto& [name, tau] : {std::pair{"anna", 0.91}, std::pair{"bob", 0.80}}) {
+    writer.put_string(name);
+    writer.put(tau);
+    writer.put(uint64_t{7});
+    writer.put(uint64_t{200});
+  }
+  TauManager taus;
+  ASSERT_TRUE(taus.restore(std::move(writer).finish()).has_value());
+  EXPECT_EQ(taus.users(), 2U);
+  EXPECT_EQ(taus.tau("new", "acme").tau, 0.85);
+  EXPECT_DOUBLE_EQ(taus.tau("anna", "acme").tau, 0.91);
+  EXPECT_STREQ(taus.tau("anna", "acme").source, "user");
+  TauManager again;
+  ASSERT_TRUE(again.restore(taus.serialise()).has_value());
+  EXPECT_NEAR(again.update("anna", kFalseHit, "acme"), 0.92, 1e-12) << "learning goes on where it was";
+  EXPECT_EQ(again.users(), 2U);
+  EXPECT_TRUE(again.forget("anna"));
+  EXPECT_TRUE(again.forget("bob"));
+  EXPECT_EQ(again.users(), 0U);
 }
 
 TEST(TauManager, LongNamesAreUsersToo) {

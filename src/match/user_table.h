@@ -17,8 +17,9 @@ struct UserTau {
   std::string name;  // constant
   std::atomic<double> tau{0};
   // The writer's own.
-  uint64_t samples = 0;      ///< updates of this user, ever
-  uint64_t last_update = 0;  ///< number of the user's latest update among all
+  uint64_t samples = 0;        ///< updates of this user, ever
+  uint64_t last_update = 0;    ///< number of the user's latest update among all
+  uint64_t tenant_update = 0;  ///< the same among those of its tenant
   UserTau* newer = nullptr;
   UserTau* older = nullptr;
 };

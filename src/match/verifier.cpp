@@ -9,6 +9,8 @@
 #include <optional>
 #include <sstream>
 
+#include "base/checksum_file.h"
+
 namespace enhanced_gptcache::match {
 namespace {
 
@@ -186,6 +188,7 @@ Result<std::shared_ptr<const Verifier>> Verifier::open(const std::string& path) 
   text.resize(static_cast<size_t>(file.gcount()));
   if (text.size() > kFileBytesMax)
     return corrupt(fmt::format("{} is larger than {} bytes", path, kFileBytesMax));
+  EGPTC_TRY_VOID(base::check_listed_sha256(path, text));
   return parse(text);
 }
 

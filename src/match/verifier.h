@@ -62,8 +62,9 @@ struct VerifierStage {
 /// Thread rule: immutable once made.
 class Verifier {
  public:
-  /// kNotFound, kIo: the file cannot be read; kCorrupt: it is no artifact; kUnsupported: another version,
-  /// or it wants a feature this program does not compute.
+  /// kNotFound, kIo: the file, or SHA256SUMS beside it, cannot be read; kCorrupt: it is no artifact, or not
+  /// the one that SHA256SUMS lists; kUnsupported: another version, or it wants a feature this program does
+  /// not compute.
   static Result<std::shared_ptr<const Verifier>> open(const std::string& path);
   static Result<std::shared_ptr<const Verifier>> parse(std::string_view json);
 

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/sha256.h"
+
 namespace enhanced_gptcache::match {
 namespace {
 
@@ -87,12 +89,27 @@ TEST(Verifier, RefusesEveryTruncation) {
   }
 }
 
-TEST(Verifier, OpensAFile) {
-  const auto path = std::filesystem::temp_directory_path() / "egptc_verifier_test.json";
-  std::ofstream(path) << artifact().dump();
-  EXPECT_TRUE(Verifier::open(path.string()));
+TEST(Verifier, OpensAFileThatIsListedWithItsSum) {
+  const auto folder = std::filesystem::temp_directory_path() / "egptc_verifier_test";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "decision.json").string();
+  const std::string whole = artifact().dump();
+  const auto write = [](const std::filesystem::path& file, const std::string& text) {
+    std::ofstream(file, std::ios::binary) << text;
+  };
+  write(path, whole);
+  EXPECT_EQ(Verifier::open(path).error().code, ErrorCode::kNotFound) << "no list";
+  write(folder / "SHA256SUMS", base::to_hex(base::sha256(whole)) + "  decision.json\n");
+  EXPECT_TRUE(Verifier::open(path));
+  for (size_t at = 0; at < whole.size(); at += 31) {
+    std::string flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    write(path, flipped);
+    ASSERT_EQ(Verifier::open(path).error().code, ErrorCode::kCorrupt) << at;
+  }
   std::filesystem::remove(path);
-  EXPECT_EQ(Verifier::open(path.string()).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Verifier::open(path).error().code, ErrorCode::kNotFound);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(PairFeatures, AreSymmetricAndNamed) {

@@ -94,6 +94,7 @@ Feedback read_feedback(Body& body, const Caller& caller) {
   Feedback feedback;
   feedback.tenant = caller.tenant;
   feedback.user = caller.user;
+  if (caller.identity != nullptr) feedback.principal = caller.identity->id;
   feedback.request_id = body.text("request_id", kNameBytesMax).value_or("");
   feedback.entry_id = body.text("entry_id", kNameBytesMax).value_or("");
   feedback.missed_entry_id = body.text("missed_entry_id", kNameBytesMax).value_or("");

@@ -134,9 +134,9 @@ def test_an_answer_under_way_is_not_kept(server, standin, key):
 
 def test_what_was_learned_of_the_user_goes(server, key):
     user = {"X-Cache-Subject": "anna"}
-    entry = store(server, key, QUESTION, "Click forgot.")
-    missed = server.post("/cache/lookup", {"query": "My password, how?"}, key, user).json()
-    body = {"request_id": missed["request_id"], "missed_entry_id": entry}
+    server.post("/cache/entries", {"query": QUESTION, "response": "Click forgot."}, key, user)
+    hit = server.post("/cache/lookup", {"query": QUESTION}, key, user).json()
+    body = {"request_id": hit["request_id"], "correct": False}
     assert server.post("/cache/feedback", body, key, user).status_code == 200
     assert server.post("/cache/export", {"subject": "anna"}, key).json()["learned_threshold"] is not None
     receipt = erase(server, key, "anna")["receipt"]

@@ -201,6 +201,7 @@ def test_files_that_cannot_be_read(tmp_path):
     ["eval", "pairs", "FILE", "--threshold", "7"], ["eval", "pairs", "FILE", "--zipf", "1"],
     ["eval", "stream", "FILE", "--both-orders"], ["eval", "pairs", "FILE", "--plot", "x.svg"],
     ["eval", "pairs", "FILE", "--threads", "0"], ["tune"], ["tune", "FILE", "--target-error", "0.9"],
+    ["eval", "pairs", "FILE", "--sweep", "--plot", "x.png"],
     ["replay"], ["replay", "FILE"]], ids=" ".join)
 def test_wrong_usage(tmp_path, arguments):
     path = write(tmp_path / "mine.jsonl", PAIRS)
@@ -234,7 +235,33 @@ def test_a_missing_verifier_is_said(tmp_path):
     assert json.loads(done.stdout)["decision"]["policy"] == "adaptive"
 
 
+def test_a_verifier_that_cannot_be_read_is_an_error(tmp_path):
+    path = write(tmp_path / "mine.jsonl", PAIRS)
+    done = call(tmp_path, "eval", "pairs", path, "--policy", "verified", f"--cache.verifier_dir={tmp_path}")
+    assert done.returncode == 1 and str(tmp_path) in done.stderr and "exact hits" in done.stderr
+
+
+def test_a_plot_is_an_svg_file(tmp_path):
+    path = write(tmp_path / "mine.jsonl", PAIRS)
+    done = call(tmp_path, "eval", "pairs", path, "--sweep", "--plot", str(tmp_path / "c.png"))
+    assert done.returncode == 2 and ".svg" in done.stderr and not (tmp_path / "c.png").exists()
+
+
 # --- tune ----------------------------------------------------------------------------------------
+def test_tune_holds_the_mean_of_wrong_hits_at_two_in_a_hundred(tmp_path):
+    """cache.target_error_rate, 0.25 here, bounds a single hit, and is no target for all of them."""
+    path = write(tmp_path / "shadow.jsonl", shadow_rows())
+    whole = result(tmp_path, "tune", path, EGPTC_CACHE__TARGET_ERROR_RATE="0.25")
+    assert whole["target_mean_error"] == 0.02 and whole["proposal"]["wrong_among_hits"] < 0.02
+    done = call(tmp_path, "tune", path)
+    assert "at most 2 % of all hits may be wrong" in done.stdout and "--target-error" in done.stdout
+    many = [{"similarity": 0.95, "probability": 0.8, "correct": number % 6 > 0} for number in range(600)]
+    path = write(tmp_path / "many.jsonl", many)
+    assert call(tmp_path, "tune", path).returncode == 1
+    lax = call(tmp_path, "tune", path, "--target-error", "0.25")
+    assert lax.returncode == 0 and "16.7 % of the hits would be wrong answers" in lax.stdout
+
+
 def shadow_rows() -> list[dict]:
     rows = [{"similarity": 0.955, "probability": 0.97, "correct": number >= 2} for number in range(900)]
     near = {"similarity": 0.855, "probability": 0.6}

@@ -53,14 +53,16 @@ def test_disabled_components_say_so(start_server):
         assert components[name]["enabled"] is False, name
 
 
-def test_a_missing_verifier_is_a_warning_and_decisions_are_adaptive(start_server, tmp_path):
+def test_a_missing_verifier_is_a_warning_and_only_exact_hits_are_served(start_server, tmp_path):
     server = start_server({"EGPTC_CACHE__VERIFIER_DIR": str(tmp_path)})
     health = server.get("/health")
     assert health.status_code == 200 and health.json()["overall_status"] == "warning"
     verifier = health.json()["checks"]["components"]["verifier"]
     assert verifier["status"] == "warning" and str(tmp_path) in verifier["detail"], verifier
-    explained = server.post("/cache/explain", {"query": "How do I water a cactus?"}).json()
-    assert explained["policy"] == "adaptive", explained
+    server.post("/cache/entries", {"query": "How do I water a cactus?", "response": "Rarely."})
+    near = server.post("/cache/lookup", {"query": "How can I water a cactus?"}).json()
+    assert not near["hit"] and near["reason"] == "ineligible", near
+    assert server.post("/cache/lookup", {"query": "How do I water a cactus?"}).json()["layer"] == "exact"
 
 
 def test_ready_and_live(server):
@@ -180,9 +182,9 @@ def test_feedback_is_counted_once_by_verdict(server, key):
     changed = {name: by for name, by in counted.items() if name.startswith("cache_feedback_total")}
     assert changed == {'cache_feedback_total{verdict="confirmed"}': 1,
                        'cache_feedback_total{verdict="false_hit"}': 1}
-    server.post("/cache/entries", {"query": "How do I count votes in a hall?", "response": "Twice."}, key)
-    lost = server.post("/cache/lookup", {"query": "Counting verdicts?"}, key).json()
-    stored = server.post("/cache/entries", {"query": "Verdict counting", "response": "So."}, key).json()
+    stored = server.post("/cache/entries", {"query": question, "response": "So."}, key).json()
+    near = {"query": "How can I count verdicts?", "threshold": 0.9999}
+    lost = server.post("/cache/lookup", near, key).json()
     changed = delta(server, lambda: server.post(
         "/cache/feedback", {"request_id": lost["request_id"], "missed_entry_id": stored["ids"][0]}, key))
     assert changed['cache_feedback_total{verdict="lost_hit"}'] == 1

@@ -177,8 +177,11 @@ def test_feedback_teaches_tau(server, key):
     hit = lookup(server, key, query=PARAPHRASE)
     right = server.post("/cache/feedback", {"request_id": hit["request_id"], "correct": True}, key).json()
     assert right["action"] == "confirmed" and 0.84 < right["tau"] < 0.85
-    wrong = server.post("/cache/feedback", {"entry_id": hit["entry_id"], "query": PARAPHRASE,
-                                            "correct": False}, key).json()
+    by_entry = {"entry_id": hit["entry_id"], "query": PARAPHRASE}
+    again = server.post("/cache/feedback", {**by_entry, "correct": True}, key).json()
+    assert again == {"tau": right["tau"], "action": "none"}, "the only hit is judged already"
+    assert lookup(server, key, query=PARAPHRASE)["hit"]
+    wrong = server.post("/cache/feedback", {**by_entry, "correct": False}, key).json()
     assert wrong["action"] == "removed" and wrong["tau"] == pytest.approx(right["tau"] + 0.01)
     assert lookup(server, key, query=PARAPHRASE)["hit"] is False
     store(server, key)

@@ -114,3 +114,25 @@ def test_common_wishes_are_no_attack(server, standin):
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     counted = next(float(line.split()[-1]) for line in lines if "cache_injections_total" in line)
     assert counted >= len(TARGETS) * len(SUFFIXES)
+
+
+# --- the bar ---------------------------------------------------------------------------------------
+def test_feedback_without_a_served_answer_moves_no_bar(server):
+    """Posting that an entry is right, as often as one likes, under as many subjects as one likes."""
+    mallory, victim = server.key(tenant="mallory"), server.key(tenant="good")
+    watching = {tenant: server.key("operator", tenant=tenant) for tenant in ("mallory", "good")}
+    stored = server.post("/cache/entries", {"query": TARGETS[0], "response": "a"}, mallory)
+    (entry_id,) = stored.json()["ids"]
+
+    def required(tenant):
+        body = server.post("/cache/explain", {"query": "x y z"}, watching[tenant]).json()
+        return body["tau"], body["tau_source"]
+
+    for number in range(400):
+        told = server.post("/cache/feedback", {"entry_id": entry_id, "correct": True}, mallory,
+                           {"X-Cache-Subject": f"u{number % 40}"} if number % 2 else {})
+        assert told.status_code == 200 and told.json() == {"tau": 0.85, "action": "none"}, told.text
+    assert required("mallory") == required("good") == (0.85, "initial")
+    assert server.post("/cache/feedback", {"entry_id": entry_id, "correct": False}, victim).status_code == 404
+    removed = server.post("/cache/feedback", {"entry_id": entry_id, "correct": False}, mallory).json()
+    assert removed == {"tau": 0.85, "action": "removed"}

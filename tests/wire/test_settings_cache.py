@@ -1,10 +1,14 @@
 """Every key of cache, context, pca, federated and partition changes what it says it changes."""
 
+import shutil
+
 import pytest
 
 import harness
 from settings_walk import changes, claim, setting
 
+VERIFIER = harness.ROOT / "verifier" / "default"
+VERIFIER_FILES = ("decision.json", "pair_encoder.safetensors", "SHA256SUMS")
 QUESTION = "How do I change my email address?"
 PARAPHRASE = "How can I change my email address?"      # similarity 0.99
 LOOSE_QUESTION = "How long does it take to boil an egg?"
@@ -79,15 +83,34 @@ def test_lru(start_server, key):
 
 @changes("cache.verifier", "cache.verifier_dir")
 def test_verifier(start_server, tmp_path, key):
-    """The artifact decides; without one the policy gives way. What is not built yet is refused by name."""
+    """The artifact decides; switched off the policy gives way, and missing or damaged, in any of its files,
+    only exact hits are served. What there is not is refused by name."""
     policy = lambda server: server.post("/cache/explain", {"query": QUESTION}, key).json()["policy"]
     server = start_server()
     assert policy(server) == "verified"
     assert server.get("/health").json()["checks"]["components"]["verifier"]["detail"] == "default"
-    refused = server.request("PUT", "/admin/config", json={"cache.verifier": "permissive"})
+    refused = server.request("PUT", "/admin/config", json={"cache.verifier": "best"})
     assert refused.status_code == 400 and "cache.verifier" in refused.text
-    for settings in ({"EGPTC_CACHE__VERIFIER": "off"}, {"EGPTC_CACHE__VERIFIER_DIR": str(tmp_path)}):
-        assert policy(start_server(settings)) == "adaptive", settings
+    free = start_server({"EGPTC_CACHE__VERIFIER": "permissive"})
+    assert policy(free) == "verified"
+    assert free.get("/health").json()["checks"]["components"]["verifier"]["detail"] == "permissive"
+    assert policy(start_server({"EGPTC_CACHE__VERIFIER": "off"})) == "adaptive"
+    for damaged in ("", *VERIFIER_FILES):
+        folder = tmp_path / (damaged or "missing") / "default"
+        if damaged:
+            shutil.copytree(VERIFIER, folder)
+            bytes_ = bytearray((folder / damaged).read_bytes())
+            bytes_[len(bytes_) // 2] ^= 1
+            (folder / damaged).write_bytes(bytes_)
+        server = start_server({"EGPTC_CACHE__VERIFIER_DIR": str(folder.parent)})
+        assert policy(server) == "verified" and store(server, key)
+        assert lookup(server, key, QUESTION)["layer"] == "exact"
+        assert lookup(server, key)["detail"] == "verifier_unavailable", damaged
+        health = server.get("/health").json()
+        told = health["checks"]["components"]["verifier"]["detail"]
+        assert health["overall_status"] == "warning" and "only exact hits" in told and str(folder) in told
+        assert server.log().count("only exact hits are served") == 1
+        assert server.metrics()["cache_verifier_unavailable_total"] >= 1
 
 
 @changes("cache.mode")
@@ -128,6 +151,7 @@ def test_tau_steps(server, key):
             key).json()
         step = 0.04 * 0.04 / 0.96
         assert taught["tau"] == pytest.approx(0.8 - step)
+        assert lookup(server, key)["entry_id"] == entry_id
         taught = server.post("/cache/feedback", {"entry_id": entry_id, "correct": False}, key).json()
         assert taught["tau"] == pytest.approx(0.8 - step + 0.04)
 
@@ -339,15 +363,17 @@ def test_aggregation(start_server):
     def tau_of_a_new_user(frequency: int, users: int) -> float:
         server = start_server({"EGPTC_CACHE__TARGET_ERROR_RATE": 0.05, "EGPTC_CACHE__DECISION": "adaptive"})
         with setting(server, federated__aggregation_frequency=frequency, federated__num_users=users):
-            for number in range(10):
-                key = harness.fresh_key()
-                store(server, key)
-                for _ in range(number + 1):
-                    right = {"request_id": lookup(server, key)["request_id"], "correct": True}
-                    assert server.post("/cache/feedback", right, key).json()["action"] == "confirmed"
             key = harness.fresh_key()
-            store(server, key)
-            return server.post("/cache/explain", {"query": PARAPHRASE}, key).json()["tau"]
+            for number in (one for one in range(10) for _ in range(one + 1)):
+                user = {"X-Cache-Subject": f"user {number} of {key}"}
+                server.post("/cache/entries", {"query": QUESTION, "response": "a"}, key, user)
+                hit = server.post("/cache/lookup", {"query": PARAPHRASE}, key, user).json()
+                right = {"request_id": hit["request_id"], "correct": True}
+                assert server.post("/cache/feedback", right, key, user).json()["action"] == "confirmed"
+            new = {"X-Cache-Subject": "a new one"}
+            other = server.post("/cache/explain", {"query": PARAPHRASE}, harness.fresh_key(), new).json()
+            assert (other["tau"], other["tau_source"]) == (0.85, "initial"), "another tenant's users"
+            return server.post("/cache/explain", {"query": PARAPHRASE}, key, new).json()["tau"]
 
     assert tau_of_a_new_user(1000, 10) == pytest.approx(0.85)
     of_all = [tau_of_a_new_user(55, 10) for _ in range(2)]

@@ -176,3 +176,35 @@ def test_callers_credential_goes_to_the_default_upstream_only(start_server, stan
     assert key not in str(vendor)
     assert "Bearer sk-vendor" in str(vendor["headers"])
 
+
+PERSONAL = [
+    "Give me the recovery phrase I wrote down",
+    "What is the code you mailed me?",
+    "Which bills do I still owe?",
+    "How many sick days are left for me?",
+    "Show me the trips I booked",
+    "Wie viel Geld habe ich noch?",
+]
+
+
+@pytest.mark.parametrize("question", PERSONAL)
+def test_personal_questions_stay_with_their_user(server, key, question):
+    """Users of one tenant, told apart by the body's user or by the header."""
+    model = "stand-in-1"
+    for name, by_header in (("anna", False), ("bob", False), ("carl", True), ("dora", True)):
+        headers = {"X-Cache-Subject": name} if by_header else {}
+        body = {"model": model, "messages": [{"role": "user", "content": question}]}
+        if not by_header:
+            body["user"] = name
+        first = server.post("/v1/chat/completions", body, key, headers)
+        assert first.headers["x-cache"] == "MISS", name
+        assert server.post("/v1/chat/completions", body, key, headers).headers["x-cache"] == "HIT", name
+
+
+def test_what_anybody_might_ask_is_shared_between_users(server, key):
+    body = {
+        "model": "stand-in-1",
+        "messages": [{"role": "user", "content": "How can I remove rust from iron?"}],
+    }
+    assert server.post("/v1/chat/completions", {**body, "user": "anna"}, key).headers["x-cache"] == "MISS"
+    assert server.post("/v1/chat/completions", {**body, "user": "bob"}, key).headers["x-cache"] == "HIT"

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
-from . import dataset, second
+from . import checksums, dataset, second
 
 # Larger cannot make a right answer likelier wrong, or the other way round.
 RISING = (
@@ -329,3 +329,4 @@ def run(options):
     with open(options.out, "w", encoding="utf-8") as file:
         json.dump(artifact, file, separators=(",", ":"))
         file.write("\n")
+    checksums.write_beside(options.out)

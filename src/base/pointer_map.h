@@ -15,7 +15,7 @@
 #include "base/epoch.h"
 #include "base/keyed_hash.h"
 
-namespace enhanced_gptcache::cache {
+namespace enhanced_gptcache::base {
 
 /// Thread rule: any thread. find() waits for nobody. Keys are uniform already (keyed hashes, random ids).
 template <typename T>
@@ -29,7 +29,7 @@ class PointerMap {
   PointerMap& operator=(const PointerMap&) = delete;
 
   /// Null when absent. The caller is pinned (EpochGuard) for as long as it uses the pointer.
-  T* find(const base::Hash128& key) const {
+  T* find(const Hash128& key) const {
     const Table* table = shard_of(key).table.load(std::memory_order_acquire);
     if (table == nullptr) return nullptr;
     for (size_t i = key.low & table->mask;; i = (i + 1) & table->mask) {
@@ -41,7 +41,7 @@ class PointerMap {
   }
 
   /// Maps `key` to `value`; what it was mapped to before, or null.
-  T* exchange(const base::Hash128& key, T* value) {
+  T* exchange(const Hash128& key, T* value) {
     Shard& shard = shard_of(key);
     std::unique_ptr<Table> old_table;
     T* old = nullptr;
@@ -63,7 +63,7 @@ class PointerMap {
   }
 
   /// Unmaps `key` if it is mapped to `expected`.
-  bool erase(const base::Hash128& key, const T* expected) {
+  bool erase(const Hash128& key, const T* expected) {
     Shard& shard = shard_of(key);
     std::unique_ptr<Table> old_table;
     {
@@ -97,7 +97,7 @@ class PointerMap {
   static constexpr size_t kCapacityMin = 4;
 
   struct Slot {
-    base::Hash128 key;
+    Hash128 key;
     std::atomic<T*> value{nullptr};
   };
   struct Table {
@@ -116,10 +116,10 @@ class PointerMap {
   // Never dereferenced: marks a slot whose key was removed.
   static T* tombstone() { return reinterpret_cast<T*>(uintptr_t{1}); }
 
-  Shard& shard_of(const base::Hash128& key) { return shards_[key.high % kShards]; }
-  const Shard& shard_of(const base::Hash128& key) const { return shards_[key.high % kShards]; }
+  Shard& shard_of(const Hash128& key) { return shards_[key.high % kShards]; }
+  const Shard& shard_of(const Hash128& key) const { return shards_[key.high % kShards]; }
 
-  static Slot* slot_of(Shard& shard, const base::Hash128& key) {
+  static Slot* slot_of(Shard& shard, const Hash128& key) {
     Table* table = shard.table.load(std::memory_order_relaxed);
     if (table == nullptr) return nullptr;
     for (size_t i = key.low & table->mask;; i = (i + 1) & table->mask) {
@@ -129,7 +129,7 @@ class PointerMap {
     }
   }
 
-  static Slot* free_slot(Table& table, const base::Hash128& key) {
+  static Slot* free_slot(Table& table, const Hash128& key) {
     size_t i = key.low & table.mask;
     while (table.slots[i].value.load(std::memory_order_relaxed) != nullptr) i = (i + 1) & table.mask;
     table.slots[i].key = key;
@@ -163,11 +163,11 @@ class PointerMap {
   static void retire(std::unique_ptr<Table> table) {
     if (table == nullptr) return;
     const size_t bytes = table->bytes();
-    base::epoch_retire(std::move(table), bytes);
+    epoch_retire(std::move(table), bytes);
   }
 
   std::array<Shard, kShards> shards_;
   std::atomic<size_t> bytes_{0};
 };
 
-}  // namespace enhanced_gptcache::cache
+}  // namespace enhanced_gptcache::base
