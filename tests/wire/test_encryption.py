@@ -83,7 +83,7 @@ def test_a_missing_key_is_an_error_and_costs_nothing(start_server, key_file, tmp
     assert server.process.wait(30) == 1
     server.process = None
     message = server.log().splitlines()[-1]
-    expected = {"other": "not among the configured", "none": "cannot be opened", "off": "name the master key"}
+    expected = {"other": "not among the configured", "none": "cannot read", "off": "name the master key"}
     assert expected[case] in message, message
     after = {path: path.read_bytes() for path in before}
     assert after == before, "nothing was changed"

@@ -79,7 +79,7 @@ def test_an_echo_of_the_question_serves_nobody_else(server, standin):
 
 
 LONG_PLANT = (
-    " Some background first: a colleague of mine at Acme swears that the whole of it was moved to Acme "
+    " Some background first: a colleague at Acme swears that the whole of it was moved to Acme "
     "last year."
 )
 

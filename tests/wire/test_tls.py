@@ -48,7 +48,7 @@ class Authority:
 
     def issue(self, name: str, names: str = "IP:127.0.0.1,DNS:localhost"):
         """`names`: the subject alternative names; empty: none."""
-        file = name.replace(" ", "_")
+        file = name.replace(" ", "_").replace("/", "_")
         key, request, out, more = (self.folder / f"{file}.{end}" for end in ("key", "csr", "pem", "ext"))
         more.write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
         openssl(
