@@ -150,7 +150,9 @@ class Site:
         )
         output = (await process.communicate())[0].decode()
         if process.returncode:
-            raise RuntimeError(f"{pathlib.Path(words[0]).name} ended with {process.returncode}: {output[-600:]}")
+            raise RuntimeError(
+                f"{pathlib.Path(words[0]).name} ended with {process.returncode}: {output[-600:]}"
+            )
         return output
 
     def close(self):
@@ -253,7 +255,11 @@ class Soak:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(f'config_reload_total{{result="{result}'))
+        return sum(
+            float(line.split()[-1])
+            for line in lines
+            if line.startswith(f'config_reload_total{{result="{result}')
+        )
 
     def configuration(self):
         return self.site.call("GET", "/health")["checks"]["configuration"]["status"]
@@ -286,7 +292,9 @@ class Soak:
                 seconds = ticks / os.sysconf("SC_CLK_TCK")
                 cpu = (seconds - last[1]) / 5 * 100 if last[0] == pid else None
                 last = (pid, seconds)
-                self.samples.append({"at": self.now(), "pid": pid, "resident_mb": kib / 1024, "cpu_percent": cpu})
+                self.samples.append(
+                    {"at": self.now(), "pid": pid, "resident_mb": kib / 1024, "cpu_percent": cpu}
+                )
             await asyncio.sleep(5)
 
     async def probe(self):
@@ -294,11 +302,24 @@ class Soak:
         lines = self.site.work / "probe"
         text = self.traffic.pairs[0][0]
         lines.write_text(json.dumps(self.traffic.chat(text)[1]) + "\n")
-        words = ["bench", "--config", self.site.root / "config.prod.yaml", "--json", "--seconds", 1, "--bodies", lines]
+        words = [
+            "bench",
+            "--config",
+            self.site.root / "config.prod.yaml",
+            "--json",
+            "--seconds",
+            1,
+            "--bodies",
+            lines,
+        ]
         key = f"Authorization: Bearer {self.traffic.keys['tenant-1']}"
-        output = await self.site.command(self.site.root / "current/bin/enhanced-gptcache", *words, "--header", key)
+        output = await self.site.command(
+            self.site.root / "current/bin/enhanced-gptcache", *words, "--header", key
+        )
         found = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
-        self.probes.append({"at": self.now(), "per_second": found["per_second"], "statuses": found["statuses"]})
+        self.probes.append(
+            {"at": self.now(), "per_second": found["per_second"], "statuses": found["statuses"]}
+        )
 
     def now(self):
         return round(time.monotonic() - self.traffic.began, 1)
@@ -309,7 +330,15 @@ class Soak:
             note, is_good = await getattr(self, name)(), True
         except (RuntimeError, OSError, KeyError, ValueError) as error:
             note, is_good = repr(error), False
-        self.events.append({"at": at, "what": name, "ok": is_good, "seconds": round(time.monotonic() - began, 2), "note": note})
+        self.events.append(
+            {
+                "at": at,
+                "what": name,
+                "ok": is_good,
+                "seconds": round(time.monotonic() - began, 2),
+                "note": note,
+            }
+        )
         print(json.dumps(self.events[-1]), flush=True)
 
     async def cycle(self, number, began, seconds):
@@ -354,7 +383,11 @@ class Soak:
             for name, count in one["outcomes"].items():
                 totals[name] = totals.get(name, 0) + count
         windows = [
-            {"kind": kind, "from": round(began - self.traffic.began, 1), "to": end and round(end - self.traffic.began, 1)}
+            {
+                "kind": kind,
+                "from": round(began - self.traffic.began, 1),
+                "to": end and round(end - self.traffic.began, 1),
+            }
             for kind, began, end in self.faults.windows
         ]
         found = {

@@ -148,7 +148,11 @@ class Traffic:
             return
         for wait in RETRIES:
             await asyncio.sleep(wait)
-            if (await self.attempt(path, body, tenant, wanted, began))[0] in ("ok", "upstream", "storage full"):
+            if (await self.attempt(path, body, tenant, wanted, began))[0] in (
+                "ok",
+                "upstream",
+                "storage full",
+            ):
                 self.record("answered when tried again", "none", 0.0)
                 return
         self.record("never answered", "none", 0.0)
@@ -159,7 +163,10 @@ class Traffic:
             call = self.connections.call(path, body, self.keys[tenant])
             status, headers, answer = await asyncio.wait_for(call, TIMEOUT)
         except (OSError, EOFError, asyncio.TimeoutError, ValueError) as error:
-            return self.failed("restart" if self.faults.during("restart", began) else "ours", repr(error), body), "none"
+            return (
+                self.failed("restart" if self.faults.during("restart", began) else "ours", repr(error), body),
+                "none",
+            )
         layer = headers.get("x-cache-layer", "miss")
         if status not in (200, 201):
             return self.refusal(status, answer, began, body), layer
@@ -192,7 +199,9 @@ class Traffic:
             error = json.loads(answer)["error"]
         except (ValueError, KeyError, TypeError):
             error = {}
-        is_upstream = str(error.get("code") or "").startswith("upstream_") or "stand-in" in str(error.get("message"))
+        is_upstream = str(error.get("code") or "").startswith("upstream_") or "stand-in" in str(
+            error.get("message")
+        )
         if is_upstream and self.faults.during("upstream", began):
             return "upstream"
         if "response" in body and self.faults.during("storage", began):
@@ -204,7 +213,9 @@ class Traffic:
     def failed(self, outcome, why, body):
         if len(self.notes) < 500 and outcome not in ("upstream", "restart"):
             text = body.get("query") or body["messages"][-1]["content"]
-            self.notes.append({"at": round(time.monotonic() - self.began, 1), "outcome": outcome, "why": why, "asked": text})
+            self.notes.append(
+                {"at": round(time.monotonic() - self.began, 1), "outcome": outcome, "why": why, "asked": text}
+            )
         return outcome
 
     def record(self, outcome, layer, seconds):
