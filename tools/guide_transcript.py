@@ -127,7 +127,7 @@ BEFORE = (
 def blocks():
     """(heading, lines) of every block of shell lines, in the order of the page."""
     heading = ""
-    for part in re.finditer(r"^(#+ .*)$|^```sh\n(.*?)^```", GUIDE.read_text(), re.M | re.S):
+    for part in re.finditer(r"^(#+ [^\n]*)$|^```sh\n(.*?)^```", GUIDE.read_text(), re.M | re.S):
         if part[1]:
             heading = part[1].lstrip("# ")
         else:

@@ -168,7 +168,9 @@ Lookup CacheImpl::embedding_failed(const Query& query, const Error& error) {
 
 std::vector<Candidate> CacheImpl::candidates(const Query& query, const Judge& judge,
                                              std::span<const float> vector, size_t k) const {
+  const int64_t began_us = clock_.mono_us();
   std::vector<Candidate> found = entries_.search(query.partition, vector, k, judge.search_floor());
+  query.search_us += clock_.mono_us() - began_us;
   std::erase_if(found, [&](const Candidate& candidate) {
     return !is_young_enough(*candidate.record, query.options, clock_) ||
            !is_shared_with(*candidate.record, query.prompt, query.settings->options.share_after);
@@ -253,6 +255,7 @@ Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embeddin
   }
   if (lookup.entry == nullptr && query.options.counted) counters_.add(Count::kSemanticMisses);
   lookup.embedding = shared;
+  lookup.search_ms = static_cast<double>(query.search_us) / 1000.0;
   return lookup;
 }
 
@@ -282,9 +285,13 @@ void CacheImpl::lookup_async(Prompt prompt, LookupOptions options, LookupCallbac
   if (std::optional<Lookup> exact = lookup_exact(call->query)) return call->done(std::move(*exact));
   if (std::optional<Lookup> early = lookup_before_embedding(call->query))
     return call->done(std::move(*early));
-  embedder_->embed_async(call->prompt.query, [this, call](Result<Embedding> embedding) {
-    call->done(lookup_semantic(call->query, std::move(embedding)));
-  });
+  embedder_->embed_async(call->prompt.query,
+                         [this, call, began_us = clock_.mono_us()](Result<Embedding> embedding) {
+                           const int64_t embed_us = clock_.mono_us() - began_us;
+                           Lookup found = lookup_semantic(call->query, std::move(embedding));
+                           found.embed_ms = static_cast<double>(embed_us) / 1000.0;
+                           call->done(std::move(found));
+                         });
 }
 
 }  // namespace enhanced_gptcache::cache

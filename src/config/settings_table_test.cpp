@@ -53,7 +53,8 @@ LoadOutcome load_flag(const KeySpec& spec, const std::string& value) {
 /// Are the elements of a list checked, or is any text one?
 bool has_checked_elements(const KeySpec& spec) {
   return !spec.choices.empty() || spec.form != Form::kAny || spec.name() == "security.jwt_role_map" ||
-         spec.name() == "cache.serve_percent_by_namespace" || spec.name() == "compliance.pii_by_namespace";
+         spec.name() == "cache.serve_percent_by_namespace" || spec.name() == "compliance.pii_by_namespace" ||
+         spec.name() == "monitoring.prices";
 }
 
 /// A valid value that is not the default; empty when the row has none that is built.
@@ -65,6 +66,8 @@ std::string other_value(const KeySpec& spec, const TestFolder& folder) {
   if (spec.name() == "security.jwt_jwks_url") return "https://other.example/keys";
   if (spec.name() == "security.jwt_role_map") return "staff=viewer,boss=admin";
   if (spec.name() == "cache.serve_percent_by_namespace") return "a=50,b=0";
+  if (spec.name() == "monitoring.prices") return "gpt-4o-mini=0.15/0.6,gpt-4o*=2.5/10";
+  if (spec.name() == "tracing.endpoint") return "http://127.0.0.1:4318/v1/traces";
   if (spec.name() == "compliance.pii_by_namespace") return "a=skip,b=store";
   if (spec.name() == "upstream.ca_file") return folder.write("ca", "-----BEGIN CERTIFICATE-----\n");
   switch (spec.type) {

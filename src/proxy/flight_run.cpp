@@ -26,6 +26,12 @@ std::string miss_reason(const Lookup& lookup) {
   return reason;
 }
 
+void note_answer(TimedSpan& span, const http::UpstreamResponse& response) {
+  span.note("http.response.status_code", int64_t{response.status()});
+  span.note("egptc.upstream", response.upstream_name());
+  if (response.status() >= 500) span.fail();
+}
+
 /// Lets the flight cancel the response for as long as it lives, exceptions included.
 class ResponseShown {
  public:
@@ -88,6 +94,7 @@ class FlightRun {
     LookupOptions options = plan_.lookup;
     options.exact = false;  // that attempt was made, and counted, by the caller
     if (!options.semantic) co_return false;
+    const int64_t traced_us = plan_.trace == nullptr ? 0 : plan_.trace->now_us();
     auto found = co_await await_callback<Lookup>(
         plan_.options->lookup_timeout_ms, [this, &options](EnhancedCache::LookupCallback done) {
           services_->cache.lookup_async(plan_.prompt, options, std::move(done));
@@ -101,6 +108,7 @@ class FlightRun {
       co_return false;
     }
     services_->observer.on_lookup(*found);
+    if (plan_.trace != nullptr) add_lookup(*plan_.trace, traced_us, *found);
     if (services_->watch != nullptr && plan_.identity != nullptr)
       services_->watch->saw_lookup(*plan_.identity, found->entry != nullptr,
                                    found->nearest ? found->nearest->similarity : 0);
@@ -164,17 +172,21 @@ class FlightRun {
 
   asio::awaitable<void> ask_upstream() {
     const int64_t began_us = now_us();
+    TimedSpan span(plan_.trace, "upstream", Span::Kind::kClient);
     auto sent = co_await send();
     if (!sent) {
+      span.fail();
       report_failure(sent.error());
       co_return;
     }
     const Response response = std::move(*sent);
     const ResponseShown shown(*flight_, response.get());
     services_->observer.on_stage(Stage::kUpstreamHead, now_us() - began_us);
+    span.note("egptc.first_byte_ms", static_cast<double>(now_us() - began_us) / 1000.0);
     const std::string* type = http::find_header(response->headers(), "content-type");
     const std::string media = type == nullptr ? std::string() : *type;
     head_.status = response->status();
+    note_answer(span, *response);
     head_.event_stream = is_media_type(media, "text/event-stream");
     head_.headers = caller_headers(response->headers(), {});
     const bool ok = head_.status >= 200 && head_.status < 300;

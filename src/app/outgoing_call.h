@@ -1,0 +1,27 @@
+#pragma once
+// One HTTP call of the server's own to an address the operator has named: the issuer's keys, the collector of
+// traces. Redirects are not followed: the operator has named one address.
+
+#include <cstdint>
+#include <string>
+
+#include "enhanced_gptcache/result.h"
+#include "http/exchange.h"
+
+namespace enhanced_gptcache::app {
+
+struct OutgoingCall {
+  std::string method = "GET";
+  std::string url;
+  http::Headers headers;
+  std::string body;
+  std::string ca_file;  ///< trusted besides the system's authorities
+  int64_t timeout_ms = 5'000;
+  size_t answer_bytes_max = 64 << 10;
+};
+
+/// The body of a 2xx answer. Blocks the thread for up to three times `timeout_ms` (to connect, for the head,
+/// between pieces). kUpstream: another status, or an answer that is too large; else as UpstreamClient.
+Result<std::string> call_out(const OutgoingCall& call);
+
+}  // namespace enhanced_gptcache::app
