@@ -19,41 +19,13 @@ import pathlib
 import shutil
 import signal
 import statistics
-import subprocess
-import sys
 import time
 import urllib.request
 
-import servers
+from soak_site import ROOT, Site
 from soak_traffic import BIN_SECONDS, Traffic
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SCRIPTS = ROOT / "deploy/rollback"
 GRACE = 6.0  # seconds after a fault in which its effects may still show
-CONFIG = """\
-cache: {{size_mb: 8, verifier_dir: {root}/verifier}}
-context: {{window_size: {window}}}
-pca: {{}}
-federated: {{}}
-security: {{enabled: true}}
-server: {{host: 127.0.0.1, port: {port}, drain_timeout_seconds: 5}}
-storage: {{path: data/cache}}
-embedder: {{model_dir: {model}}}
-upstream: {{base_url: "http://127.0.0.1:{upstream}/v1", api_key: sk-soak, first_byte_timeout_seconds: 3,
-  breaker_open_seconds: 2}}
-monitoring: {{log_level: WARNING, access_log: false}}
-"""
-# What systemctl would do, for one server without systemd; RestartSec is 0.2 s here.
-SERVICE = """#!/bin/sh
-cd "{root}" || exit 1
-case "$1" in
-  start) ENHANCED_GPTCACHE_CONFIG="{root}/config.prod.yaml" setsid current/bin/enhanced-gptcache serve \\
-    >> logs/application.log 2>&1 < /dev/null & echo $! > service.pid ;;
-  stop) [ ! -f service.pid ] || {{ pid=$(cat service.pid); kill "$pid" 2> /dev/null
-    while [ -d "/proc/$pid" ] && ! grep -q "^State:.Z" "/proc/$pid/status"; do sleep 0.02; done
-    rm -f service.pid; }} ;;
-esac
-"""
 
 
 class Faults:
@@ -74,93 +46,6 @@ class Faults:
     def during(self, kind, began):
         """Was there one at any time since `began`, or just before?"""
         return any(name == kind and (end is None or end + GRACE > began) for name, _, end in self.windows)
-
-
-class Site:
-    """The deployment: releases, service, stand-in, keys."""
-
-    def __init__(self, work, binary):
-        self.root, self.work = work / "opt", work
-        self.port, self.upstream = servers.free_port(), servers.free_port()
-        self.mounted, self.standin, self.window = False, None, 3
-        (self.root / "logs").mkdir(parents=True)
-        (self.root / "data").mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=192m,mode=700", "tmpfs", str(self.root / "data")]
-        self.mounted = os.getuid() == 0 and subprocess.run(mount, check=False).returncode == 0
-        for name in ("1.0.0", "1.1.0"):
-            program = work / "new" / name / "bin/enhanced-gptcache"
-            program.parent.mkdir(parents=True)
-            shutil.copy(binary, program)
-        service = work / "service"
-        service.write_text(SERVICE.format(root=self.root))
-        service.chmod(0o755)
-        self.environment = {
-            **os.environ,
-            "GPTCACHE_ROOT": str(self.root),
-            "GPTCACHE_URL": f"http://127.0.0.1:{self.port}",
-            "GPTCACHE_SERVICE": str(service),
-            "GPTCACHE_WAIT": "30",
-            "GPTCACHE_KEY_VARIABLE": "SOAK_KEY",
-        }
-
-    def config(self, window=None):
-        self.window = window or self.window
-        model = ROOT / "models/all-MiniLM-L6-v2"
-        ports = {"port": self.port, "upstream": self.upstream}
-        return CONFIG.format(window=self.window, root=ROOT, model=model, **ports)
-
-    def start_standin(self):
-        command = [sys.executable, str(ROOT / "tests/standin"), "--port", str(self.upstream)]
-        self.standin = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-
-    def stop_standin(self):
-        self.standin.kill()
-        self.standin.wait()
-
-    def pid(self):
-        with contextlib.suppress(OSError, ValueError):
-            return int((self.root / "service.pid").read_text())
-        return 0
-
-    def call(self, method, path, body=None, port=None):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port or self.port}{path}",
-            None if body is None else json.dumps(body).encode(),
-            {"Authorization": f"Bearer {self.environment.get('SOAK_KEY', '')}", "Accept": "application/json"},
-            method=method,
-        )
-        if body is not None:
-            request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read() or "null")
-
-    def rule(self, **rule):
-        self.call("POST", "/control/rules", {"match": "", **rule}, self.upstream)
-
-    async def script(self, name, *arguments):
-        return await self.command(SCRIPTS / name, *arguments)
-
-    async def command(self, *words):
-        process = await asyncio.create_subprocess_exec(
-            *map(str, words),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self.environment,
-            cwd=self.root,
-        )
-        output = (await process.communicate())[0].decode()
-        if process.returncode:
-            raise RuntimeError(
-                f"{pathlib.Path(words[0]).name} ended with {process.returncode}: {output[-600:]}"
-            )
-        return output
-
-    def close(self):
-        subprocess.run([self.environment["GPTCACHE_SERVICE"], "stop"], env=self.environment, check=False)
-        if self.standin:
-            self.stop_standin()
-        if self.mounted:
-            subprocess.run(["umount", str(self.root / "data")], check=False)
 
 
 class Soak:
@@ -439,7 +324,7 @@ def main():
     parser.add_argument("--cycles", type=int, default=6)
     parser.add_argument("--rate", type=float, default=60, help="requests a second")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench/results/soak.json")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/tmp/egptc-soak"))
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/soak")
     options = parser.parse_args()
     # Faults last as they stand in cycles of ten minutes, and shorter in shorter ones.
     options.scale = min(1.0, options.minutes * 60 / options.cycles / 600)

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Runs docs/deployment-guide.md from its first line to its last in a clean Debian root, and writes down what came
-of it.
+"""Runs docs/deployment-guide.md from first to last line in a clean Debian root, and keeps a transcript.
 
-usage: guide_transcript.py --root FOLDER [--ccache FOLDER] [--jobs 1] [--out docs/deployment-transcript.md]
+usage: guide_transcript.py --root FOLDER [--ccache FOLDER] [--heavy COMMAND] [--out FILE]
 
 FOLDER is what `debootstrap --variant=minbase --include=ca-certificates bookworm FOLDER` made. Needs root. This
-machine's package sources are copied into it. No process 1, no cluster, no Docker engine and no editor are there:
-STAND_INS says what takes their place, line by line, and the transcript says so where it happens.
+machine's package sources are copied into it. No process 1, no cluster, no Docker engine and no editor are
+there: STAND_INS says what takes their place, line by line, and the transcript says so where it happens.
 """
 
 import argparse
+import contextlib
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,52 +22,26 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs/deployment-guide.md"
 OUTPUT_MAX = 24  # lines of one command
+HEAVY = re.compile(r"apt-get|run\.sh|cpack|bootstrap\.sh|fetch_model")
+OTHER_PLACES = re.compile(
+    r"https?://(?!localhost|127\.0\.0\.1)|Looking in|^\(Reading database|^debconf:|^W: |^\[\d+\]"
+)
 COPIED = ("etc/apt/apt.conf.d", "etc/apt/sources.list.d", "etc/pip.conf", "etc/resolv.conf")
 COPIED += ("etc/ssl/certs/ca-certificates.crt", "etc/hosts")
-# Starts what a unit says as its user, which is what is left of systemctl without process 1.
-SYSTEMCTL = r"""#!/bin/bash
-unit=''
-for word in "$@"; do case "$word" in -* | start | stop | enable | disable | status | daemon-reload) ;; *) unit=$word ;; esac; done
-[ -n "$unit" ] || exit 0
-for folder in /etc/systemd/system /lib/systemd/system; do [ ! -f "$folder/$unit.service" ] || file=$folder/$unit.service; done
-value() { sed -n "s/^$1=//p" "${file:?no such unit: $unit}"; }
-pidfile=/run/$unit.pid
-start() {
-  local words=() line
-  while read -r line; do words+=("$line"); done < <(value Environment)
-  mkdir -p "/var/lib/$(value StateDirectory)"
-  [ -z "$(value StateDirectory)" ] || chown "$(value User):" "/var/lib/$(value StateDirectory)"
-  cd "$(value WorkingDirectory | head -n 1)" || cd /
-  setsid setpriv --reuid "$(value User)" --regid "$(value User)" --init-groups env "${words[@]}" \
-    $(value ExecStart) > "/var/log/$unit.log" 2>&1 < /dev/null 9>&- &
-  echo $! > $pidfile
-}
-stop() {
-  [ -f $pidfile ] || return 0
-  kill "$(cat $pidfile)" 2> /dev/null
-  while [ -d "/proc/$(cat $pidfile)" ] && ! grep -q '^State:.Z' "/proc/$(cat $pidfile)/status"; do sleep 0.1; done
-  rm -f $pidfile
-}
-case " $* " in
-  *' stop '*) stop ;;
-  *' start '* | *' --now '*) start ;;
-  *' status '*) [ -f $pidfile ] && [ -d "/proc/$(cat $pidfile)" ] && echo "$unit: $(cut -d' ' -f1-3 < "/proc/$(cat $pidfile)/stat")" ;;
-esac
-"""
 READY = "for i in $(seq 100); do curl -sf localhost:8080/ready > /dev/null && break; sleep 0.2; done"
 COPY = "build/release/package/enhanced-gptcache-1.1.0.tar.gz"
-STAND_INS = (
-    # (what the line holds, what is run instead (empty: nothing), why)
+SOME_RELEASE = "build/release/package/enhanced-gptcache-*-linux-*.tar.gz"
+STAND_INS = (  # (what the line holds, what is run instead (empty: nothing), why)
     (
         "<repository-url>",
-        "git clone -q /srv/enhanced-gptcache.git && cd enhanced-gptcache",
+        "git clone -q /opt/source.git && cd enhanced-gptcache",
         "a copy of this repository",
     ),
     ("./scripts/test.sh", "", "an hour of tests: run before each release, not here"),
     (
         "docker-compose -f",
         "docker-compose -f docker-compose.prod.yml config -q",
-        "no Docker engine: the file is checked; the image is built and run by `scripts/test.sh --image`",
+        "no Docker engine: the file is checked; `scripts/test.sh --image` builds and runs the image",
     ),
     (
         "scripts/deployment_validation.sh --remote",
@@ -77,12 +53,14 @@ STAND_INS = (
     (
         "maintenance.sh start",
         "deploy/alerting/maintenance.sh --help",
-        "no Alertmanager runs; tests/deploy/test_monitoring.py runs it against one",
+        "no Alertmanager runs here; tests/deploy/test_monitoring.py has one",
     ),
     (
         "restore_script.sh /opt",
-        "sudo systemctl stop enhanced-gptcache; sudo deploy/recovery/restore_script.sh $(ls /opt/backups/enhanced-gptcache/*.tar.gz)",
-        "the newest backup",
+        "sudo systemctl stop enhanced-gptcache; "
+        "sudo deploy/recovery/restore_script.sh /opt/backups/enhanced-gptcache/backup_*.tar.gz; "
+        "sudo systemctl start enhanced-gptcache",
+        "the backup made before; the server is stopped for it",
     ),
     ("tail -f", "tail -n 3 /opt/enhanced-gptcache/logs/application.log", "tail -f has no end"),
     (
@@ -92,35 +70,27 @@ STAND_INS = (
     ),
     (
         "--serve-percent 5 enhanced-gptcache-1.1.0",
-        f"cp build/release/package/enhanced-gptcache-*-linux-*.tar.gz {COPY}; sudo deploy/rollback/deploy.sh --serve-percent 5 {COPY}",
+        f"cp {SOME_RELEASE} {COPY}; sudo deploy/rollback/deploy.sh --serve-percent 5 {COPY}",
         "the same build under the name of a next version",
     ),
 )
-# (before the line that holds this, this is run, because)
-BEFORE = (
+BEFORE = (  # (before the line that holds this, this is run, because)
     (
         "enhanced-gptcache doctor  ",
-        "ENV=staging enhanced-gptcache serve > /tmp/serve.log 2>&1 & " + READY,
+        "ENV=staging enhanced-gptcache serve > serve.log 2>&1 & " + READY,
         "a server to look at",
     ),
     ("apt-get install ./build", "kill %1; wait", "port 8080 is wanted by the next one"),
-    (
-        "cpack -G DEB",
-        "sudo scripts/bootstrap.sh --package > /tmp/package.log && tail -n 1 /tmp/package.log",
-        "what cpack needs",
-    ),
+    ("cpack -G DEB", "sudo scripts/bootstrap.sh --package", "what cpack needs"),
     ("sudo useradd", "sudo systemctl stop enhanced-gptcache", "the package's server makes room"),
+    ("docker-compose -f", "sudo apt-get install -y -q docker-compose", "a tool of this chapter"),
     (
         "promtool check",
-        "sudo apt-get install -y -q prometheus prometheus-alertmanager > /dev/null 2>&1; which promtool amtool",
+        "sudo apt-get install -y -q prometheus prometheus-alertmanager",
         "the tools of this chapter",
     ),
-    (
-        "curl -s localhost:8080/admin/config |",
-        READY + "; sudo apt-get install -y -q jq > /dev/null 2>&1; jq --version",
-        "a tool of this chapter",
-    ),
-    ("systemctl status enhanced-gptcache\nps", READY, ""),
+    ("curl -s localhost:8080/admin/config |", "sudo apt-get install -y -q jq", "a tool of this chapter"),
+    ("curl -s localhost:8080/admin/config |", READY, "the server is up"),
 )
 
 
@@ -137,32 +107,32 @@ def blocks():
 class Shell:
     """A shell in the clean root that goes on from line to line."""
 
-    def __init__(self, root, jobs):
-        environment = [
+    def __init__(self, root, heavy):
+        self.heavy = heavy.split()
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        words = ["HOME=/root", f"PATH={path}", "EDITOR=true", "DEBIAN_FRONTEND=noninteractive"]
+        words += ["LC_ALL=C.UTF-8", "CCACHE_BASEDIR=/"]
+        # One core: builds must not take the whole of a shared machine (nproc asks for the affinity).
+        self.inside = [
+            "taskset",
+            "-c",
+            str(min(os.sched_getaffinity(0))),
+            "chroot",
+            str(root),
             "env",
             "-i",
-            "HOME=/root",
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            *words,
         ]
-        environment += [
-            "EDITOR=true",
-            "DEBIAN_FRONTEND=noninteractive",
-            f"CMAKE_BUILD_PARALLEL_LEVEL={jobs}",
-            "LC_ALL=C.UTF-8",
-        ]
-        command = ["chroot", str(root), *environment, "bash", "--norc"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
+            [*self.inside, "bash", "--norc"], text=True, errors="replace", start_new_session=True, **pipes
         )
-        self.run("set -m; cd /root")
+        self.run("set -m; cd")
 
     def run(self, line):
         """Status and output lines."""
+        if self.heavy and HEAVY.search(line):
+            return self.run_alone(line)
         self.process.stdin.write(f"{line}\nprintf '\\n@@end %s\\n' $?\n")
         self.process.stdin.flush()
         lines = []
@@ -172,15 +142,36 @@ class Shell:
             lines.append(text.rstrip())
         raise SystemExit(f"the shell ended in: {line}")
 
+    def run_alone(self, line):
+        """In a shell of its own, behind the command that hands out the machine's time."""
+        line = f"cd; cd enhanced-gptcache 2> /dev/null; {line}"
+        done = subprocess.run(
+            [*self.heavy, *self.inside, "bash", "-c", line],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return done.returncode, done.stdout.splitlines()
+
+    def end(self, root):
+        """With everything that was started in the root and still runs."""
+        self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(process / "root") == str(root):
+                    os.kill(int(process.name), signal.SIGKILL)
+
 
 def shown(lines):
     """Without what differs from place to place, and cut in the middle."""
     kept = []
     for line in lines:
-        if re.search(
-            r"https?://(?!localhost|127\.0\.0\.1|json\.schemastore)|Looking in|^\(Reading database|^debconf:|^W: |^\[\d+\]",
-            line,
-        ):
+        if OTHER_PLACES.search(line):
             continue
         kept.append(line[:160])
     if len(kept) > OUTPUT_MAX:
@@ -199,12 +190,12 @@ def prepare(root, ccache, source):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     (root / "root/.cache/ccache").mkdir(parents=True, exist_ok=True)
-    (root / "srv").mkdir(exist_ok=True)
-    shutil.rmtree(root / "srv/enhanced-gptcache.git", ignore_errors=True)
-    bare = root / "srv/enhanced-gptcache.git"
+    (root / "opt").mkdir(exist_ok=True)
+    shutil.rmtree(root / "opt/source.git", ignore_errors=True)
+    bare = root / "opt/source.git"
     subprocess.run(["git", "clone", "-q", "--bare", "--single-branch", source, bare], check=True)
     systemctl = root / "usr/local/bin/systemctl"
-    systemctl.write_text(SYSTEMCTL)
+    shutil.copyfile(ROOT / "tools/guide_systemctl.sh", systemctl)
     systemctl.chmod(0o755)
     mounts = [("proc", "proc"), ("devices", "dev")] + ([("ccache", "root/.cache/ccache")] if ccache else [])
     for kind, name in mounts:
@@ -251,17 +242,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--root", type=pathlib.Path, required=True)
     parser.add_argument("--ccache", type=pathlib.Path)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--heavy", default="", help="command before the lines that take much of the machine")
     parser.add_argument("--source", default=str(ROOT), help="the repository that is cloned, as committed")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/deployment-transcript.md")
     options = parser.parse_args()
-    mounted = prepare(options.root, options.ccache, options.source)
+    mounted, shell = prepare(options.root, options.ccache, options.source), None
     try:
-        shell = Shell(options.root, options.jobs)
+        shell = Shell(options.root.resolve(), options.heavy)
         transcript = Transcript(shell)
         transcript.out += ["```console"]
         transcript.execute(
-            "apt-get update -q > /dev/null && apt-get install -y -q sudo > /dev/null 2>&1; cat /etc/debian_version",
+            "(apt-get update && apt-get install -y sudo) > /dev/null 2>&1; cat /etc/debian_version",
             "a bare root has no sudo",
         )
         for heading, lines in blocks():
@@ -272,9 +263,9 @@ def main():
                     transcript.line(line.strip())
         transcript.execute("sudo systemctl stop enhanced-gptcache", "the end")
         transcript.out += ["```"]
-        shell.process.stdin.close()
-        shell.process.wait(30)
     finally:
+        if shell is not None:
+            shell.end(options.root.resolve())
         for path in mounted:
             subprocess.run(["umount", "-R", "-l", path], check=False)
     text = re.sub(r"```console\n```\n", "", "\n".join(transcript.out))

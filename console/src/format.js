@@ -15,7 +15,8 @@ export const fixed = (value, digits = 3) => (value == null ? "–" : Number(valu
 export function money(value, currency) {
   if (value == null) return "–";
   const digits = value === 0 || value >= 1 ? 2 : value >= 0.01 ? 3 : 6;
-  return `${new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: digits }).format(value)} ${currency}`;
+  const form = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: digits });
+  return `${form.format(value)} ${currency}`;
 }
 
 export function ms(value) {

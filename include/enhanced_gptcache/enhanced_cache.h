@@ -118,8 +118,6 @@ struct Lookup {
   std::string request_id;                      ///< names this decision in feedback()
   std::shared_ptr<const Embedding> embedding;  ///< hand it to store() so the text is not embedded twice
   double pair_encoder_ms = 0;                  ///< time in the pair encoder; 0 when it was not asked
-  double embed_ms = 0;   ///< of lookup_async: until the embedding was there, waiting included
-  double search_ms = 0;  ///< in the index
 };
 
 struct StoreRequest {

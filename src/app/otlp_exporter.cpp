@@ -1,12 +1,11 @@
 #include "app/otlp_exporter.h"
 
-#include <sodium.h>
-
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "app/outgoing_call.h"
 #include "base/log.h"
+#include "proxy/shadow_check.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -87,10 +86,7 @@ OtlpExporter::~OtlpExporter() { stop(); }
 
 bool OtlpExporter::samples(const std::optional<base::TraceContext>& parent) {
   if (parent) return parent->sampled;
-  const double ratio = sample_ratio_.load(std::memory_order_relaxed);
-  if (ratio <= 0) return false;
-  constexpr double kRange = 4294967296.0;
-  return ratio >= 1 || randombytes_random() < ratio * kRange;
+  return proxy::is_sampled(sample_ratio_.load(std::memory_order_relaxed));
 }
 
 void OtlpExporter::take(proxy::FinishedTrace trace) {

@@ -101,8 +101,7 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
     const LookupOptions& options;
     std::shared_ptr<const Settings> settings;
     base::Hash128 exact_key;
-    base::Hash128 partition;        ///< set once the exact layer has missed
-    mutable int64_t search_us = 0;  ///< spent in the index so far
+    base::Hash128 partition;  ///< set once the exact layer has missed
   };
   /// An entry on its way in.
   struct Draft {

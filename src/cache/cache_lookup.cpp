@@ -8,11 +8,14 @@
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
+#include "cache/lookup_times.h"
 #include "cache/pending.h"
 #include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
+
+thread_local LookupTimes current_times;
 
 /// serve_percent in hundredths of a percent.
 constexpr uint64_t kShares = 10'000;
@@ -48,6 +51,8 @@ bool is_shared_with(const Record& record, const Prompt& prompt, size_t share_aft
 }
 
 }  // namespace
+
+LookupTimes times_of_lookup() { return current_times; }
 
 RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const Prompt& prompt,
                                        const LookupOptions& options) const {
@@ -170,7 +175,7 @@ std::vector<Candidate> CacheImpl::candidates(const Query& query, const Judge& ju
                                              std::span<const float> vector, size_t k) const {
   const int64_t began_us = clock_.mono_us();
   std::vector<Candidate> found = entries_.search(query.partition, vector, k, judge.search_floor());
-  query.search_us += clock_.mono_us() - began_us;
+  current_times.search_us += clock_.mono_us() - began_us;
   std::erase_if(found, [&](const Candidate& candidate) {
     return !is_young_enough(*candidate.record, query.options, clock_) ||
            !is_shared_with(*candidate.record, query.prompt, query.settings->options.share_after);
@@ -255,7 +260,6 @@ Lookup CacheImpl::lookup_semantic(const Query& query, Result<Embedding> embeddin
   }
   if (lookup.entry == nullptr && query.options.counted) counters_.add(Count::kSemanticMisses);
   lookup.embedding = shared;
-  lookup.search_ms = static_cast<double>(query.search_us) / 1000.0;
   return lookup;
 }
 
@@ -282,15 +286,14 @@ void CacheImpl::lookup_async(Prompt prompt, LookupOptions options, LookupCallbac
     Query query;
   };
   const auto call = std::make_shared<Call>(*this, std::move(prompt), options, std::move(done));
+  current_times = {};
   if (std::optional<Lookup> exact = lookup_exact(call->query)) return call->done(std::move(*exact));
   if (std::optional<Lookup> early = lookup_before_embedding(call->query))
     return call->done(std::move(*early));
   embedder_->embed_async(call->prompt.query,
                          [this, call, began_us = clock_.mono_us()](Result<Embedding> embedding) {
-                           const int64_t embed_us = clock_.mono_us() - began_us;
-                           Lookup found = lookup_semantic(call->query, std::move(embedding));
-                           found.embed_ms = static_cast<double>(embed_us) / 1000.0;
-                           call->done(std::move(found));
+                           current_times = {clock_.mono_us() - began_us, 0};
+                           call->done(lookup_semantic(call->query, std::move(embedding)));
                          });
 }
 

@@ -95,8 +95,15 @@ class FlightRun {
     options.exact = false;  // that attempt was made, and counted, by the caller
     if (!options.semantic) co_return false;
     const int64_t traced_us = plan_.trace == nullptr ? 0 : plan_.trace->now_us();
+    // Shared, because a look-up that is given up may end later.
+    const auto times = plan_.trace == nullptr ? nullptr : std::make_shared<cache::LookupTimes>();
     auto found = co_await await_callback<Lookup>(
-        plan_.options->lookup_timeout_ms, [this, &options](EnhancedCache::LookupCallback done) {
+        plan_.options->lookup_timeout_ms, [this, &options, &times](EnhancedCache::LookupCallback done) {
+          if (times != nullptr)
+            done = [times, then = std::move(done)](Result<Lookup> lookup) {
+              *times = cache::times_of_lookup();
+              then(std::move(lookup));
+            };
           services_->cache.lookup_async(plan_.prompt, options, std::move(done));
         });
     services_->observer.on_stage(Stage::kLookup, now_us() - began_us);
@@ -108,7 +115,7 @@ class FlightRun {
       co_return false;
     }
     services_->observer.on_lookup(*found);
-    if (plan_.trace != nullptr) add_lookup(*plan_.trace, traced_us, *found);
+    if (plan_.trace != nullptr) add_lookup(*plan_.trace, traced_us, *found, *times);
     if (services_->watch != nullptr && plan_.identity != nullptr)
       services_->watch->saw_lookup(*plan_.identity, found->entry != nullptr,
                                    found->nearest ? found->nearest->similarity : 0);

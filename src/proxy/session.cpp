@@ -228,11 +228,11 @@ class Session {
       response.headers = std::move(headers_);
       response.body = std::move(body_);
       mark_first_byte(*call_);
-      account(*call_, status, {}, 0, spent);
+      account(*call_, status, {}, {}, spent);
       exchange_.send(std::move(response));
       co_return;
     }
-    account(*call_, status, {}, 0, spent);
+    account(*call_, status, {}, {}, spent);
     co_await exchange_.finish();
   }
 

@@ -1,7 +1,6 @@
 #include "proxy/trace.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/keyed_hash.h"
 
@@ -55,7 +54,8 @@ void RequestTrace::finish(Span span) {
   spans_.push_back(std::move(span));
 }
 
-void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup) {
+void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup,
+                const cache::LookupTimes& times) {
   Span whole;
   whole.name = "lookup";
   whole.begin_us = began_us;
@@ -69,6 +69,8 @@ void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup) {
     whole.attributes.emplace_back("egptc.reason", std::string(to_string(lookup.reason)));
     if (lookup.nearest) whole.attributes.emplace_back("egptc.similarity", lookup.nearest->similarity);
   }
+  if (lookup.pair_encoder_ms > 0)
+    whole.attributes.emplace_back("egptc.pair_encoder_ms", lookup.pair_encoder_ms);
   const int64_t end_us = whole.end_us;
   const std::string parent = trace.add(std::move(whole));
   int64_t at_us = began_us;
@@ -81,9 +83,9 @@ void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup) {
     trace.add(std::move(span));
   };
   // They follow one another: without an embedding there was no search.
-  if (lookup.embed_ms > 0) part("embed", at_us + std::llround(lookup.embed_ms * 1000));
+  if (times.embed_us > 0) part("embed", at_us + times.embed_us);
   if (lookup.embedding == nullptr) return;
-  part("search", at_us + std::llround(lookup.search_ms * 1000));
+  part("search", at_us + times.search_us);
   part("decide", end_us);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/trace_context.h"
+#include "cache/lookup_times.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 
 namespace enhanced_gptcache::proxy {
@@ -109,6 +110,6 @@ class TimedSpan {
 };
 
 /// The look-up and what it was made of, from what it says of itself. `began_us` as RequestTrace::now_us().
-void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup);
+void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup, const cache::LookupTimes& times);
 
 }  // namespace enhanced_gptcache::proxy
