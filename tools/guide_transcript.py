@@ -3,8 +3,8 @@
 
 usage: guide_transcript.py --root FOLDER [--ccache FOLDER] [--heavy COMMAND] [--out FILE]
 
-FOLDER is what `debootstrap --variant=minbase --include=ca-certificates bookworm FOLDER` made. Needs root. This
-machine's package sources are copied into it. No process 1, no cluster, no Docker engine and no editor are
+FOLDER is what `debootstrap --variant=minbase --include=ca-certificates bookworm FOLDER` made. Needs root.
+The machine's package sources are copied into it. No process 1, no cluster, no Docker engine and no editor are
 there: STAND_INS says what takes their place, line by line, and the transcript says so where it happens.
 """
 
