@@ -22,7 +22,7 @@ struct OtlpOptions {
   std::string authorization;  ///< empty: no such header
   std::string ca_file;        ///< trusted besides the system's authorities
   size_t queue_max = 2048;    ///< traces
-  int64_t timeout_ms = 10'000;
+  int64_t timeout_ms = 3'000;
   double sample_ratio = 0.01;  ///< of requests without a traceparent
   std::string version;         ///< of the service
 };

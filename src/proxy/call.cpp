@@ -43,11 +43,13 @@ void add_hit_headers(const Call& call, const Lookup& hit, http::Headers& headers
 /// What callers write is cut to this in spans.
 constexpr size_t kModelBytesMax = 100;
 
-Span request_span(const RequestRecord& record, const http::Exchange::Notes& notes) {
+Span request_span(const RequestRecord& record, const http::Exchange& exchange) {
+  const auto& notes = exchange.notes;
+  const std::string method(exchange.request().method);
   Span span;
-  span.name = fmt::format("POST {}", record.route);
+  span.name = fmt::format("{} {}", method, record.route);
   span.failed = record.status >= 500;
-  span.attributes = {{"http.request.method", "POST"},
+  span.attributes = {{"http.request.method", method},
                      {"http.route", std::string(record.route)},
                      {"http.response.status_code", int64_t{record.status}},
                      {"gen_ai.request.model", std::string(record.model.substr(0, kModelBytesMax))},
@@ -173,7 +175,7 @@ void account(Call& call, int status, std::string_view layer, TokenCount saved, T
     call.services->miss_times[call.body.stream ? 1 : 0].add({record.ttft_us, record.total_us});
   call.services->observer.on_request(record);
   if (call.trace != nullptr) {
-    call.trace->finish(request_span(record, notes));
+    call.trace->finish(request_span(record, *call.exchange));
     call.trace.reset();
   }
 }

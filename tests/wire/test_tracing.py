@@ -80,6 +80,7 @@ def test_traceparent_goes_on_to_the_provider(server, standin, key):
 @changes("tracing.endpoint")
 def test_a_miss_is_one_trace_below_its_caller(start_server, standin, collector, key):
     server = start_server(tracing(collector))
+    server.chat("How do I oil a chopping board?", key)  # so that there is something to search
     answer = server.chat(QUESTION, key, headers={"traceparent": SAMPLED})
     spans = {span["name"]: span for span in collector.wait_for(6)}
     assert set(spans) == {"POST /v1/chat/completions", "lookup", "embed", "search", "decide", "upstream"}
@@ -89,7 +90,7 @@ def test_a_miss_is_one_trace_below_its_caller(start_server, standin, collector, 
     assert spans["lookup"]["parentSpanId"] == spans["upstream"]["parentSpanId"] == root["spanId"]
     parts = [spans[name]["parentSpanId"] for name in ("embed", "search", "decide")]
     assert parts == 3 * [spans["lookup"]["spanId"]]
-    assert traceparents(standin) == [f"00-{TRACE}-{spans['upstream']['spanId']}-01"]
+    assert traceparents(standin) == ["", f"00-{TRACE}-{spans['upstream']['spanId']}-01"]
     for span in spans.values():
         begin, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
         assert int(root["startTimeUnixNano"]) <= begin <= end
@@ -166,7 +167,8 @@ def test_what_is_left_is_sent_when_the_server_stops(start_server, collector, key
     server = start_server(tracing(collector))
     server.chat(QUESTION, key, headers={"traceparent": SAMPLED})
     assert server.stop() == 0
-    assert len(collector.spans()) == 6
+    assert {span["name"] for span in collector.spans()} == {
+        "POST /v1/chat/completions", "lookup", "upstream"}, "nothing was stored, so nothing was searched"
 
 
 @pytest.mark.parametrize("url", ["http://collector.example/v1/traces", "https://user:word@collector.example/",
