@@ -15,6 +15,7 @@
 #include "proxy/errors.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
+#include "proxy/trace.h"
 #include "security/cache_watch.h"
 
 namespace enhanced_gptcache::proxy {
