@@ -1,6 +1,7 @@
 #include "store/rocks_db.h"
 
 #include <fmt/format.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
@@ -22,6 +23,17 @@ constexpr uint64_t kWriteBufferBytesMin = uint64_t{1} << 20U;
 constexpr uint64_t kWriteBufferBytesMax = uint64_t{32} << 20U;
 constexpr size_t kBlockCacheBytes = size_t{8} << 20U;  // entries are read at start only
 constexpr size_t kBlockBytes = size_t{16} << 10U;
+
+/// EntryLog tries again by itself (RocksTable::recover). Were RocksDB to recover from a full disk on a thread
+/// of its own as well, Resume() would answer Busy, and closing the handle would wait for that thread, which
+/// waits for a flush that a closing database no longer starts: neither ever ends.
+class OnlyWeRecover final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
 
 /// RocksDB's own log goes to ours. Not to a file of its own: on a full disk that logger, as Debian builds it,
 /// ends the process at the second message.
@@ -54,6 +66,7 @@ rocksdb::DBOptions database_options(uint64_t bytes_max) {
   options.info_log = std::make_shared<EngineLog>();
   options.stats_dump_period_sec = 0;
   options.persist_stats_to_disk = false;
+  options.listeners.push_back(std::make_shared<OnlyWeRecover>());
   return options;
 }
 
