@@ -1,5 +1,6 @@
 #include "app/cost_model.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
@@ -16,6 +17,12 @@ constexpr double kTokensPerPrice = 1e6;
 constexpr const char* kUnpriced = "unpriced";
 /// Of money, over all tables there ever were: further rows count together as "other".
 constexpr size_t kMoneySeriesMax = 500;
+/// A provider's count beyond reason must neither be undefined behaviour nor make a counter wrap around: one
+/// request counts for a million units at most, and a counter stops at nine thousand million.
+constexpr double kRequestMost = 1e15;
+constexpr uint64_t kCounterMost = 9'000'000'000'000'000'000;
+/// A caller's longer one has no row, so that matching it costs nothing.
+constexpr size_t kModelBytesMax = 256;
 
 double units(const metrics::Counter& money) { return static_cast<double>(money.value()) / kBillion; }
 
@@ -32,7 +39,7 @@ struct CostModel::Money {
                        const std::string& currency) {
     const std::lock_guard lock(mutex);
     const bool is_full = from.size() >= kMoneySeriesMax && !from.contains({model, currency});
-    auto& counter = from[is_full ? Key{"other", currency} : Key{model, currency}];
+    auto& counter = from[is_full ? Key{"other", "other"} : Key{model, currency}];
     if (counter == nullptr) counter = std::make_unique<metrics::Counter>();
     return *counter;
   }
@@ -53,10 +60,10 @@ CostModel::CostModel(metrics::Registry& registry)
       table_(std::make_shared<const Table>()) {
   const std::vector<std::string> labels = {"model", "currency"};
   registry.collector({"cost_saved_total", "What the tokens of hits would have cost, by monitoring.prices.",
-                      labels, kMoneySeriesMax},
+                      labels, kMoneySeriesMax + 1},
                      metrics::Kind::kCounter, [money = money_] { return money->samples(money->saved); });
   registry.collector({"cost_spent_total", "What the tokens of misses have cost, by monitoring.prices.",
-                      labels, kMoneySeriesMax},
+                      labels, kMoneySeriesMax + 1},
                      metrics::Kind::kCounter, [money = money_] { return money->samples(money->spent); });
   set({}, "");
 }
@@ -89,8 +96,9 @@ void CostModel::add(const Row& row, const Use& use, const proxy::TokenCount& tok
   if (use.money == nullptr) return;
   const double cost = static_cast<double>(tokens.prompt) * row.price.input +
                       static_cast<double>(tokens.completion) * row.price.output;
-  // A provider's count that is beyond reason must not be undefined behaviour.
-  use.money->add(static_cast<uint64_t>(std::llround(std::min(cost / kTokensPerPrice * kBillion, 1e18))));
+  if (use.money->value() >= kCounterMost) return;
+  const double billionths = std::min(cost / kTokensPerPrice * kBillion, kRequestMost);
+  use.money->add(static_cast<uint64_t>(std::llround(billionths)));
 }
 
 void CostModel::count(std::string_view model, const proxy::TokenCount& saved,
@@ -100,6 +108,7 @@ void CostModel::count(std::string_view model, const proxy::TokenCount& saved,
   const Table& table = table_.peek(pin);
   const Row* found = &table.unpriced;
   for (const Row& row : table.rows) {
+    if (model.size() > kModelBytesMax) break;
     if (!http::matches_wildcard(row.price.model, model)) continue;
     found = &row;
     break;

@@ -57,7 +57,37 @@ TEST(CostModel, AnAbsurdCountIsNoUndefinedBehaviour) {
   CostModel costs(registry);
   costs.set({{"*", config::kPriceHighest, config::kPriceHighest}}, "USD");
   costs.count("m", {}, {UINT64_MAX / 2, UINT64_MAX / 2});
-  EXPECT_GT(costs.json()["spent"].get<double>(), 0);
+  EXPECT_EQ(costs.json()["spent"].get<double>(), 1e6) << "a request costs a million at most";
+}
+
+TEST(CostModel, ACounterOfMoneyStopsBeforeItWrapsAround) {
+  metrics::Registry registry;
+  CostModel costs(registry);
+  costs.set({{"*", config::kPriceHighest, config::kPriceHighest}}, "USD");
+  for (int i = 0; i < 20'000; ++i) costs.count("m", {}, {UINT64_MAX / 2, UINT64_MAX / 2});
+  EXPECT_EQ(costs.json()["spent"].get<double>(), 9e9);
+}
+
+TEST(CostModel, ThereAreNoMoreSeriesHoweverOftenTheTableChanges) {
+  metrics::Registry registry;
+  CostModel costs(registry);
+  for (int i = 0; i < 2'000; ++i) costs.set({{"m" + std::to_string(i), 1, 1}}, "C" + std::to_string(i));
+  costs.count("m1999", {}, {1'000'000, 0});
+  EXPECT_TRUE(holds(registry, R"(cost_spent_total{model="other",currency="other"} 1)"));
+  const std::string text = registry.prometheus_text();
+  size_t series = 0;
+  for (size_t at = text.find("\ncost_spent_total{"); at != text.npos;
+       at = text.find("\ncost_spent_total{", at + 1))
+    ++series;
+  EXPECT_LE(series, 501U);
+}
+
+TEST(CostModel, ALongModelNameIsNotMatched) {
+  metrics::Registry registry;
+  CostModel costs(registry);
+  costs.set({{"*", 1, 1}}, "USD");
+  costs.count(std::string(1'000'000, 'a'), {}, {1'000'000, 0});
+  EXPECT_EQ(costs.json()["spent"].get<double>(), 0);
 }
 
 }  // namespace

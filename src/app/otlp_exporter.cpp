@@ -1,5 +1,6 @@
 #include "app/otlp_exporter.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
@@ -42,6 +43,17 @@ ordered_json span_json(const std::string& trace_id, const proxy::Span& span) {
   return out;
 }
 
+metrics::Counter& dropped(metrics::Registry& registry, std::string_view reason) {
+  return registry
+      .counters(
+          {"traces_dropped_total",
+           "Traced requests that were not exported: full, the queue; failed, the collector did not take "
+           "them.",
+           {"reason"},
+           4})
+      .with({reason});
+}
+
 ordered_json text_attribute(std::string_view name, std::string_view value) {
   return {{"key", name}, {"value", {{"stringValue", value}}}};
 }
@@ -66,20 +78,8 @@ OtlpExporter::OtlpExporter(OtlpOptions options, metrics::Registry& registry)
     : options_(std::move(options)),
       sample_ratio_(options_.sample_ratio),
       sent_(registry.counter("traces_exported_total", "Traced requests that the collector has taken.")),
-      dropped_full_(registry
-                        .counters({"traces_dropped_total",
-                                   "Traced requests that were not exported: full, the queue; failed, the "
-                                   "collector did not take them.",
-                                   {"reason"},
-                                   4})
-                        .with({"full"})),
-      dropped_failed_(registry
-                          .counters({"traces_dropped_total",
-                                     "Traced requests that were not exported: full, the queue; failed, the "
-                                     "collector did not take them.",
-                                     {"reason"},
-                                     4})
-                          .with({"failed"})),
+      dropped_full_(dropped(registry, "full")),
+      dropped_failed_(dropped(registry, "failed")),
       thread_([this] { run(); }) {}
 
 OtlpExporter::~OtlpExporter() { stop(); }
@@ -117,8 +117,9 @@ void OtlpExporter::run() {
   for (;;) {
     wake_.wait_for(lock, kInterval, [this] { return stopping_ || waiting_.size() >= kBatchMax; });
     const bool is_last = stopping_;
-    // One batch is sent when the server stops, not the whole queue: stopping must not take minutes.
-    if (!waiting_.empty()) {
+    // One batch is sent when the server stops, not the whole queue, and none to a collector that just failed:
+    // stopping must not take minutes.
+    if (!waiting_.empty() && !(is_last && !last_problem_.empty())) {
       const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), kBatchMax));
       const std::vector<proxy::FinishedTrace> batch(std::make_move_iterator(waiting_.begin()),
                                                     std::make_move_iterator(end));
@@ -143,6 +144,7 @@ void OtlpExporter::send(const std::vector<proxy::FinishedTrace>& batch) {
   call.body = otlp_json(batch, options_.version);
   call.ca_file = options_.ca_file;
   call.timeout_ms = options_.timeout_ms;
+  call.total_ms = options_.timeout_ms;
   const auto answered = call_out(call);
   (answered ? sent_ : dropped_failed_).add(batch.size());
   // Said once, not every few seconds.

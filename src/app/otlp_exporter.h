@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,11 +19,11 @@
 namespace enhanced_gptcache::app {
 
 struct OtlpOptions {
-  std::string endpoint;       ///< http(s)://host[:port]/path
-  std::string authorization;  ///< empty: no such header
-  std::string ca_file;        ///< trusted besides the system's authorities
-  size_t queue_max = 2048;    ///< traces
-  int64_t timeout_ms = 3'000;
+  std::string endpoint;        ///< http(s)://host[:port]/path
+  std::string authorization;   ///< empty: no such header
+  std::string ca_file;         ///< trusted besides the system's authorities
+  size_t queue_max = 2048;     ///< traces
+  int64_t timeout_ms = 3'000;  ///< of one batch, in whole
   double sample_ratio = 0.01;  ///< of requests without a traceparent
   std::string version;         ///< of the service
 };
@@ -42,7 +43,8 @@ class OtlpExporter final : public proxy::TraceSink {
   bool samples(const std::optional<base::TraceContext>& parent) override;
   void take(proxy::FinishedTrace trace) override;
   void set_sample_ratio(double ratio) { sample_ratio_.store(ratio, std::memory_order_relaxed); }
-  /// Sends what waits, once, and ends. What comes later is dropped.
+  /// Sends one batch of what waits, unless the last one failed, and ends: within twice the timeout. What
+  /// comes later is dropped.
   void stop();
 
  private:
@@ -57,8 +59,8 @@ class OtlpExporter final : public proxy::TraceSink {
   std::string last_problem_;  // of its own thread
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<proxy::FinishedTrace> waiting_;  // guarded by mutex_
-  bool stopping_ = false;                      // guarded by mutex_
+  std::deque<proxy::FinishedTrace> waiting_;  // guarded by mutex_
+  bool stopping_ = false;                     // guarded by mutex_
   std::thread thread_;
 };
 

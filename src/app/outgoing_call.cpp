@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 
 #include "http/upstream.h"
 
@@ -46,13 +49,17 @@ Result<std::string> call_out(const OutgoingCall& call) {
   request.headers = call.headers;
   request.body = call.body;
   request.retry_allowed = false;
-  asio::io_context io;
   Result<std::string> outcome = fail(ErrorCode::kInternal, "the call did not finish");
-  asio::co_spawn(
-      io, fetch(client, std::move(request), call.answer_bytes_max),
-      [&outcome](const std::exception_ptr&, Result<std::string> body) { outcome = std::move(body); });
+  asio::cancellation_signal cancel;
+  asio::io_context io;
+  auto take = [&outcome](const std::exception_ptr&, Result<std::string> body) { outcome = std::move(body); };
+  asio::co_spawn(io, fetch(client, std::move(request), call.answer_bytes_max),
+                 asio::bind_cancellation_slot(cancel.slot(), std::move(take)));
+  io.run_for(std::chrono::milliseconds(call.total_ms));
+  if (io.stopped()) return outcome;
+  cancel.emit(asio::cancellation_type::terminal);
   io.run();
-  return outcome;
+  return fail(ErrorCode::kDeadline, fmt::format("it took longer than {} ms", call.total_ms));
 }
 
 }  // namespace enhanced_gptcache::app

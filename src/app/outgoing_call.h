@@ -15,13 +15,14 @@ struct OutgoingCall {
   std::string url;
   http::Headers headers;
   std::string body;
-  std::string ca_file;  ///< trusted besides the system's authorities
-  int64_t timeout_ms = 5'000;
+  std::string ca_file;         ///< trusted besides the system's authorities
+  int64_t timeout_ms = 5'000;  ///< to connect, and for each wait for bytes
+  int64_t total_ms = 15'000;   ///< for all of it: whoever answers byte by byte holds a thread no longer
   size_t answer_bytes_max = 64 << 10;
 };
 
-/// The body of a 2xx answer. Blocks the thread for up to three times `timeout_ms` (to connect, for the head,
-/// between pieces). kUpstream: another status, or an answer that is too large; else as UpstreamClient.
+/// The body of a 2xx answer. Blocks the thread for up to `total_ms`. kUpstream: another status, or an answer
+/// that is too large; kDeadline: it took longer than `total_ms`; else as UpstreamClient.
 Result<std::string> call_out(const OutgoingCall& call);
 
 }  // namespace enhanced_gptcache::app

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "config/prices.h"
 #include "config/small_file.h"
@@ -90,9 +92,17 @@ void check_prices(const Loaded& loaded, std::vector<Problem>& errors) {
   if (rows.size() > kPricesMax)
     add(errors, loaded, "monitoring.prices", fmt::format("{} rows", rows.size()),
         fmt::format("must be at most {} rows", kPricesMax));
-  for (const std::string& row : rows)
-    if (const auto price = parse_price(row); !price)
+  std::set<std::string> models;
+  for (const std::string& row : rows) {
+    const auto price = parse_price(row);
+    if (!price)
       add(errors, loaded, "monitoring.prices", row, price.error().message);
+    else if (!models.insert(price->model).second)
+      add(errors, loaded, "monitoring.prices", row, "names a model that an earlier row has a price for");
+  }
+  if (const Text& currency = loaded.settings.monitoring.currency; currency.size() > kCurrencyBytesMax)
+    add(errors, loaded, "monitoring.currency", currency,
+        fmt::format("must be at most {} bytes long", kCurrencyBytesMax));
 }
 
 /// Where this machine calls by itself: encrypted, or not further than itself.
@@ -114,6 +124,10 @@ void check_tracing(const Loaded& loaded, std::vector<Problem>& errors) {
         "cannot be set through /admin/config: use the settings file, the environment or a flag");
   if (const std::string wrong = own_call_problem(url); !wrong.empty())
     add(errors, loaded, "tracing.endpoint", url, wrong);
+  const Text& credential = loaded.settings.tracing.authorization;
+  if (std::any_of(credential.begin(), credential.end(), [](char c) { return c < ' ' || c == 0x7f; }))
+    add(errors, loaded, "tracing.authorization", std::string(kMasked),
+        "must be printable ASCII, on one line");
 }
 
 void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {

@@ -22,15 +22,15 @@ std::optional<double> price_of(std::string_view text) {
 Result<Price> parse_price(std::string_view row) {
   const size_t equals = row.rfind('=');
   const size_t slash = equals == row.npos ? row.npos : row.find('/', equals);
-  Price price;
-  if (equals != row.npos && equals > 0 && slash != row.npos) {
+  if (equals != row.npos && equals > 0 && equals <= kPriceModelBytesMax && slash != row.npos) {
     const auto input = price_of(row.substr(equals + 1, slash - equals - 1));
     const auto output = price_of(row.substr(slash + 1));
     if (input && output) return Price{std::string(row.substr(0, equals)), *input, *output};
   }
-  return fail(
-      ErrorCode::kInvalidArgument,
-      fmt::format("must be model=input/output, both prices of a million tokens, 0 to {:.0f}", kPriceHighest));
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("must be model=input/output, a pattern of 1 to {} bytes and two prices of a "
+                          "million tokens, 0 to {:.0f}",
+                          kPriceModelBytesMax, kPriceHighest));
 }
 
 }  // namespace enhanced_gptcache::config

@@ -15,7 +15,9 @@ struct Price {
   double output = 0;  ///< per million tokens of answers
 };
 
-inline constexpr size_t kPricesMax = 100;         ///< rows, as each is a series of the metrics
+inline constexpr size_t kPricesMax = 100;  ///< rows, as each is a series of the metrics
+inline constexpr size_t kPriceModelBytesMax = 128;
+inline constexpr size_t kCurrencyBytesMax = 16;
 inline constexpr double kPriceHighest = 1000000;  ///< per million tokens
 
 /// "gpt-4o*=2.5/10": model=input/output. kInvalidArgument says what is wrong.

@@ -15,6 +15,11 @@ TEST(Prices, AreReadFromTheLastEqualsSign) {
   EXPECT_TRUE(parse_price("*=1e3/1000000"));
 }
 
+TEST(Prices, APatternHasALimit) {
+  EXPECT_TRUE(parse_price(std::string(kPriceModelBytesMax, 'm') + "=1/2"));
+  EXPECT_FALSE(parse_price(std::string(kPriceModelBytesMax + 1, 'm') + "=1/2"));
+}
+
 TEST(Prices, WhatIsNoneIsRefused) {
   for (const char* row :
        {"", "=", "gpt", "gpt=", "gpt=1", "gpt=/", "gpt=1/", "gpt=/1", "=1/2", "gpt=1/2/3", "gpt=-1/2",

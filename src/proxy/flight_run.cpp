@@ -26,12 +26,6 @@ std::string miss_reason(const Lookup& lookup) {
   return reason;
 }
 
-void note_answer(TimedSpan& span, const http::UpstreamResponse& response) {
-  span.note("http.response.status_code", int64_t{response.status()});
-  span.note("egptc.upstream", response.upstream_name());
-  if (response.status() >= 500) span.fail();
-}
-
 /// Lets the flight cancel the response for as long as it lives, exceptions included.
 class ResponseShown {
  public:

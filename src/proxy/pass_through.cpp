@@ -46,7 +46,7 @@ http::UpstreamRequest build_request(const Call& call, const PassThrough& how, co
   request.from_root = !from.path.starts_with("/v1");
   request.model = how.model;
   request.headers = upstream_headers(from, rules);
-  if (call.trace != nullptr) set_header(request.headers, "traceparent", call.trace->upstream_header());
+  if (call.trace != nullptr) call.trace->pass_on(request.headers);
   // Only what may safely be asked twice is retried by us; uploads and actions are the caller's to repeat.
   request.retry_allowed = from.method == "GET" || from.method == "HEAD" || how.buffered;
   if (how.buffered) {
@@ -161,7 +161,7 @@ asio::awaitable<void> pass_through(CallPtr call, PassThrough how, HangupPtr hang
     Shown(Hangup& to, http::UpstreamResponse* shown) : hangup(to) { hangup.set(shown); }
     ~Shown() { hangup.set(nullptr); }
   } const shown(*hangup, response.get());
-  span.note("http.response.status_code", int64_t{response->status()});
+  note_answer(span, *response);
   if (call->exchange->client_gone()) co_return;
   co_await relay(call, *response, rules);
 }

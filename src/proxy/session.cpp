@@ -42,7 +42,7 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
   request.path = upstream_path(from, rules.keep_credentials);
   request.model = call.body.model;
   request.headers = upstream_headers(from, rules);
-  if (call.trace != nullptr) set_header(request.headers, "traceparent", call.trace->upstream_header());
+  if (call.trace != nullptr) call.trace->pass_on(request.headers);
   // A compressed stream would be held back by the compressor; a whole answer is worth compressing.
   request.headers.push_back({"Accept-Encoding", call.body.stream ? "identity" : "gzip, deflate, br, zstd"});
   request.body = edit_body(from.body, {!call.body.cache.empty(), ask_usage});
@@ -96,8 +96,8 @@ void offer_shadow_check(const Call& call, const Lookup& hit) {
   check.served = hit.entry->text();
   check.dialect = call.body.dialect;
   check.answer_bytes_max = options.learn_bytes_max;
-  check.request =
-      upstream_request(call, false);  // with the caller's traceparent: this request's trace is over
+  // With the caller's traceparent, because this request's own trace is over.
+  check.request = upstream_request(call, false);
   check.request.retry_allowed = false;
   check.judge = judge_request(*call.services, options, call.exchange->request());
   start_shadow_check(call.services, call.exchange->executor(), options.shadow_checks_max, std::move(check));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/keyed_hash.h"
+#include "proxy/forward.h"
 
 namespace enhanced_gptcache::proxy {
 namespace {
@@ -35,6 +36,14 @@ RequestTrace::~RequestTrace() {
   if (!spans_.empty()) sink_->take({trace_id_, std::move(spans_)});
 }
 
+void RequestTrace::pass_on(http::Headers& headers) const {
+  set_header(headers, "traceparent", base::traceparent_of({trace_id_, upstream_id_, true}));
+  // Without a traceparent that can be read, the state belongs to no trace (W3C Trace Context, 3.3).
+  if (parent_id_.empty())
+    std::erase_if(headers,
+                  [](const http::Header& one) { return equals_ignoring_case(one.name, "tracestate"); });
+}
+
 std::string RequestTrace::add(Span span) {
   if (span.id.empty()) span.id = base::random_hex(8);
   if (span.parent.empty()) span.parent = root_id_;
@@ -52,6 +61,12 @@ void RequestTrace::finish(Span span) {
   span.end_us = now_us();
   const std::lock_guard lock(mutex_);
   spans_.push_back(std::move(span));
+}
+
+void note_answer(TimedSpan& span, const http::UpstreamResponse& response) {
+  span.note("http.response.status_code", int64_t{response.status()});
+  span.note("egptc.upstream", response.upstream_name());
+  if (response.status() >= 500) span.fail();
 }
 
 void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup,

@@ -16,6 +16,7 @@
 #include "base/trace_context.h"
 #include "cache/lookup_times.h"
 #include "enhanced_gptcache/enhanced_cache.h"
+#include "http/upstream.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -59,8 +60,8 @@ class RequestTrace {
   int64_t now_us() const { return began_wall_us_ + (clock_.mono_us() - began_mono_us_); }
   int64_t began_us() const { return began_wall_us_; }
   const std::string& root_id() const { return root_id_; }
-  /// What the provider is told: its part of this trace hangs below the upstream span.
-  std::string upstream_header() const { return base::traceparent_of({trace_id_, upstream_id_, true}); }
+  /// Tells the provider: its part of this trace hangs below the upstream span.
+  void pass_on(http::Headers& headers) const;
   const std::string& upstream_id() const { return upstream_id_; }
 
   /// A span below `parent` (empty: the request); returns its identifier.
@@ -109,6 +110,8 @@ class TimedSpan {
   Span span_;
 };
 
+/// Who answered, and whether it failed.
+void note_answer(TimedSpan& span, const http::UpstreamResponse& response);
 /// The look-up and what it was made of, from what it says of itself. `began_us` as RequestTrace::now_us().
 void add_lookup(RequestTrace& trace, int64_t began_us, const Lookup& lookup, const cache::LookupTimes& times);
 

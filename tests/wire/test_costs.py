@@ -90,8 +90,9 @@ def test_the_currency_is_shown(start_server, key):
     assert [model["model"] for model in shown["models"]] == ["stand-in-1", "stand-in*"]
 
 
-@pytest.mark.parametrize("row", ["gpt-4o", "gpt-4o=1", "=1/2", "gpt-4o=1/2/3", "gpt-4o=-1/2", "gpt-4o=1/nan",
-                                 "gpt-4o=1/2000000"])
+@pytest.mark.parametrize(
+    "row", ["gpt-4o", "gpt-4o=1", "=1/2", "gpt-4o=1/2/3", "gpt-4o=-1/2", "gpt-4o=1/nan", "gpt-4o=1/2000000"]
+)
 def test_a_bad_row_is_an_error_that_names_it(tmp_path, row):
     path = tmp_path / "config.yaml"
     path.write_text(harness.REQUIRED_SECTIONS + f"monitoring: {{prices: ['gpt-5=1/2', '{row}']}}\n")
@@ -99,3 +100,18 @@ def test_a_bad_row_is_an_error_that_names_it(tmp_path, row):
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "monitoring.prices" in output and f'"{row}"' in output, output
     assert "model=input/output" in output
+
+
+def test_two_prices_for_one_model_are_an_error(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(harness.REQUIRED_SECTIONS + "monitoring: {prices: ['gpt-5=1/2', 'gpt-5=3/4']}\n")
+    done = harness.run_binary("validate-config", str(path))
+    assert done.returncode == 1 and '"gpt-5=3/4"' in done.stdout + done.stderr
+
+
+def test_a_currency_has_a_limit(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(harness.REQUIRED_SECTIONS + f"monitoring: {{currency: {17 * 'E'}}}\n")
+    done = harness.run_binary("validate-config", str(path))
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "monitoring.currency" in output and "16 bytes" in output

@@ -1,5 +1,6 @@
 """traceparent on its way through, and spans sent to a collector."""
 
+import contextlib
 import http.server
 import json
 import threading
@@ -19,7 +20,7 @@ class Collector:
     """Takes OTLP/HTTP JSON, and answers as it is told."""
 
     def __init__(self):
-        self.calls, self.status, self.delay = [], 200, 0.0
+        self.calls, self.status, self.delay, self.drips = [], 200, 0.0, False
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -27,10 +28,20 @@ class Collector:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.calls.append((self.path, dict(self.headers), json.loads(body)))
                 time.sleep(outer.delay)
+                if outer.drips:
+                    return self.drip()
                 self.send_response(outer.status)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
+
+            def drip(self):
+                """A head that never ends, a byte well within every wait for one."""
+                with contextlib.suppress(OSError):
+                    for _ in range(600):
+                        self.wfile.write(b"H" if outer.drips else b"")
+                        self.wfile.flush()
+                        time.sleep(0.1)
 
             def log_message(self, *_):
                 pass
@@ -41,8 +52,13 @@ class Collector:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def spans(self) -> list[dict]:
-        return [span for _, _, body in list(self.calls) for resource in body["resourceSpans"]
-                for scope in resource["scopeSpans"] for span in scope["spans"]]
+        return [
+            span
+            for _, _, body in list(self.calls)
+            for resource in body["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        ]
 
     def wait_for(self, count: int) -> list[dict]:
         harness.wait_until(lambda: len(self.spans()) >= count, 15, f"{count} spans")
@@ -66,8 +82,10 @@ def attributes(span: dict) -> dict:
 
 
 def traceparents(standin) -> list[str]:
-    return [dict((name.lower(), value) for name, value in request["headers"]).get("traceparent", "")
-            for request in standin.requests()]
+    return [
+        dict((name.lower(), value) for name, value in request["headers"]).get("traceparent", "")
+        for request in standin.requests()
+    ]
 
 
 def test_traceparent_goes_on_to_the_provider(server, standin, key):
@@ -153,6 +171,31 @@ def test_a_collector_that_hangs_costs_traces_and_no_request(start_server, collec
     assert "the collector did not take" in server.log()
 
 
+def test_a_collector_that_answers_byte_by_byte_is_given_up(start_server, collector, key):
+    collector.drips = True
+    server = start_server(tracing(collector, EGPTC_TRACING__TIMEOUT_SECONDS=0.5))
+    server.chat(QUESTION, key, headers={"traceparent": SAMPLED})
+    failed = 'traces_dropped_total{reason="failed"}'
+    harness.wait_until(lambda: server.metrics()[failed] == 1, 15, "the batch given up")
+    assert "took longer than 500 ms" in server.log()
+    server.chat(QUESTION, key, headers={"traceparent": SAMPLED})
+    assert server.stop() == 0
+
+
+def test_a_state_without_a_trace_is_not_passed_on(start_server, standin, collector, key):
+    """tracestate belongs to the traceparent it came with: with one that cannot be read it goes."""
+    server = start_server(tracing(collector, EGPTC_TRACING__SAMPLE_RATIO=1))
+    for traceparent in ("00-nonsense-01", SAMPLED):
+        server.chat(f"What is {traceparent}?", key, headers={"traceparent": traceparent, "tracestate": "a=b"})
+    states = [
+        dict((name.lower(), value) for name, value in request["headers"]).get("tracestate")
+        for request in standin.requests()
+    ]
+    assert states == [None, "a=b"]
+    parents = traceparents(standin)
+    assert parents[0][3:35] != TRACE and parents[1][3:35] == TRACE
+
+
 def test_a_collector_that_refuses_is_counted_and_said_once(start_server, collector, key):
     collector.status = 503
     server = start_server(tracing(collector))
@@ -168,16 +211,38 @@ def test_what_is_left_is_sent_when_the_server_stops(start_server, collector, key
     server.chat(QUESTION, key, headers={"traceparent": SAMPLED})
     assert server.stop() == 0
     assert {span["name"] for span in collector.spans()} == {
-        "POST /v1/chat/completions", "lookup", "upstream"}, "nothing was stored, so nothing was searched"
+        "POST /v1/chat/completions",
+        "lookup",
+        "upstream",
+    }, "nothing was stored, so nothing was searched"
 
 
-@pytest.mark.parametrize("url", ["http://collector.example/v1/traces", "https://user:word@collector.example/",
-                                 "collector.example:4318", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://collector.example/v1/traces",
+        "https://user:word@collector.example/",
+        "collector.example:4318",
+        "file:///etc/passwd",
+        "http://localhost@collector.example/",
+        "http://localhost.example/",
+        "https://collector.example/?a=b",
+        "https://collector.example/#a",
+    ],
+)
 def test_addresses_that_are_not_called(tmp_path, url):
     path = tmp_path / "config.yaml"
     path.write_text(harness.REQUIRED_SECTIONS + f"tracing: {{endpoint: '{url}'}}\n")
     done = harness.run_binary("validate-config", str(path))
     assert done.returncode == 1 and "tracing.endpoint" in done.stdout + done.stderr
+
+
+def test_a_credential_that_would_end_its_header_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(harness.REQUIRED_SECTIONS + 'tracing: {authorization: "a\\r\\nX-Evil: 1"}\n')
+    done = harness.run_binary("validate-config", str(path))
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "tracing.authorization" in output and "Evil" not in output
 
 
 def test_the_endpoint_is_not_to_be_set_over_the_network(start_server, collector):
