@@ -23,7 +23,7 @@ import time
 import urllib.request
 
 from soak_site import ROOT, Site
-from soak_traffic import BIN_SECONDS, Traffic
+from soak_traffic import BIN_SECONDS, MODEL, Traffic
 
 GRACE = 6.0  # seconds after a fault in which its effects may still show
 
@@ -124,6 +124,10 @@ class Soak:
             status = self.site.call("GET", "/health")["checks"]["components"]["storage"]
             filler.unlink()
         await self.until(lambda: self.storage() == "healthy", f"storage healthy again (it was {status})", 60)
+        # What /health says at that moment is not enough: the engine may fail a moment later, and for good.
+        await asyncio.sleep(GRACE)
+        entry = {"query": "Is the disk full?", "response": "No.", "model": MODEL, "ttl_seconds": 60}
+        self.site.call("POST", "/cache/entries", entry)
         return f"while full: {json.dumps(status)}"
 
     async def rollout(self):

@@ -6,11 +6,13 @@ usage: soak_report.py FIGURES.json PAGE.md     (the plot goes to plots/soak_hour
 
 import json
 import pathlib
+import statistics
 import sys
 
 BEGIN, END = "<!-- soak: begin (bench/soak_report.py) -->", "<!-- soak: end -->"
 # Why a request has no answer of its own: whose doing that was.
 OURS, PLANNED, UPSTREAM = ("ours", "leak", "other question's answer"), "restart", "upstream"
+NAMES = {"exact": "exact hits", "semantic": "semantic hits", "miss": "misses"}
 COLOURS = {"upstream": "tab:orange", "restart": "tab:red", "storage": "tab:purple"}
 
 
@@ -57,12 +59,16 @@ def lines_of(found):
         f"{sum(memory[tenth:2 * tenth]) / tenth:.0f} -> {sum(memory[-tenth:]) / tenth:.0f} MB "
         f"(highest {max(memory):.0f}) | flat |"
     )
+    for layer in ("exact", "semantic", "miss"):
+        p50 = [one["latencies"][layer]["p50"] for one in found["bins"] if layer in one["latencies"]]
+        sixth = max(1, len(p50) // 6)
+        yield (
+            f"| median latency of {NAMES[layer]}, first and last sixth | "
+            f"{statistics.median(p50[:sixth]):.2f} -> {statistics.median(p50[-sixth:]):.2f} ms | no decay |"
+        )
     probes = [one["per_second"] for one in found["probes"]]
-    half = max(1, len(probes) // 2)
-    yield (
-        f"| exact hits/s of one connection, mean of the first and second half | "
-        f"{sum(probes[:half]) / half:,.0f} -> {sum(probes[-half:]) / half:,.0f} | no decay |"
-    )
+    span = f"{min(probes):,.0f} to {max(probes):,.0f}"
+    yield f"| exact hits/s of one connection, bursts of a second | {span} | |"
     yield ""
     told = "; ".join(f"{name} {sum(oks)} of {len(oks)}" for name, oks in sorted(events.items()))
     yield f"Events that went as they should: {told}."
