@@ -117,6 +117,16 @@ TEST(SettingsTable, DefaultsAreValidAndInsideTheirRange) {
   }
 }
 
+TEST(SettingsTable, ACredentialIsOneWordOrASchemeAndAWord) {
+  for (const char* text : {"", "key", "Bearer key", "Basic dXM6d29yZA=="})
+    EXPECT_EQ(check_credential(text), "") << text;
+  const std::string longest(kTextBytesMax, 'k');
+  for (const std::string& text : {std::string(" "), std::string("Bearer "), std::string(" key"),
+                                  std::string("a b c"), std::string("a  b"), std::string("a\r\nX-Evil: 1"),
+                                  std::string("a\tb"), std::string("k\xc3\xa9y"), "Bearer " + longest})
+    EXPECT_NE(check_credential(text), "") << text;
+}
+
 TEST(SettingsTable, EveryRowIsDescribedOnce) {
   std::set<std::string> names;
   std::set<std::string_view> section_names;

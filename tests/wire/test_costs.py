@@ -62,7 +62,9 @@ def test_models_without_a_row_are_one_series(start_server, key):
 
 
 def test_new_prices_change_what_comes_and_not_what_was(start_server, key):
-    server = start_server(PRICES)
+    server = start_server()
+    first_prices = ["stand-in-1=2/8"]
+    assert server.request("PUT", "/admin/config", json={"monitoring.prices": first_prices}).status_code == 200
     first = usage(server.chat(QUESTION, key))
     before = cost(server.metrics(), "spent", "stand-in-1")
     with setting(server, monitoring__prices=["stand-in-1=0/100"]):

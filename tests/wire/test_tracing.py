@@ -137,10 +137,11 @@ def test_hits_and_failures_tell_what_they_were(start_server, standin, collector,
 
 @changes("tracing.sample_ratio")
 def test_the_caller_decides_else_the_ratio(start_server, standin, collector, key):
-    server = start_server(tracing(collector))
-    server.chat(QUESTION, key)
-    server.chat(QUESTION, key, headers={"traceparent": UNSAMPLED})
-    server.chat(QUESTION, key, headers={"traceparent": "00-nonsense-01"})
+    server = start_server({"EGPTC_TRACING__ENDPOINT": collector.endpoint})
+    with setting(server, tracing__sample_ratio=0):
+        server.chat(QUESTION, key)
+        server.chat(QUESTION, key, headers={"traceparent": UNSAMPLED})
+        server.chat(QUESTION, key, headers={"traceparent": "00-nonsense-01"})
     with setting(server, tracing__sample_ratio=1):
         server.chat(QUESTION, key, headers={"traceparent": UNSAMPLED})
         server.chat(QUESTION, key)
