@@ -11,6 +11,14 @@ export const percent = (share, digits = 1) =>
   share == null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`;
 export const fixed = (value, digits = 3) => (value == null ? "–" : Number(value).toFixed(digits));
 
+/** An amount in the operator's own currency word, small ones with enough digits to be seen. */
+export function money(value, currency) {
+  if (value == null) return "–";
+  const digits = value === 0 || value >= 1 ? 2 : value >= 0.01 ? 3 : 6;
+  const form = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: digits });
+  return `${form.format(value)} ${currency}`;
+}
+
 export function ms(value) {
   if (value == null) return "–";
   if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;

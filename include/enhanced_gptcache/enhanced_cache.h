@@ -302,8 +302,7 @@ struct CacheStats {
   TauSummary tau;
   BudgetSummary budgets;
   uint64_t labels_right[kLabelSources] = {}, labels_wrong[kLabelSources] = {};  ///< of semantic hits
-  double model_errors =
-      0;  ///< wrong semantic hits by the verifier's own estimate, the sum of 1 - probability
+  double model_errors = 0;  ///< wrong semantic hits by the verifier's own estimate: sum of 1 - probability
   uint64_t verified_decisions = 0, pair_encoder_decisions = 0;  ///< the second are some of the first
   uint64_t verifier_unavailable = 0;                    ///< lookups by exact match only; see verifier_problem
   DecisionPolicy decision = DecisionPolicy::kAdaptive;  ///< in force; see verifier_problem

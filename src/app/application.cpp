@@ -19,6 +19,7 @@
 #include "app/live_stats.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
+#include "app/otlp_exporter.h"
 #include "app/proxy_metrics.h"
 #include "app/security_parts.h"
 #include "app/server_metrics.h"
@@ -96,6 +97,8 @@ class Application::Impl {
   void configure_monitoring(const config::Settings& now) {
     metrics.set_detailed_logging(now.monitoring.detailed_logging);
     proxy_metrics.configure(now.monitoring.detailed_logging, now.monitoring.performance_tracking);
+    proxy_metrics.set_prices(now.monitoring.prices, now.monitoring.currency);
+    if (tracing) tracing->set_sample_ratio(now.tracing.sample_ratio);
   }
   native::NativeOptions native_options_of(const config::Settings& from) const {
     native::NativeOptions options = native_options(from);
@@ -122,6 +125,7 @@ class Application::Impl {
   std::unique_ptr<Checkpoints> checkpoints;
   std::shared_ptr<http::UpstreamClient> upstream;
   std::unique_ptr<OffloadPool> admin_pool, long_pool, security_pool, health_pool;
+  std::shared_ptr<OtlpExporter> tracing;  ///< null: tracing.endpoint is empty
   std::unique_ptr<proxy::Proxy> proxy;
   std::unique_ptr<native::NativeApi> native;
   std::unique_ptr<admin::AdminApi> admin;
@@ -219,6 +223,8 @@ void Application::Impl::open_routes() {
   security_pool = std::make_unique<OffloadPool>(1, 32);
   const auto limit = [this] { return memory_limit(*source.current()); };
   metrics.watch_process(limit);
+  if (!settings->tracing.endpoint.empty())
+    tracing = std::make_shared<OtlpExporter>(otlp_options(*settings), metrics.registry());
   configure_monitoring(*settings);
   proxy::ProxyParts parts;
   parts.cache = cache.get();
@@ -227,6 +233,7 @@ void Application::Impl::open_routes() {
   parts.instance_key = instance_key;
   parts.observer = &proxy_metrics;
   parts.watch = &security->limiter();
+  parts.trace_sink = tracing;
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
       native_options_of(*settings), *cache,
@@ -332,6 +339,7 @@ void Application::Impl::shut_down(int64_t drain_ms) {
   if (embedder) embedder->stop();        // waiting texts get kUnavailable: cache calls end with that
   if (cache) commit_all(*cache);         // who waits for the disk has been answered
   server.reset();                        // what was posted, and suspended coroutines
+  if (tracing) tracing->stop();          // the last traces are in
   cache.reset();                         // waits for its asynchronous calls; none is left
 }
 

@@ -2,64 +2,28 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 
+#include "app/outgoing_call.h"
 #include "base/log.h"
 #include "base/small_file.h"
-#include "http/upstream.h"
 
 namespace enhanced_gptcache::app {
 namespace {
 
-namespace asio = boost::asio;
 using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kFileInterval{2};
 constexpr Seconds kAskedInterval{30};
 constexpr Seconds kFailedInterval{10};
 
-asio::awaitable<Result<std::string>> fetch_body(std::shared_ptr<http::UpstreamClient> client,
-                                                http::UpstreamRequest request) {
-  auto response = co_await client->send(std::move(request));
-  if (!response) co_return fail(response.error());
-  // Another address in an answer is not followed: the operator has named one.
-  if ((*response)->status() != 200)
-    co_return fail(ErrorCode::kUpstream, fmt::format("it answered {}", (*response)->status()));
-  std::string body;
-  for (;;) {
-    auto piece = co_await (*response)->read_decoded();
-    if (!piece) co_return fail(piece.error());
-    if (piece->empty()) co_return body;
-    body += *piece;
-    if (body.size() > security::kJwksBytesMax)
-      co_return fail(ErrorCode::kUpstream, "its answer is too large");
-  }
-}
-
 Result<std::string> fetch(const JwksOptions& options) {
-  http::UpstreamOptions client_options;
-  const size_t path = options.url.find('/', options.url.find("://") + 3);
-  client_options.default_target = {"jwks", options.url.substr(0, path), ""};
-  client_options.retries_max = 0;
-  client_options.connect_timeout_ms = 5'000;
-  client_options.first_byte_timeout_ms = 5'000;
-  client_options.idle_timeout_ms = 5'000;
-  client_options.ca_file = options.ca_file;
-  EGPTC_TRY(auto client, http::UpstreamClient::create(client_options));
-  http::UpstreamRequest request;
-  request.method = "GET";
-  request.path = path == options.url.npos ? "/" : options.url.substr(path);
-  request.headers = {{"Accept", "application/json"}};
-  request.retry_allowed = false;
-  asio::io_context io;
-  Result<std::string> outcome = fail(ErrorCode::kInternal, "the call did not finish");
-  asio::co_spawn(
-      io, fetch_body(client, std::move(request)),
-      [&outcome](const std::exception_ptr&, Result<std::string> body) { outcome = std::move(body); });
-  io.run();
-  return outcome;
+  OutgoingCall call;
+  call.url = options.url;
+  call.headers = {{"Accept", "application/json"}};
+  call.ca_file = options.ca_file;
+  call.answer_bytes_max = security::kJwksBytesMax;
+  return call_out(call);
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ std::string live_json(const ServerMetrics& metrics, const ProxyMetrics& proxy, c
                    {"latency", latency_json(metrics)},
                    {"recent_ms", recent_json(metrics.recent_times())},
                    {"tokens", {{"saved", proxy.tokens_saved()}, {"spent", proxy.tokens_spent()}}},
+                   {"cost", proxy.costs().json()},
                    {"decisions", decisions_json(stats)},
                    {"guards", metrics.decisions().vetoes()},
                    {"feedback", feedback},

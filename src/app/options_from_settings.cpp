@@ -189,6 +189,19 @@ native::NativeOptions native_options(const config::Settings& settings) {
   return options;
 }
 
+OtlpOptions otlp_options(const config::Settings& settings) {
+  const auto& tracing = settings.tracing;
+  OtlpOptions options;
+  options.endpoint = tracing.endpoint;
+  options.authorization = tracing.authorization;
+  options.ca_file = settings.upstream.ca_file;
+  options.queue_max = static_cast<size_t>(tracing.queue_max);
+  options.timeout_ms = static_cast<int64_t>(tracing.timeout_seconds * 1000);
+  options.sample_ratio = tracing.sample_ratio;
+  options.version = EGPTC_VERSION;
+  return options;
+}
+
 proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   proxy::ProxyOptions options;
   options.temperature_max = settings.cache.temperature_max;

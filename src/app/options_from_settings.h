@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/otlp_exporter.h"
 #include "config/settings.h"
 #include "enhanced_gptcache/embedder.h"
 #include "enhanced_gptcache/options.h"
@@ -31,6 +32,7 @@ StorageOptions storage_options(const config::Settings& settings, const std::stri
 http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget);
 http::UpstreamOptions upstream_options(const config::Settings& settings);
 native::NativeOptions native_options(const config::Settings& settings);
+OtlpOptions otlp_options(const config::Settings& settings);
 proxy::ProxyOptions proxy_options(const config::Settings& settings);
 /// `model_dir` as find_model() gave it.
 EmbedderOptions embedder_options(const config::Settings& settings, const ThreadBudget& budget,

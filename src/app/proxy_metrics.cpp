@@ -45,7 +45,8 @@ ProxyMetrics::ProxyMetrics(ServerMetrics& server)
       joined_(server.registry().counter("single_flight_joined_total",
                                         "Requests that shared another caller's upstream call.")),
       tokens_saved_(server.registry().counter("tokens_saved_total", "Tokens that hits did not buy again.")),
-      tokens_spent_(server.registry().counter("tokens_spent_total", "Tokens that misses bought upstream.")) {
+      tokens_spent_(server.registry().counter("tokens_spent_total", "Tokens that misses bought upstream.")),
+      costs_(server.registry()) {
   // Alerts look at it before the first failure.
   for (const proxy::Stage stage : {proxy::Stage::kLookup, proxy::Stage::kStore})
     fail_open_.with({proxy::to_string(stage)}).add(0);
@@ -56,11 +57,19 @@ void ProxyMetrics::configure(bool detailed_logging, bool performance_tracking) {
   performance_tracking_ = performance_tracking;
 }
 
+void ProxyMetrics::set_prices(const std::vector<std::string>& rows, const std::string& currency) {
+  std::vector<config::Price> prices;
+  for (const std::string& row : rows)
+    if (auto price = config::parse_price(row)) prices.push_back(*std::move(price));
+  costs_.set(std::move(prices), currency);
+}
+
 void ProxyMetrics::on_request(const proxy::RequestRecord& record) {
   server_.on_cache_request(outcome_of(record.outcome), record.layer, to_ms(record.total_us));
   if (record.joined) joined_.add();
-  tokens_saved_.add(record.tokens_saved);
-  tokens_spent_.add(record.tokens_spent);
+  tokens_saved_.add(record.saved.total());
+  tokens_spent_.add(record.spent.total());
+  costs_.count(record.model, record.saved, record.spent);
   if (performance_tracking_)
     first_token_.with({app::to_string(outcome_of(record.outcome))}).record(to_ms(record.ttft_us));
   if (detailed_logging_) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "app/cost_model.h"
 #include "app/server_metrics.h"
 #include "proxy/observer.h"
 
@@ -17,6 +18,10 @@ class ProxyMetrics final : public proxy::ProxyObserver {
   /// monitoring.detailed_logging and monitoring.performance_tracking.
   void configure(bool detailed_logging, bool performance_tracking);
 
+  /// monitoring.prices, which have been checked, and monitoring.currency.
+  void set_prices(const std::vector<std::string>& rows, const std::string& currency);
+
+  const CostModel& costs() const { return costs_; }
   uint64_t tokens_saved() const { return tokens_saved_.value(); }
   uint64_t tokens_spent() const { return tokens_spent_.value(); }
 
@@ -40,6 +45,7 @@ class ProxyMetrics final : public proxy::ProxyObserver {
   metrics::Counter& joined_;
   metrics::Counter& tokens_saved_;
   metrics::Counter& tokens_spent_;
+  CostModel costs_;
 };
 
 }  // namespace enhanced_gptcache::app

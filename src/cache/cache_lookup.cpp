@@ -8,11 +8,14 @@
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
+#include "cache/lookup_times.h"
 #include "cache/pending.h"
 #include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
+
+thread_local LookupTimes current_times;
 
 /// serve_percent in hundredths of a percent.
 constexpr uint64_t kShares = 10'000;
@@ -52,6 +55,8 @@ Sharing sharing_of(const Record& record, const Prompt& prompt, const Options& op
 }
 
 }  // namespace
+
+LookupTimes times_of_lookup() { return current_times; }
 
 RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const Prompt& prompt,
                                        const LookupOptions& options) const {
@@ -179,7 +184,9 @@ Lookup CacheImpl::embedding_failed(const Query& query, const Error& error) {
 
 std::vector<Candidate> CacheImpl::candidates(const Query& query, const Judge& judge,
                                              std::span<const float> vector, size_t k) const {
+  const int64_t began_us = clock_.mono_us();
   std::vector<Candidate> found = entries_.search(query.partition, vector, k, judge.search_floor());
+  current_times.search_us += clock_.mono_us() - began_us;
   std::erase_if(found, [&](const Candidate& candidate) {
     if (!is_young_enough(*candidate.record, query.options, clock_)) return true;
     const Sharing sharing = sharing_of(*candidate.record, query.prompt, query.settings->options);
@@ -295,12 +302,15 @@ void CacheImpl::lookup_async(Prompt prompt, LookupOptions options, LookupCallbac
     Query query;
   };
   const auto call = std::make_shared<Call>(*this, std::move(prompt), options, std::move(done));
+  current_times = {};
   if (std::optional<Lookup> exact = lookup_exact(call->query)) return call->done(std::move(*exact));
   if (std::optional<Lookup> early = lookup_before_embedding(call->query))
     return call->done(std::move(*early));
-  embedder_->embed_async(call->prompt.query, [this, call](Result<Embedding> embedding) {
-    call->done(lookup_semantic(call->query, std::move(embedding)));
-  });
+  embedder_->embed_async(call->prompt.query,
+                         [this, call, began_us = clock_.mono_us()](Result<Embedding> embedding) {
+                           current_times = {clock_.mono_us() - began_us, 0};
+                           call->done(lookup_semantic(call->query, std::move(embedding)));
+                         });
 }
 
 }  // namespace enhanced_gptcache::cache

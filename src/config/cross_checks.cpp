@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <set>
 
+#include "config/prices.h"
 #include "config/small_file.h"
 #include "config/url_check.h"
 #include "config/value.h"
@@ -86,6 +88,45 @@ void check_namespace_shares(const Loaded& loaded, std::vector<Problem>& errors) 
   }
 }
 
+void check_prices(const Loaded& loaded, std::vector<Problem>& errors) {
+  const List& rows = loaded.settings.monitoring.prices;
+  if (rows.size() > kPricesMax)
+    add(errors, loaded, "monitoring.prices", fmt::format("{} rows", rows.size()),
+        fmt::format("must be at most {} rows", kPricesMax));
+  std::set<std::string> models;
+  for (const std::string& row : rows) {
+    const auto price = parse_price(row);
+    if (!price)
+      add(errors, loaded, "monitoring.prices", row, price.error().message);
+    else if (!models.insert(price->model).second)
+      add(errors, loaded, "monitoring.prices", row, "names a model that an earlier row has a price for");
+  }
+  if (const Text& currency = loaded.settings.monitoring.currency; currency.size() > kCurrencyBytesMax)
+    add(errors, loaded, "monitoring.currency", currency,
+        fmt::format("must be at most {} bytes long", kCurrencyBytesMax));
+}
+
+/// Where this machine calls by itself: encrypted, or not further than itself.
+std::string own_call_problem(std::string_view url) {
+  std::string wrong = check_base_url(url);
+  const std::string_view host = url.substr(std::min(url.size(), url.find("://") + 3));
+  const bool local = is_loopback(host.substr(0, host.find_first_of(":/")));
+  if (wrong.empty() && !url.starts_with("https://") && !local)
+    wrong = "must be https outside of this machine";
+  return wrong;
+}
+
+void check_tracing(const Loaded& loaded, std::vector<Problem>& errors) {
+  const Text& url = loaded.settings.tracing.endpoint;
+  if (url.empty()) return;
+  // Whoever may change settings over the network must not choose whom this machine calls.
+  if (loaded.values[find_key("tracing.endpoint")].origin == Origin::kAdmin)
+    add(errors, loaded, "tracing.endpoint", url,
+        "cannot be set through /admin/config: use the settings file, the environment or a flag");
+  if (const std::string wrong = own_call_problem(url); !wrong.empty())
+    add(errors, loaded, "tracing.endpoint", url, wrong);
+}
+
 void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {
   const auto& security = loaded.settings.security;
   const bool some_keys =
@@ -102,12 +143,8 @@ void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {
   if (!security.jwt_secret.empty() && security.jwt_secret.size() < 32)
     add(errors, loaded, "security.jwt_secret", std::string(kMasked), "must be 32 bytes or more");
   if (const Text& url = security.jwt_jwks_url; !url.empty()) {
-    std::string wrong = check_base_url(url);
-    const std::string_view host = std::string_view(url).substr(std::min(url.size(), url.find("://") + 3));
-    const bool local = is_loopback(host.substr(0, host.find_first_of(":/")));
-    if (wrong.empty() && !url.starts_with("https://") && !local)
-      wrong = "must be https outside of this machine";
-    if (!wrong.empty()) add(errors, loaded, "security.jwt_jwks_url", url, wrong);
+    if (const std::string wrong = own_call_problem(url); !wrong.empty())
+      add(errors, loaded, "security.jwt_jwks_url", url, wrong);
   }
   for (const Text& row : security.jwt_role_map) {
     const size_t equals = row.rfind('=');
@@ -242,6 +279,8 @@ void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vec
   const Settings& settings = loaded.settings;
   check_ca_file(loaded, errors);
   check_namespace_shares(loaded, errors);
+  check_prices(loaded, errors);
+  check_tracing(loaded, errors);
   check_jwt(loaded, errors);
   check_tls(loaded, errors);
   check_limits(loaded, errors);

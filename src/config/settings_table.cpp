@@ -36,6 +36,7 @@ constexpr Form url() { return Form::kUrl; }
 constexpr Form proxy_url() { return Form::kProxyUrl; }
 constexpr Form address() { return Form::kAddress; }
 constexpr Form non_empty() { return Form::kNonEmpty; }
+constexpr Form credential() { return Form::kCredential; }
 constexpr Form network() { return Form::kNetwork; }
 
 constexpr void apply(KeySpec& row, Range range) {
@@ -189,6 +190,7 @@ std::string allowed_values(const KeySpec& spec) {
     case Form::kNonEmpty:
       return "a text that is not empty";
     case Form::kAny:
+    case Form::kCredential:
     case Form::kNetwork:
       break;
   }

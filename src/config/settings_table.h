@@ -16,7 +16,7 @@ enum class Reload {
   kRestart,  ///< a reload keeps the running value and reports the difference
 };
 /// What a text must look like.
-enum class Form { kAny, kUrl, kProxyUrl, kAddress, kNonEmpty, kNetwork };
+enum class Form { kAny, kUrl, kProxyUrl, kAddress, kNonEmpty, kCredential, kNetwork };
 
 /// The field of one Settings a row stands for.
 using Field = std::variant<Bool*, Int*, Double*, Text*, List*, Routes*>;

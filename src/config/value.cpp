@@ -96,7 +96,9 @@ std::string read(const KeySpec& spec, std::string_view text, Text& field) {
   // Other programs take the proxy's variable without a scheme too.
   const bool bare_proxy = spec.form == Form::kProxyUrl && !text.empty() && text.find("://") == text.npos;
   const std::string full = bare_proxy ? "http://" + std::string(text) : std::string(text);
-  std::string wrong = spec.secret ? check_secret(full) : check_plain_text(full);
+  std::string wrong = spec.form == Form::kCredential ? check_credential(full)
+                      : spec.secret                  ? check_secret(full)
+                                                     : check_plain_text(full);
   if (wrong.empty()) wrong = check_form(spec, full);
   if (!wrong.empty()) return wrong;
   field = full;
@@ -178,6 +180,20 @@ std::string check_secret(std::string_view text) {
   for (const char c : text) {
     if (c <= ' ' || c >= 0x7f) return "must be visible ASCII characters without blanks";
   }
+  return "";
+}
+
+std::string check_credential(std::string_view text) {
+  const size_t blank = text.find(' ');
+  if (blank == text.npos) return check_secret(text);
+  const std::string_view scheme = text.substr(0, blank);
+  const std::string_view rest = text.substr(blank + 1);
+  if (text.size() > kTextBytesMax || scheme.empty() || rest.empty() || !check_secret(scheme).empty() ||
+      !check_secret(rest).empty())
+    return fmt::format(
+        "must be visible ASCII characters, at most {} bytes, with one blank at most, which is after the "
+        "scheme",
+        kTextBytesMax);
   return "";
 }
 

@@ -28,6 +28,8 @@ void copy_value(const KeySpec& spec, const Settings& from, Settings& to);
 std::string check_plain_text(std::string_view text);
 /// The same for a key that goes into a header.
 std::string check_secret(std::string_view text);
+/// The same for all that a header holds: "Bearer KEY", or one word.
+std::string check_credential(std::string_view text);
 inline constexpr size_t kTextBytesMax = 4096;
 
 /// The shortest text that reads back equal; whole numbers without a point.

@@ -40,6 +40,31 @@ void add_hit_headers(const Call& call, const Lookup& hit, http::Headers& headers
   headers.push_back({"X-Cache-Entry", std::string(hit.entry->id())});
 }
 
+/// What callers write is cut to this in spans.
+constexpr size_t kModelBytesMax = 100;
+
+Span request_span(const RequestRecord& record, const http::Exchange& exchange) {
+  const auto& notes = exchange.notes;
+  const std::string method(exchange.request().method);
+  Span span;
+  span.name = fmt::format("{} {}", method, record.route);
+  span.failed = record.status >= 500;
+  span.attributes = {{"http.request.method", method},
+                     {"http.route", std::string(record.route)},
+                     {"http.response.status_code", int64_t{record.status}},
+                     {"gen_ai.request.model", std::string(record.model.substr(0, kModelBytesMax))},
+                     {"gen_ai.usage.input_tokens", static_cast<int64_t>(notes.tokens_prompt)},
+                     {"gen_ai.usage.output_tokens", static_cast<int64_t>(notes.tokens_completion)},
+                     {"egptc.cache.outcome", std::string(to_string(record.outcome))},
+                     {"egptc.cache.reason", std::string(record.reason)},
+                     {"egptc.request_id", notes.request_id},
+                     {"egptc.stream", record.stream},
+                     {"egptc.joined", record.joined},
+                     {"egptc.ttft_ms", static_cast<double>(record.ttft_us) / 1000.0}};
+  if (!record.layer.empty()) span.attributes.emplace_back("egptc.cache.layer", std::string(record.layer));
+  return span;
+}
+
 }  // namespace
 
 CallPtr make_call(const ServicesPtr& services, http::ExchangePtr exchange, std::string_view route) {
@@ -51,6 +76,8 @@ CallPtr make_call(const ServicesPtr& services, http::ExchangePtr exchange, std::
   call->request_id = fresh_request_id();
   call->began_us = services->clock.mono_us();
   call->exchange->notes.route = route;
+  call->trace = RequestTrace::begin(services->trace_sink, call->exchange->request().header("traceparent"),
+                                    services->clock);
   return call;
 }
 
@@ -82,16 +109,16 @@ bool reply_hit(const CallPtr& asking, const Lookup& hit) {
   if (!hit.request_id.empty()) call.request_id = hit.request_id;
   add_hit_headers(call, hit, response.headers);
   note_tokens(call, entry.tokens_prompt(), entry.tokens_completion());
-  const uint64_t saved = entry.tokens_prompt() + entry.tokens_completion();
+  const TokenCount saved{entry.tokens_prompt(), entry.tokens_completion()};
   if (call.is_padded) {
     send_padded(asking, std::move(response), entry.latency_ms(),
                 [layer = hit.layer, saved](Call& held, int status) {
-                  account(held, status, to_string(layer), saved, 0);
+                  account(held, status, to_string(layer), saved);
                 });
     return true;
   }
   mark_first_byte(call);
-  account(call, 200, to_string(hit.layer), saved, 0);
+  account(call, 200, to_string(hit.layer), saved);
   call.exchange->send(std::move(response));
   return true;
 }
@@ -100,7 +127,7 @@ void reply_error(Call& call, const ApiError& error) {
   http::Response response = to_response(error);
   add_cache_headers(call, response.headers);
   mark_first_byte(call);
-  account(call, error.status, {}, 0, 0);
+  account(call, error.status);
   call.exchange->send(std::move(response));
 }
 
@@ -121,7 +148,7 @@ void mark_first_byte(Call& call) {
     call.exchange->notes.ttft_us = std::max<int64_t>(1, call.services->clock.mono_us() - call.began_us);
 }
 
-void account(Call& call, int status, std::string_view layer, uint64_t tokens_saved, uint64_t tokens_spent) {
+void account(Call& call, int status, std::string_view layer, TokenCount saved, TokenCount spent) {
   if (call.accounted) return;
   call.accounted = true;
   auto& notes = call.exchange->notes;
@@ -138,14 +165,19 @@ void account(Call& call, int status, std::string_view layer, uint64_t tokens_sav
   record.status = status;
   record.stream = call.body.stream;
   record.joined = call.joined;
-  record.tokens_saved = tokens_saved;
-  record.tokens_spent = tokens_spent;
+  record.model = call.body.model;
+  record.saved = saved;
+  record.spent = spent;
   record.ttft_us = notes.ttft_us;
   record.total_us = call.services->clock.mono_us() - call.began_us;
   if (call.outcome == Outcome::kMiss && status == 200 && !call.joined &&
       !call.options->padded_namespaces.empty())
     call.services->miss_times[call.body.stream ? 1 : 0].add({record.ttft_us, record.total_us});
   call.services->observer.on_request(record);
+  if (call.trace != nullptr) {
+    call.trace->finish(request_span(record, *call.exchange));
+    call.trace.reset();
+  }
 }
 
 }  // namespace enhanced_gptcache::proxy

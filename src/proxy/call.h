@@ -9,6 +9,7 @@
 #include "proxy/controls.h"
 #include "proxy/request_body.h"
 #include "proxy/services.h"
+#include "proxy/token_count.h"
 #include "security/credentials.h"
 #include "security/identity.h"
 
@@ -41,6 +42,7 @@ struct Call {
   bool joined = false;
   int64_t began_us = 0;
   bool accounted = false;
+  TracePtr trace;  ///< null: not traced
 };
 using CallPtr = std::shared_ptr<Call>;
 
@@ -58,7 +60,8 @@ void reply_error(Call& call, const ApiError& error);
 void reply_refusal(Call& call, const ApiError& error);
 
 /// Counts the request and fills the access log's notes. Once per call; later ones do nothing.
-void account(Call& call, int status, std::string_view layer, uint64_t tokens_saved, uint64_t tokens_spent);
+void account(Call& call, int status, std::string_view layer = {}, TokenCount saved = {},
+             TokenCount spent = {});
 /// For the access log: what the answer cost when it was made, by the provider's account.
 void note_tokens(Call& call, uint64_t prompt, uint64_t completion);
 /// The first byte goes out now.

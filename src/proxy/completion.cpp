@@ -25,10 +25,13 @@ const Json* member(const Json& object, const char* name) {
   return found == object.end() ? nullptr : &*found;
 }
 
+/// No call has this many; what claims more must not make the counters of tokens wrap around.
+constexpr uint64_t kTokensMax = 1'000'000'000'000;
+
 uint64_t count(const Json* usage, const char* name) {
   if (usage == nullptr || !usage->is_object()) return 0;
   const Json* value = member(*usage, name);
-  return value != nullptr && value->is_number_unsigned() ? value->get<uint64_t>() : 0;
+  return value != nullptr && value->is_number_unsigned() ? std::min(value->get<uint64_t>(), kTokensMax) : 0;
 }
 
 bool may_finish(const Json& choice) {

@@ -162,7 +162,7 @@ asio::awaitable<void> answer(CallPtr call, EmbeddingRequest request) {
   add_cache_headers(*call, response.headers);
   response.body = std::move(body);
   mark_first_byte(*call);
-  account(*call, 200, {}, 0, 0);
+  account(*call, 200);
   call->exchange->send(std::move(response));
 }
 

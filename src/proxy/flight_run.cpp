@@ -88,8 +88,16 @@ class FlightRun {
     LookupOptions options = plan_.lookup;
     options.exact = false;  // that attempt was made, and counted, by the caller
     if (!options.semantic) co_return false;
+    const int64_t traced_us = plan_.trace == nullptr ? 0 : plan_.trace->now_us();
+    // Shared, because a look-up that is given up may end later.
+    const auto times = plan_.trace == nullptr ? nullptr : std::make_shared<cache::LookupTimes>();
     auto found = co_await await_callback<Lookup>(
-        plan_.options->lookup_timeout_ms, [this, &options](EnhancedCache::LookupCallback done) {
+        plan_.options->lookup_timeout_ms, [this, &options, &times](EnhancedCache::LookupCallback done) {
+          if (times != nullptr)
+            done = [times, then = std::move(done)](Result<Lookup> lookup) {
+              *times = cache::times_of_lookup();
+              then(std::move(lookup));
+            };
           services_->cache.lookup_async(plan_.prompt, options, std::move(done));
         });
     services_->observer.on_stage(Stage::kLookup, now_us() - began_us);
@@ -101,6 +109,7 @@ class FlightRun {
       co_return false;
     }
     services_->observer.on_lookup(*found);
+    if (plan_.trace != nullptr) add_lookup(*plan_.trace, traced_us, *found, *times);
     if (services_->watch != nullptr && plan_.identity != nullptr)
       services_->watch->saw_lookup(*plan_.identity, found->entry != nullptr,
                                    found->nearest ? found->nearest->similarity : 0);
@@ -164,17 +173,21 @@ class FlightRun {
 
   asio::awaitable<void> ask_upstream() {
     const int64_t began_us = now_us();
+    TimedSpan span(plan_.trace, "upstream", Span::Kind::kClient);
     auto sent = co_await send();
     if (!sent) {
+      span.fail();
       report_failure(sent.error());
       co_return;
     }
     const Response response = std::move(*sent);
     const ResponseShown shown(*flight_, response.get());
     services_->observer.on_stage(Stage::kUpstreamHead, now_us() - began_us);
+    span.note("egptc.first_byte_ms", static_cast<double>(now_us() - began_us) / 1000.0);
     const std::string* type = http::find_header(response->headers(), "content-type");
     const std::string media = type == nullptr ? std::string() : *type;
     head_.status = response->status();
+    note_answer(span, *response);
     head_.event_stream = is_media_type(media, "text/event-stream");
     head_.headers = caller_headers(response->headers(), {});
     const bool ok = head_.status >= 200 && head_.status < 300;

@@ -26,6 +26,7 @@ struct FlightPlan {
   bool learn = false;
   http::UpstreamRequest judge;     ///< of a withheld hit (shadow_check.h)
   security::IdentityPtr identity;  ///< who asked; null while security is off
+  TracePtr trace;                  ///< null: not traced
   StoreRequest store;              ///< prompt, text and completion are filled in
 };
 

@@ -98,6 +98,12 @@ bool is_media_type(std::string_view value, std::string_view type) {
   return equals_ignoring_case(name, type);
 }
 
+void set_header(http::Headers& headers, std::string_view name, std::string value) {
+  std::erase_if(headers,
+                [name](const http::Header& header) { return equals_ignoring_case(header.name, name); });
+  headers.push_back({std::string(name), std::move(value)});
+}
+
 http::Headers upstream_headers(const http::Request& request, const ForwardRules& rules) {
   const auto hop = nominated(rules.upgrade ? std::string_view() : request.header("connection"));
   http::Headers out;

@@ -19,6 +19,8 @@ struct ForwardRules {
   bool upgrade = false;  ///< WebSocket: Upgrade and Connection go on
 };
 
+/// Puts `value` in place of every header of that name.
+void set_header(http::Headers& headers, std::string_view name, std::string value);
 /// Headers for the provider: hop-by-hop ones, those for the cache and, by the rules, credentials left out.
 http::Headers upstream_headers(const http::Request& request, const ForwardRules& rules);
 /// Headers for the caller: hop-by-hop ones and an upstream's own X-Cache left out.

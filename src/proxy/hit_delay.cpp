@@ -124,7 +124,7 @@ void send_padded(CallPtr call, http::Response response, double latency_ms,
                  [call](const std::exception_ptr& thrown) {
                    if (thrown == nullptr) return;
                    base::log_error("a held answer ended by an exception; its connection is closed");
-                   account(*call, 500, {}, 0, 0);
+                   account(*call, 500);
                    call->exchange->abort();
                  });
 }

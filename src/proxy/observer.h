@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "enhanced_gptcache/enhanced_cache.h"
+#include "proxy/token_count.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -23,10 +24,11 @@ struct RequestRecord {
   std::string_view reason;  ///< as in X-Cache-Reason
   int status = 0;
   bool stream = false;
-  bool joined = false;        ///< shared another caller's upstream call
-  uint64_t tokens_saved = 0;  ///< of a hit: what the provider would have counted
-  uint64_t tokens_spent = 0;  ///< of a miss, when the answer said so
-  int64_t ttft_us = 0;        ///< first byte of the answer after the request was read
+  bool joined = false;     ///< shared another caller's upstream call
+  std::string_view model;  ///< as the caller named it
+  TokenCount saved;        ///< of a hit: what the provider would have counted
+  TokenCount spent;        ///< of a miss, when the answer said so
+  int64_t ttft_us = 0;     ///< first byte of the answer after the request was read
   int64_t total_us = 0;
 };
 

@@ -46,6 +46,7 @@ http::UpstreamRequest build_request(const Call& call, const PassThrough& how, co
   request.from_root = !from.path.starts_with("/v1");
   request.model = how.model;
   request.headers = upstream_headers(from, rules);
+  if (call.trace != nullptr) call.trace->pass_on(request.headers);
   // Only what may safely be asked twice is retried by us; uploads and actions are the caller's to repeat.
   request.retry_allowed = from.method == "GET" || from.method == "HEAD" || how.buffered;
   if (how.buffered) {
@@ -113,7 +114,7 @@ asio::awaitable<void> relay(CallPtr call, http::UpstreamResponse& response, cons
     headers.push_back({"Connection", "Upgrade"});
   add_cache_headers(*call, headers);
   mark_first_byte(*call);
-  account(*call, response.status(), {}, 0, 0);
+  account(*call, response.status());
   if (!co_await exchange.start(response.status(), std::move(headers))) co_return;
   if (response.status() == 101) {
     co_await tunnel(call->exchange, response);
@@ -146,8 +147,10 @@ asio::awaitable<void> pass_through(CallPtr call, PassThrough how, HangupPtr hang
     reply_error(*call, *missing);
     co_return;
   }
+  TimedSpan span(call->trace, "upstream", Span::Kind::kClient);
   auto sent = co_await services.upstream->send(build_request(*call, how, rules));
   if (!sent) {
+    span.fail();
     services.observer.on_upstream_error(base::error_row(sent.error().code).label);
     reply_error(*call, from_upstream(sent.error(), call->options->breaker_open_ms));
     co_return;
@@ -158,6 +161,7 @@ asio::awaitable<void> pass_through(CallPtr call, PassThrough how, HangupPtr hang
     Shown(Hangup& to, http::UpstreamResponse* shown) : hangup(to) { hangup.set(shown); }
     ~Shown() { hangup.set(nullptr); }
   } const shown(*hangup, response.get());
+  note_answer(span, *response);
   if (call->exchange->client_gone()) co_return;
   co_await relay(call, *response, rules);
 }
@@ -176,7 +180,7 @@ void start_pass_through(CallPtr call, PassThrough how) {
         base::log_error("a forwarded request ended by an exception; its connection is closed");
       call->exchange->abort();
     }
-    account(*call, 499, {}, 0, 0);
+    account(*call, 499);
   };
   asio::co_spawn(executor, pass_through(call, std::move(how), hangup),
                  asio::bind_cancellation_slot(hangup->slot(), ended));
@@ -195,7 +199,7 @@ void reply_local_models(Call& call) {
   call.reason = "local_model";
   add_cache_headers(call, response.headers);
   mark_first_byte(call);
-  account(call, 200, {}, 0, 0);
+  account(call, 200);
   call.exchange->send(std::move(response));
 }
 

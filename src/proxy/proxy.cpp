@@ -158,7 +158,8 @@ Proxy::Proxy(ProxyOptions options, ProxyParts parts)
                        {},
                        parts.watch,
                        {},
-                       {}})) {}
+                       {},
+                       std::move(parts.trace_sink)})) {}
 
 Proxy::~Proxy() = default;
 

@@ -15,6 +15,7 @@
 #include "proxy/errors.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
+#include "proxy/trace.h"
 #include "security/cache_watch.h"
 
 namespace enhanced_gptcache::proxy {
@@ -30,6 +31,7 @@ struct ProxyParts {
   ProxyObserver* observer = nullptr;         ///< null: nobody listens
   const base::Clock* clock = nullptr;        ///< null: the system's
   security::CacheWatch* watch = nullptr;     ///< null: nobody is limited; outlives the server's threads
+  std::shared_ptr<TraceSink> trace_sink;     ///< null: nothing is traced
 };
 
 /// Thread rule: any thread. Requests in the air keep what they need alive beyond the Proxy itself.

@@ -21,8 +21,8 @@ class RecordingObserver final : public ProxyObserver {
   void on_request(const RequestRecord& record) override {
     const std::lock_guard lock(mutex_);
     outcomes.emplace_back(std::string(to_string(record.outcome)) + ":" + std::string(record.reason));
-    tokens_saved += record.tokens_saved;
-    tokens_spent += record.tokens_spent;
+    tokens_saved += record.saved.total();
+    tokens_spent += record.spent.total();
   }
   void on_learn(std::string_view result) override {
     const std::lock_guard lock(mutex_);

@@ -17,6 +17,7 @@
 #include "proxy/miss_times.h"
 #include "proxy/observer.h"
 #include "proxy/options.h"
+#include "proxy/trace.h"
 #include "security/cache_watch.h"
 
 namespace enhanced_gptcache::proxy {
@@ -81,6 +82,7 @@ struct Services {
   std::atomic<size_t> shadow_checks{0};  ///< under way (shadow_check.h)
   /// Of JSON answers and of streams; filled while there are padded namespaces.
   std::array<MissTimes, 2> miss_times;
+  std::shared_ptr<TraceSink> trace_sink;  ///< null: nothing is traced
 };
 using ServicesPtr = std::shared_ptr<Services>;
 

@@ -42,6 +42,7 @@ http::UpstreamRequest upstream_request(const Call& call, bool ask_usage) {
   request.path = upstream_path(from, rules.keep_credentials);
   request.model = call.body.model;
   request.headers = upstream_headers(from, rules);
+  if (call.trace != nullptr) call.trace->pass_on(request.headers);
   // A compressed stream would be held back by the compressor; a whole answer is worth compressing.
   request.headers.push_back({"Accept-Encoding", call.body.stream ? "identity" : "gzip, deflate, br, zstd"});
   request.body = edit_body(from.body, {!call.body.cache.empty(), ask_usage});
@@ -66,6 +67,7 @@ FlightPlan make_plan(const Call& call) {
   plan.go_upstream = !call.controls.only_if_cached;
   plan.no_credential = missing_credential(*call.services, *call.options, call.body.model, call.has_secret);
   plan.first_reason = call.reason;
+  plan.trace = call.trace;
   plan.learn = call.options->learn && call.outcome != Outcome::kBypass && !call.controls.no_store;
   plan.strip_usage = plan.learn && call.body.stream && !call.body.include_usage &&
                      call.options->ask_stream_usage && call.body.dialect != Dialect::kEmbeddings &&
@@ -94,6 +96,7 @@ void offer_shadow_check(const Call& call, const Lookup& hit) {
   check.served = hit.entry->text();
   check.dialect = call.body.dialect;
   check.answer_bytes_max = options.learn_bytes_max;
+  // With the caller's traceparent, because this request's own trace is over.
   check.request = upstream_request(call, false);
   check.request.retry_allowed = false;
   check.judge = judge_request(*call.services, options, call.exchange->request());
@@ -165,7 +168,7 @@ class Session {
           co_return false;
         case Event::kLeft:
           exchange_.abort();
-          account(*call_, 499, {}, 0, 0);
+          account(*call_, 499);
           co_return false;
       }
     }
@@ -210,7 +213,7 @@ class Session {
   }
 
   bool client_left() {
-    account(*call_, 499, {}, 0, 0);
+    account(*call_, 499);
     return false;
   }
 
@@ -218,24 +221,24 @@ class Session {
     const int status = seat_.flight->head().status;
     const TokenCount tokens = seat_.flight->tokens_spent();
     note_tokens(*call_, tokens.prompt, tokens.completion);
-    const uint64_t spent = call_->joined ? 0 : tokens.total();
+    const TokenCount spent = call_->joined ? TokenCount() : tokens;
     if (!started_) {
       http::Response response;
       response.status = status;
       response.headers = std::move(headers_);
       response.body = std::move(body_);
       mark_first_byte(*call_);
-      account(*call_, status, {}, 0, spent);
+      account(*call_, status, {}, {}, spent);
       exchange_.send(std::move(response));
       co_return;
     }
-    account(*call_, status, {}, 0, spent);
+    account(*call_, status, {}, {}, spent);
     co_await exchange_.finish();
   }
 
   void cut(const ApiError& error) {
     if (started_) {
-      account(*call_, 502, {}, 0, 0);
+      account(*call_, 502);
       exchange_.abort();
       return;
     }
@@ -268,7 +271,7 @@ void start_session(CallPtr call) {
   asio::co_spawn(executor, run_session(call), [call](const std::exception_ptr& thrown) {
     if (thrown == nullptr) return;
     base::log_error("a request ended by an exception; its connection is closed");
-    account(*call, 500, {}, 0, 0);
+    account(*call, 500);
     call->exchange->abort();
   });
 }

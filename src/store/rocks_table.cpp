@@ -323,8 +323,8 @@ void RocksTable::close() {
 }
 
 Result<void> RocksTable::recover() {
-  // Not by Resume(): a log whose append has failed takes no other, and Debian's RocksDB, built with assertions,
-  // ends the process at the attempt. Only another handle has another log.
+  // Not by Resume(): a log whose append has failed takes no other, and Debian's RocksDB, built with
+  // assertions, ends the process at the attempt. Only another handle has another log.
   EGPTC_TRY_VOID(reopen());
   rocksdb::WriteOptions synced;
   synced.sync = true;

@@ -59,7 +59,9 @@ def run(folder: pathlib.Path, arguments: list[str]) -> int:
     if not is_fresh(folder / "built"):
         return 1
     standin = harness.StandIn()
-    plain = harness.Server(folder / "plain", standin.base_url)
+    plain = harness.Server(folder / "plain", standin.base_url,
+                           {"EGPTC_MONITORING__PRICES": "stand-in*=1500/6000,gpt-*=2/8",
+                            "EGPTC_MONITORING__CURRENCY": "EUR"})
     secured = secure.SecureServer(
         folder / "secured", standin.base_url,
         secure.environment(EGPTC_SECURITY__JWT_ISSUER=tokens.ISSUER,

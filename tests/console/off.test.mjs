@@ -107,6 +107,25 @@ test("the overview follows what happens", async () => {
   await page.getByRole("table", { name: "Hit rate by layer over time" }).waitFor();
 });
 
+test("the overview tells what was saved and spent, by the prices given", async () => {
+  const amount = async () => Number((await tile(page, "money").textContent()).replace(/[^0-9.]/g, ""));
+  const spent = page.locator("[data-tile=money] .note");
+  await tile(page, "money").waitFor();
+  assert.equal(await amount(), 0);
+  const body = {
+    model: "stand-in-1",
+    messages: [{ role: "user", content: "What does a window seat cost?" }],
+  };
+  const { usage } = (await api("POST", "/v1/chat/completions", body)).json();
+  const cost = (usage.prompt_tokens * 1500 + usage.completion_tokens * 6000) / 1e6;
+  assert.equal((await api("POST", "/v1/chat/completions", body)).status, 200);
+  await eventually(amount, (value) => Math.abs(value - cost) < 0.006, "the cost of the hit in the tile");
+  assert.match(await tile(page, "money").textContent(), /EUR/);
+  assert.match(await spent.textContent(), /EUR spent/);
+  await page.getByRole("heading", { name: "Cost by model" }).waitFor();
+  await page.getByText("stand-in*").first().waitFor();
+});
+
 test("the playground misses, stores, hits by words and by meaning, and is refused by a guard", async () => {
   await show(page, "Playground");
   const ask = async (question) => {

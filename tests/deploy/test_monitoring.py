@@ -111,7 +111,8 @@ def watched(standin_process, tmp_path_factory):
     """A server under load and a Prometheus that has seen ten seconds of it."""
     standin_process.reset()
     folder = tmp_path_factory.mktemp("watched")
-    server = harness.Server(folder / "server", standin_process.base_url).start()
+    priced = {"EGPTC_MONITORING__PRICES": "stand-in*=1.5/6"}
+    server = harness.Server(folder / "server", standin_process.base_url, priced).start()
     one = prom.Prometheus(folder / "prometheus", f"127.0.0.1:{server.port}", prom.RULES.read_text())
     harness.wait_until(one.is_ready, 30, "Prometheus being ready")
     load(server, 10)

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { readEvents } from "../api.js";
 import { Lines } from "../chart.jsx";
-import { bytes, compact, count, duration, ms, percent, plural, time } from "../format.js";
+import { bytes, compact, count, duration, money, ms, percent, plural, time } from "../format.js";
 import { Bars, Card, Notice, Problem, Tile, View } from "../parts.jsx";
 import { distribution, rate, shares } from "../series.js";
 
@@ -115,6 +115,14 @@ function Figures({ samples, now }) {
           value={compact(now.tokens.saved)}
           note={`${compact(now.tokens.spent)} bought, ${percent(saved ? now.tokens.saved / saved : 0)} saved`}
         />
+        {now.cost ? (
+          <Tile
+            name="money"
+            label="Cost saved"
+            value={money(now.cost.saved, now.cost.currency)}
+            note={`${money(now.cost.spent, now.cost.currency)} spent`}
+          />
+        ) : null}
         <Tile
           name="entries"
           label="Entries"
@@ -140,6 +148,7 @@ function Figures({ samples, now }) {
         <Latency now={now} />
         <Decisions now={now} />
         <Savings samples={samples} />
+        {now.cost ? <Costs cost={now.cost} /> : null}
         <Feedback now={now} />
       </div>
     </>
@@ -287,6 +296,26 @@ function Savings({ samples }) {
         xFormat={clock}
         xName="Time"
       />
+    </Card>
+  );
+}
+
+function Costs({ cost }) {
+  const rows = cost.models
+    .filter((model) => model.saved > 0 || model.spent > 0)
+    .map((model) => ({
+      name: model.model,
+      value: model.saved,
+      text: `${money(model.saved, cost.currency)} saved, ${money(model.spent, cost.currency)} spent`,
+      kind: "good",
+    }));
+  return (
+    <Card title="Cost by model">
+      {rows.length ? (
+        <Bars label="Cost saved since the start, by row of monitoring.prices" rows={rows} />
+      ) : (
+        <p class="empty">No priced token yet.</p>
+      )}
     </Card>
   );
 }
