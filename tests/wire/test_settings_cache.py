@@ -105,8 +105,7 @@ def test_verifier(start_server, tmp_path, key):
         assert lookup(server, key, QUESTION)["layer"] == "exact"
         assert lookup(server, key)["detail"] == "verifier_unavailable", damaged
         told = server.get("/health").json()["checks"]["components"]["verifier"]
-        assert told["status"] == "warning" and "only exact hits" in told["detail"], damaged
-        assert str(folder) in told["detail"]
+        assert told["status"] == "warning" and str(folder) in told["detail"], damaged
         assert server.log().count("only exact hits are served") == 1
         assert server.metrics()["cache_verifier_unavailable_total"] >= 1
 
