@@ -61,11 +61,13 @@ TEST_F(EraseTest, OneNamespaceAlone) {
 }
 
 TEST_F(EraseTest, WhatWasLearnedOfTheUserIsForgottenOnDiskToo) {
-  const std::string entry = put_for("", "Who wrote Faust?");
+  put_for("", "Who wrote Faust?");
+  Prompt asked = prompt("Who wrote Faust?");
+  asked.user = "anna";
   Feedback feedback;
-  feedback.entry_id = entry;
+  feedback.request_id = cache_->lookup(asked, {}).value().request_id;
   feedback.user = "anna";
-  feedback.correct = true;
+  feedback.correct = false;
   ASSERT_TRUE(cache_->feedback(feedback));
   ASSERT_TRUE(cache_->learned_threshold("local", "anna"));
   EXPECT_EQ(cache_->erase("local", "anna", std::nullopt)->taus, 1U);
