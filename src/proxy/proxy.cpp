@@ -128,13 +128,17 @@ void serve_cached(const CallPtr& call, Dialect dialect) {
   }
   choose_outcome(*call);
   call->services->observer.on_stage(Stage::kParse, call->services->clock.mono_us() - call->began_us);
-  if (answer_exactly(call)) return;
+  // Whether a question is the asker's own shows in its text only: without it a named user would be given the
+  // answer of somebody who named none.
+  const bool is_told_apart = call->prompt.user.empty() || call->prompt.user_scoped;
+  if (is_told_apart && answer_exactly(call)) return;
   // An exact hit needed none of this: the same body was checked when it was learned.
   const PromptRules rules{call->options->mask_system, call->controls.query};
   if (auto complete = complete_prompt(call->body, rules, call->prompt); !complete) {
     reply_refusal(*call, complete.error());
     return;
   }
+  if (!is_told_apart && answer_exactly(call)) return;
   if (call->controls.type == CacheType::kExact && call->prompt.ineligible.empty())
     call->prompt.ineligible = "cache_type";
   security::CacheWatch* watch = call->services->watch;

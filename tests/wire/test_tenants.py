@@ -189,12 +189,12 @@ PERSONAL = [
 
 @pytest.mark.parametrize("question", PERSONAL)
 def test_personal_questions_stay_with_their_user(server, key, question):
-    """Users of one tenant, told apart by the body's user or by the header."""
+    """Users of one tenant, told apart by the body's user or by the header; one of them names nobody."""
     model = "stand-in-1"
-    for name, by_header in (("anna", False), ("bob", False), ("carl", True), ("dora", True)):
+    for name, by_header in (("", False), ("anna", False), ("bob", False), ("carl", True), ("dora", True)):
         headers = {"X-Cache-Subject": name} if by_header else {}
         body = {"model": model, "messages": [{"role": "user", "content": question}]}
-        if not by_header:
+        if name and not by_header:
             body["user"] = name
         first = server.post("/v1/chat/completions", body, key, headers)
         assert first.headers["x-cache"] == "MISS", name
