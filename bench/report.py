@@ -12,6 +12,8 @@ import json
 import pathlib
 import sys
 
+import pages
+
 BEGIN, END = "<!-- figures: begin (bench/report.py) -->", "<!-- figures: end -->"
 
 
@@ -301,30 +303,17 @@ def soak_lines(found, folder):
 
 
 def plot(path, title, lines):
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "egptc"
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4))
+    figure, axes = pages.pyplot().subplots(figsize=(7, 4))
     for name, values in lines.items():
         axes.plot(range(1, len(values) + 1), values, marker="o", label=name)
     axes.set_title(title)
     axes.set_ylim(bottom=0)
     axes.legend()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    pages.save(figure, path)
 
 
 def bars(found, path):
     """How many times faster, one bar a comparison, on a logarithmic axis."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "egptc"
-    from matplotlib import pyplot
-
     ratios = {}
     if "embed" in found:
         one = found["embed"]["single"]
@@ -346,23 +335,19 @@ def bars(found, path):
         ratios["exact in process / GPTCache"] = (
             parts["gptcache"]["p50_ms"] * 1e3 / parts["ours"]["100000"]["p50_us"]
         )
-    figure, axes = pyplot.subplots(figsize=(7, 3.2))
+    figure, axes = pages.pyplot().subplots(figsize=(7, 3.2))
     axes.barh(list(ratios), list(ratios.values()))
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("times faster (medians of one run)")
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    pages.save(figure, path)
 
 
 def main():
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     found, report = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2])
-    text = report.read_text()
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
     plots = report.parent / "plots"
     bars(found, plots / "performance.svg")
     lines = [
@@ -375,7 +360,7 @@ def main():
         *extra_lines(found),
         *soak_lines(found, plots),
     ]
-    report.write_text(head + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + tail)
+    pages.replace_part(report, BEGIN, END, lines)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import pathlib
 import statistics
 import sys
 
+import pages
+
 BEGIN, END = "<!-- soak: begin (bench/soak_report.py) -->", "<!-- soak: end -->"
 # Why a request has no answer of its own: whose doing that was.
 OURS, PLANNED, UPSTREAM = ("ours", "leak", "other question's answer"), "restart", "upstream"
@@ -80,13 +82,7 @@ def lines_of(found):
 
 
 def plot(found, path):
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "egptc"
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(4, 1, figsize=(9, 10), sharex=True)
+    figure, axes = pages.pyplot().subplots(4, 1, figsize=(9, 10), sharex=True)
     for layer in ("exact", "semantic", "miss"):
         bins = [one for one in found["bins"] if layer in one["latencies"]]
         at = [one["at"] / 60 for one in bins]
@@ -133,17 +129,15 @@ def plot(found, path):
         "Shaded: the provider fails (orange), a restart (red), the disk is full (purple)", fontsize=9
     )
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    pages.save(figure, path)
 
 
 def main():
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     found, page = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2])
-    head, rest = page.read_text().split(BEGIN, 1)
     plot(found, page.parent / "plots/soak_hour.svg")
-    page.write_text(head + BEGIN + "\n\n" + "\n".join(lines_of(found)) + "\n\n" + END + rest.split(END, 1)[1])
+    pages.replace_part(page, BEGIN, END, lines_of(found))
 
 
 if __name__ == "__main__":
