@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "match/ascii.h"
 #include "match/common_words.h"
 #include "match/guards.h"
 
@@ -19,9 +20,6 @@ std::string difference(const Texts& a, const Texts& b) {
   if (only.empty()) std::set_difference(b.begin(), b.end(), a.begin(), a.end(), std::back_inserter(only));
   return only.empty() ? std::string() : only.front();
 }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 bool is_same_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),

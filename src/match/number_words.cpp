@@ -6,10 +6,10 @@
 #include <optional>
 #include <unordered_map>
 
+#include "match/ascii.h"
+
 namespace enhanced_gptcache::match {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 struct Spelled {
   int64_t value;

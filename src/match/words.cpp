@@ -4,19 +4,16 @@
 #include <array>
 #include <utility>
 
+#include "match/ascii.h"
 #include "match/number_words.h"
 
 namespace enhanced_gptcache::match {
 namespace {
 
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 /// Bytes of letters outside ASCII count as letters, so that "café" and "Köln" stay one word.
 bool is_word_byte(char c) {
   return is_upper(c) || is_lower(c) || is_digit(c) || (static_cast<unsigned char>(c) & 0x80U) != 0;
 }
-char lower(char c) { return is_upper(c) ? static_cast<char>(c + 32) : c; }
 bool is_vowel(char c) { return std::string_view("aeiouy").find(c) != std::string_view::npos; }
 bool ends_with(std::string_view word, std::string_view end) {
   return word.size() >= end.size() && word.substr(word.size() - end.size()) == end;

@@ -6,6 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "match/ascii.h"
+
 namespace enhanced_gptcache::match {
 namespace {
 
@@ -13,9 +15,6 @@ constexpr size_t kBytesMax = 4096;
 constexpr size_t kPerKindMax = 256;
 constexpr size_t kCapitalsBytesMax = 12;
 
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return is_upper(c) || (c >= 'a' && c <= 'z'); }
 bool is_word(char c) {
   return is_letter(c) || is_digit(c) || c == '_' || (static_cast<unsigned char>(c) & 0x80U) != 0;
 }
