@@ -95,11 +95,24 @@ def exact(bench):
     return out
 
 
-def gptcache(bench):
+def gptcache(bench, python=None, graph=None):
     """GPTCache in process with 10,000 entries, asked in other words."""
     rows = [json.dumps({"stored": one, "asked": other}) for one, other in questions.pairs(10_000)]
     file = questions.write_lines(bench.work / "pairs", rows)
-    return bench.run(bench.python, "peers/gptcache_turn.py", "semantic", bench.model, bench.graph, file, 1000)
+    return bench.run(
+        python or bench.python,
+        "peers/gptcache_turn.py",
+        "semantic",
+        bench.model,
+        graph or bench.graph,
+        file,
+        1000,
+    )
+
+
+def gptcache_sbert(bench):
+    """The same as its documentation sets it up: sentence-transformers on torch."""
+    return gptcache(bench, bench.peers / "sbert/bin/python", "sbert")
 
 
 def memory(bench):

@@ -84,11 +84,11 @@ def semantic_rows(found):
     )
 
 
-def gptcache_rows(found, semantic):
+def gptcache_rows(found, encoder, semantic):
     ratio = found["p50_ms"] / semantic["adaptive"]["p50_ms"]
     yield row(
         "semantic hit, ours over HTTP",
-        f"GPTCache in process, {number(found['p50_ms'])} ms",
+        f"GPTCache in process on {encoder}, {number(found['p50_ms'])} ms, {number(found['resident_mb'])} MB",
         f"{number(ratio)}x faster",
         "at least 25x",
         ratio >= 25,
@@ -219,8 +219,12 @@ def table(found):
     for part, maker in makers.items():
         if part in found:
             lines += maker(found[part])
-    if "gptcache" in found and "semantic_http" in found:
-        lines += gptcache_rows(found["gptcache"], found["semantic_http"])
+    for part, encoder in (
+        ("gptcache", "our int8 graph by ONNX Runtime"),
+        ("gptcache_sbert", "sentence-transformers"),
+    ):
+        if part in found and "semantic_http" in found:
+            lines += gptcache_rows(found[part], encoder, found["semantic_http"])
     missing = [part for part in makers if part not in found]
     return lines + (["", f"Not measured: {', '.join(missing)}."] if missing else [])
 

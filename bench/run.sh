@@ -23,6 +23,7 @@ environment() { # NAME: the packages of requirements-NAME.txt in an environment 
 mkdir -p "$peers"
 environment peers
 environment litellm
+case " $* " in *" gptcache_sbert "*) environment sbert ;; esac # torch: gigabytes
 [ -f "$peers/onnx/int8.onnx" ] ||
   "$peers/peers/bin/python" bench/peers/onnx_graph.py models/all-MiniLM-L6-v2 "$peers/onnx"
 

@@ -29,6 +29,7 @@ PARTS = {
     "embed_kernels": parts_cache.embed_kernels,
     "exact_process": parts_cache.exact,
     "gptcache": parts_cache.gptcache,
+    "gptcache_sbert": parts_cache.gptcache_sbert,
     "memory": parts_cache.memory,
     "index": parts_cache.index,
     "start": parts_cache.start,
@@ -41,7 +42,7 @@ PARTS = {
     "confined": parts_load.confined,
     "soak": parts_load.soak,
 }
-ON_REQUEST = {"soak"}
+ON_REQUEST = {"soak", "gptcache_sbert"}
 
 
 class Bench:

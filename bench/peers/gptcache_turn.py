@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""GPTCache in process, SQLite and FAISS, with the same sentence encoder by ONNX Runtime (int8, fused: faster
-than what it would load by itself). One JSON line.
+"""GPTCache in process, SQLite and FAISS, with the same sentence encoder: by ONNX Runtime (int8, fused: faster
+than what it would load by itself), or, with `sbert` for GRAPH, by its own class for sentence-transformers. One
+JSON line.
 
-usage: gptcache_turn.py semantic|exact MODEL_DIR GRAPH FILE COUNT
+usage: gptcache_turn.py semantic|exact MODEL_DIR GRAPH|sbert FILE COUNT
 
 FILE has one JSON object a line: {"stored", "asked"}. `semantic` asks the first COUNT of them in other
 words; `exact` asks the stored words. Every entry is stored first, in bulk; `exact` may store made-up vectors
@@ -21,7 +22,28 @@ from gptcache.adapter.api import get
 from gptcache.manager import CacheBase, VectorBase, get_data_manager
 from gptcache.processor.pre import get_prompt
 from gptcache.similarity_evaluation.distance import SearchDistanceEvaluation
-from onnx_embedder import OnnxEmbedder
+
+
+class SbertEmbedder:
+    """What GPTCache's documentation has for sentence-transformers, on one core as the others."""
+
+    def __init__(self, model_dir):
+        import torch
+        from gptcache.embedding import SBERT
+
+        torch.set_num_threads(1)
+        self.sbert = SBERT(model_dir)
+
+    def embed(self, texts):
+        return numpy.stack([self.sbert.to_embeddings(text) for text in texts])
+
+
+def embedder_of(model_dir, graph):
+    if graph == "sbert":
+        return SbertEmbedder(model_dir)
+    from onnx_embedder import OnnxEmbedder
+
+    return OnnxEmbedder(model_dir, graph)
 
 
 def vectors(embedder, texts, wanted):
@@ -44,7 +66,7 @@ def resident_mb():
 def main():
     what, model_dir, graph, name, count = sys.argv[1:]
     count = int(count)
-    embedder = OnnxEmbedder(model_dir, graph)
+    embedder = embedder_of(model_dir, graph)
     with open(name, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     os.chdir(tempfile.mkdtemp())
