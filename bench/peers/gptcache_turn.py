@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """GPTCache in process, SQLite and FAISS, with the same sentence encoder: by ONNX Runtime (int8, fused: faster
-than what it would load by itself), or, with `sbert` for GRAPH, by its own class for sentence-transformers. One
+than what it would load by itself) or, with `sbert` for GRAPH, by its class for sentence-transformers. One
 JSON line.
 
 usage: gptcache_turn.py semantic|exact MODEL_DIR GRAPH|sbert FILE COUNT

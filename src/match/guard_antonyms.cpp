@@ -11,11 +11,15 @@
 namespace enhanced_gptcache::match {
 namespace {
 
-/// Two sides, words separated by spaces; compared by stem. "turn-on" is a verb with its particle.
+/// Two sides, words separated by spaces; compared by stem. "turn-on" is a verb with its particle, "out-of"
+/// two neighbouring words.
 struct Opposites {
   std::string_view left;
   std::string_view right;
 };
+
+constexpr std::string_view kInsteadOf = "instead-of";
+constexpr size_t kInsteadOfReach = 2;
 
 constexpr auto kOpposites = std::to_array<Opposites>({
     {"before prior until", "after since following"},
@@ -152,6 +156,8 @@ constexpr auto kOpposites = std::to_array<Opposites>({
     {"asleep", "awake"},
     {"major", "minor"},
     {"singular", "plural"},
+    {"into", "out-of"},
+    {"with", kInsteadOf},
 });
 
 struct Side {
@@ -206,12 +212,27 @@ bool is_particle(std::string_view word) {
   return word == "on" || word == "off" || word == "in" || word == "out" || word == "up" || word == "down";
 }
 
+/// "out of", "instead of"; but "replace butter with oil" asks what "instead of butter" asks.
+std::string_view joined_with_of(const Words& words, size_t i) {
+  if (i == 0 || words[i].text != "of") return {};
+  if (words[i - 1].text == "out") return "out-of";
+  return words[i - 1].text == "instead" ? kInsteadOf : std::string_view();
+}
+bool tells_of_exchange(const Words& words) {
+  static const std::array<std::string, 5> kStems{stem_of("replace"), stem_of("substitute"), stem_of("swap"),
+                                                 stem_of("switch"), stem_of("exchange")};
+  return std::any_of(kStems.begin(), kStems.end(),
+                     [&](const std::string& stem) { return words.has_stem(stem); });
+}
+
 std::vector<Found> find_sides(const Words& words) {
   std::vector<Found> found;
   std::string key;
   for (size_t i = 0; i < words.size(); ++i) {
     key.assign(words[i].stem);
     count_sides(key, words[i].text, found);
+    if (const std::string_view joined = joined_with_of(words, i); !joined.empty())
+      count_sides(std::string(joined), joined, found);
     // "turn off", "turn the light off": a particle belongs to a verb at most four words before.
     if (!is_particle(words[i].text)) continue;
     for (size_t back = 1; back <= 4 && back <= i; ++back) {
@@ -237,10 +258,17 @@ void append_antonym_anchors(const Words& words, std::vector<std::string>& anchor
 
 namespace {
 
+bool stand_together(const Words& words, std::string_view first, std::string_view second) {
+  for (size_t i = 0; i + 1 < words.size(); ++i)
+    if (words[i].text == first && words[i + 1].text == second) return true;
+  return false;
+}
+
 /// "reasonable" here and "unreasonable" there, each only on its side; empty: none.
 std::string prefix_opposite(const Words& a, const Words& b) {
   static constexpr auto kPrefixes =
-      std::to_array<std::string_view>({"un", "dis", "in", "im", "ir", "il", "non", "mis", "de", "anti"});
+      std::to_array<std::string_view>({"un", "dis", "in", "im", "ir", "il", "non", "mis", "de", "anti", "bi",
+                                       "semi", "sub", "pre", "post", "over", "under", "counter", "pseudo"});
   const auto has = [](const Words& words, std::string_view text) {
     return std::any_of(words.words().begin(), words.words().end(),
                        [&](const Word& w) { return w.text == text; });
@@ -250,6 +278,9 @@ std::string prefix_opposite(const Words& a, const Words& b) {
       if (word.text.size() < prefix.size() + 4 || !word.text.starts_with(prefix)) continue;
       const std::string_view rest = word.text.substr(prefix.size());
       const std::string_view stem = word.stem.substr(std::min(prefix.size(), word.stem.size()));
+      // "bicycle" is a cycle; "over rated" is overrated.
+      if (prefix == "bi" && !rest.ends_with("ly") && rest != "annual") continue;
+      if (stand_together(b, prefix, rest)) continue;
       const bool is_there = has(b, rest) || b.has_stem(stem);
       const bool is_here = has(a, rest) || a.has_stem(stem);
       if (is_there && !is_here && !b.has_stem(word.stem))
@@ -259,17 +290,61 @@ std::string prefix_opposite(const Words& a, const Words& b) {
   return {};
 }
 
+/// "upstream" here and "downstream" there.
+std::string exchanged_prefix(const Words& a, const Words& b) {
+  struct Prefixes {
+    std::string_view one;
+    std::string_view other;
+  };
+  static constexpr auto kPairs = std::to_array<Prefixes>({{"up", "down"},
+                                                          {"in", "out"},
+                                                          {"intra", "inter"},
+                                                          {"inner", "outer"},
+                                                          {"over", "under"},
+                                                          {"pre", "post"},
+                                                          {"hyper", "hypo"},
+                                                          {"macro", "micro"},
+                                                          {"for", "back"},
+                                                          {"kilo", "kibi"},
+                                                          {"mega", "mebi"},
+                                                          {"giga", "gibi"},
+                                                          {"tera", "tebi"},
+                                                          {"mono", "poly"}});
+  constexpr size_t kRestBytesMin = 3;
+  for (const Word& word : a.words()) {
+    for (const auto& [one, other] : kPairs) {
+      if (!word.text.starts_with(one) || word.text.size() < one.size() + kRestBytesMin) continue;
+      const std::string_view rest = word.text.substr(one.size());
+      const auto is_opposite = [&](const Word& w) {
+        return w.text.size() == other.size() + rest.size() && w.text.starts_with(other) &&
+               w.text.ends_with(rest);
+      };
+      if (std::any_of(b.words().begin(), b.words().end(), is_opposite) && !b.has_stem(word.stem) &&
+          std::none_of(a.words().begin(), a.words().end(), is_opposite))
+        return fmt::format("{} against {}{}", word.text, other, rest);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string antonym_refusal(const Words& query, const Words& candidate) {
-  if (std::string found = prefix_opposite(query, candidate); !found.empty()) return found;
-  if (std::string found = prefix_opposite(candidate, query); !found.empty()) return found;
+  for (const auto& opposite : {prefix_opposite, exchanged_prefix}) {
+    if (std::string found = opposite(query, candidate); !found.empty()) return found;
+    if (std::string found = opposite(candidate, query); !found.empty()) return found;
+  }
   const std::vector<Found> a = find_sides(query);
   if (a.empty()) return {};
+  // "With" has many meanings: only where little else differs.
+  const bool is_one_for_the_other =
+      !tells_of_exchange(query) && !tells_of_exchange(candidate) &&
+      std::max(query.size(), candidate.size()) <= std::min(query.size(), candidate.size()) + kInsteadOfReach;
   const std::vector<Found> b = find_sides(candidate);
   for (const Found& in_query : a) {
     for (const Found& in_candidate : b) {
       if (in_query.pair != in_candidate.pair) continue;
+      if (kOpposites[in_query.pair].right == kInsteadOf && !is_one_for_the_other) continue;
       const bool fewer_left = in_candidate.left_count < in_query.left_count;
       const bool more_left = in_candidate.left_count > in_query.left_count;
       const bool fewer_right = in_candidate.right_count < in_query.right_count;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "match/guards.h"
 
@@ -38,6 +39,25 @@ Missing missing(const Words& a, const Words& b) {
   return missing;
 }
 
+/// "Phone 14" and "Phone 14 Pro": a variant named behind a number or a name that the other text has without
+/// it.
+std::string variant_only_in(const Words& a, const Words& b) {
+  static constexpr auto kVariants =
+      std::to_array<std::string_view>({"pro", "max", "plus", "mini", "ultra", "lite", "air", "se", "xl", "xs",
+                                       "turbo", "premium", "enterprise", "lts"});
+  for (size_t i = 1; i < a.size(); ++i) {
+    const Word& before = a[i - 1];
+    if (std::find(kVariants.begin(), kVariants.end(), a[i].text) == kVariants.end()) continue;
+    const bool is_product = before.numeric || (before.capitalised && !before.sentence_start);
+    const auto has = [&](std::string_view text) {
+      return std::any_of(b.words().begin(), b.words().end(), [&](const Word& w) { return w.text == text; });
+    };
+    // Also when it has another variant there.
+    if (is_product && has(before.text) && !has(a[i].text)) return std::string(a[i].text);
+  }
+  return {};
+}
+
 }  // namespace
 
 void append_identifier_anchors(const Words& words, std::vector<std::string>& anchors) {
@@ -46,6 +66,10 @@ void append_identifier_anchors(const Words& words, std::vector<std::string>& anc
 }
 
 std::string identifiers_refusal(const Words& query, const Words& candidate) {
+  if (const std::string only = variant_only_in(query, candidate); !only.empty())
+    return fmt::format("{} only in the query", only);
+  if (const std::string only = variant_only_in(candidate, query); !only.empty())
+    return fmt::format("{} only in the candidate", only);
   if (query.identifiers().empty() && candidate.identifiers().empty()) return {};
   const Missing a = missing(query, candidate);
   const Missing b = missing(candidate, query);

@@ -45,6 +45,9 @@ size_t count_negations(const Words& words) {
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string_view word = words[i].text;
     if ((is_one_of(word, kNegations) || is_one_of(word, kUnmarked)) && !is_idle(words, i)) ++count;
+    // "anything but theft": not theft. ("Nothing but" negates by its first word already.)
+    if ((word == "anything" || word == "everything") && i + 1 < words.size() && words[i + 1].text == "but")
+      ++count;
     // "people fail to quit": they do not.
     if (words[i].stem == "fail" && i + 1 < words.size() && words[i + 1].text == "to") ++count;
   }

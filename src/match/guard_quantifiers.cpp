@@ -38,6 +38,8 @@ Bound bound_of(const Words& words) {
     const bool is_count =
         words[i + 1].numeric || std::any_of(words.numbers().begin(), words.numbers().end(),
                                             [&](const Number& n) { return n.word == i + 1; });
+    if (is_count && (word == "over" || word == "above" || word == "beyond")) return Bound::kLeast;
+    if (is_count && (word == "under" || word == "below")) return Bound::kMost;
     if ((word == "only" || word == "exactly" || word == "just") && is_count) return Bound::kExact;
   }
   return Bound::kNone;

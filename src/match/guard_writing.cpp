@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "match/ascii.h"
 #include "match/common_words.h"
@@ -12,6 +13,10 @@ namespace enhanced_gptcache::match {
 namespace {
 
 using Texts = std::vector<std::string>;
+
+constexpr auto kLetterWords =
+    std::to_array<std::string_view>({"encode", "decode", "hash", "match", "regex", "string", "compare",
+                                     "print", "password", "uppercase", "lowercase", "echo"});
 
 /// What the longer list has more than the other, for the message.
 std::string difference(const Texts& a, const Texts& b) {
@@ -57,10 +62,52 @@ std::string common_word_difference(const Words& a, const Words& b) {
   return {};
 }
 
-/// Words in quotes; case counts beside operators only ("'Foo' == 'foo'").
-std::string quoted_difference(const Writing& a, const Writing& b) {
+/// "Polish" and "polish", "Long" and "long", "G" and "g". Who begins a sentence with a capital does not write
+/// a name small by accident; who types small letters only may.
+std::string minded_case_difference(const Words& a, const Words& b) {
+  static constexpr auto kOtherInCapitals = std::to_array<std::string_view>(
+      {"polish",  "turkey", "march",  "job",   "lent",   "bath",   "cork",      "orange", "apple", "boolean",
+       "integer", "long",   "double", "float", "string", "object", "character", "byte",   "short", "number"});
+  if (a.is_title() || b.is_title() || a.size() == 0 || b.size() == 0) return {};
+  if (!a[0].capitalised || !b[0].capitalised) return {};
+  for (const Word& word : a.words()) {
+    const bool is_minded =
+        std::find(kOtherInCapitals.begin(), kOtherInCapitals.end(), word.text) != kOtherInCapitals.end();
+    if (!word.capitalised || word.sentence_start || !is_minded) continue;
+    const auto is_same = [&](const Word& other) { return other.text == word.text && !other.sentence_start; };
+    const auto is_large = [&](const Word& other) { return other.text == word.text && other.capitalised; };
+    if (std::any_of(b.words().begin(), b.words().end(), is_same) &&
+        std::none_of(b.words().begin(), b.words().end(), is_large))
+      return fmt::format("\"{}\" with a capital on one side only", word.text);
+  }
+  for (const std::string& letter : a.writing().lone) {
+    const std::string small(1, lower(letter[0]));
+    const Texts& others = b.writing().lone;
+    if (letter != small && std::binary_search(others.begin(), others.end(), small) &&
+        !std::binary_search(others.begin(), others.end(), letter))
+      return fmt::format("\"{}\" against \"{}\"", letter, small);
+  }
+  return {};
+}
+
+/// Speaks of text as a program sees it.
+bool minds_letters(const Words& words) {
+  static const auto kStems = [] {
+    std::array<std::string, 12> stems;
+    std::transform(kLetterWords.begin(), kLetterWords.end(), stems.begin(), stem_of);
+    return stems;
+  }();
+  return std::any_of(kStems.begin(), kStems.end(),
+                     [&](const std::string& stem) { return words.has_stem(stem); });
+}
+
+/// Words in quotes; case counts beside operators ("'Foo' == 'foo'") and where letters are the subject.
+std::string quoted_difference(const Words& query, const Words& candidate) {
+  const Writing& a = query.writing();
+  const Writing& b = candidate.writing();
   if (a.quoted.empty() || b.quoted.empty()) return {};
-  const bool is_code = !a.marks.empty() && !b.marks.empty();
+  const bool is_code =
+      (!a.marks.empty() && !b.marks.empty()) || (minds_letters(query) && minds_letters(candidate));
   const bool is_same = std::equal(a.quoted.begin(), a.quoted.end(), b.quoted.begin(), b.quoted.end(),
                                   [&](const std::string& x, const std::string& y) {
                                     return is_code ? x == y : is_same_ignoring_case(x, y);
@@ -107,9 +154,11 @@ std::string writing_refusal(const Words& query, const Words& candidate) {
   if (a.marks != b.marks) return fmt::format("\"{}\" on one side only", difference(a.marks, b.marks));
   if (std::string found = case_difference(a.capitals, b.capitals); !found.empty()) return found;
   if (std::string found = case_difference(b.capitals, a.capitals); !found.empty()) return found;
-  if (std::string found = common_word_difference(query, candidate); !found.empty()) return found;
-  if (std::string found = common_word_difference(candidate, query); !found.empty()) return found;
-  if (std::string found = quoted_difference(a, b); !found.empty()) return found;
+  for (const auto& difference_of : {common_word_difference, minded_case_difference}) {
+    if (std::string found = difference_of(query, candidate); !found.empty()) return found;
+    if (std::string found = difference_of(candidate, query); !found.empty()) return found;
+  }
+  if (std::string found = quoted_difference(query, candidate); !found.empty()) return found;
   if (a.foreign != b.foreign) return "words of another script differ";
   if (!a.emoji.empty() && !b.emoji.empty() && a.emoji != b.emoji)
     return fmt::format("{} on one side only", difference(a.emoji, b.emoji));

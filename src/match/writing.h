@@ -16,6 +16,9 @@ struct Writing {
   std::vector<std::string> marks;
   /// Words with a capital, as written, at most 12 letters.
   std::vector<std::string> capitals;
+  /// Letters between spaces, as written; not "I", "a" and the languages C and R, whose case people do not
+  /// mind.
+  std::vector<std::string> lone;
   /// What stands in quotes.
   std::vector<std::string> quoted;
   /// Words in which Latin letters stand beside others or carry accents, lower case.
