@@ -1,5 +1,8 @@
 #pragma once
-// Bytes at a cache-line boundary, for weights and working memory of the kernels.
+// Bytes at a cache-line boundary, for weights and working memory of the kernels; on huge pages, where the
+// system has them, when there are many.
+
+#include <sys/mman.h>
 
 #include <cstddef>
 #include <memory>
@@ -12,9 +15,11 @@ namespace enhanced_gptcache::embed {
 class AlignedBuffer final {
  public:
   static constexpr size_t kAlignment = 64;
+  static constexpr size_t kHugePage = size_t{2} << 20U;
+  static constexpr size_t kHugeFrom = 2 * kHugePage;
 
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes) : bytes_(allocate(bytes)), size_(bytes) {}
+  explicit AlignedBuffer(size_t bytes) : bytes_(allocate(bytes), Free{alignment_of(bytes)}), size_(bytes) {}
 
   /// At least `bytes`, growing when needed; the old contents are lost then.
   std::byte* reserve(size_t bytes) {
@@ -27,10 +32,18 @@ class AlignedBuffer final {
 
  private:
   struct Free {
-    void operator()(std::byte* bytes) const { ::operator delete (bytes, std::align_val_t{kAlignment}); }
+    size_t alignment;
+    Free() : alignment(kAlignment) {}
+    explicit Free(size_t its_alignment) : alignment(its_alignment) {}
+    void operator()(std::byte* bytes) const { ::operator delete (bytes, std::align_val_t{alignment}); }
   };
+  static size_t alignment_of(size_t bytes) { return bytes < kHugeFrom ? kAlignment : kHugePage; }
   static std::byte* allocate(size_t bytes) {
-    return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlignment}));
+    const size_t alignment = alignment_of(bytes);
+    auto* const memory = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment}));
+    // A wish: without huge pages it is slower, nothing else.
+    if (alignment == kHugePage) static_cast<void>(::madvise(memory, bytes, MADV_HUGEPAGE));
+    return memory;
   }
 
   std::unique_ptr<std::byte, Free> bytes_;

@@ -1,16 +1,37 @@
 #include "embed/int8_encoder.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "embed/int8_pair_encoder.h"
 #include "embed/pooling.h"
 
 namespace enhanced_gptcache::embed {
+namespace {
+
+/// Every text reads all layers: pages of 4 KiB would need 2,600 translations each time, and in a server
+/// other work takes them out of the processor's tables between two texts.
+AlignedBuffer copy_of_layers(const ModelConfig& config, const Int8Block& block) {
+  if (!block.is_mapped()) return {};
+  AlignedBuffer layers(int8_layers_bytes(config));
+  std::memcpy(layers.bytes().data(), block.bytes().data(), layers.bytes().size());
+  block.release_pages(layers.bytes().size());
+  return layers;
+}
+
+Int8Model view_with_layers(const ModelConfig& config, const Int8Block& block, const AlignedBuffer& layers) {
+  Int8Model model = view_int8_model(config, block.bytes());
+  if (!layers.bytes().empty()) model.layers = view_int8_layers(config, layers.bytes());
+  return model;
+}
+
+}  // namespace
 
 Int8Encoder::Int8Encoder(const ModelConfig& config, Int8Block block, const simd::KernelTable& kernels)
     : config_(config),
       block_(std::move(block)),
-      model_(view_int8_model(config_, block_.bytes())),
+      layers_(copy_of_layers(config_, block_)),
+      model_(view_with_layers(config_, block_, layers_)),
       kernels_(kernels),
       runner_(config_, kernels) {}
 

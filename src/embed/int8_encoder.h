@@ -33,6 +33,8 @@ class Int8Encoder final : public Encoder {
 
   const ModelConfig config_;
   const Int8Block block_;
+  /// The layers of a mapped block once more.
+  const AlignedBuffer layers_;
   const Int8Model model_;
   const simd::KernelTable& kernels_;
   const Int8LayerRunner runner_;

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -20,6 +22,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the packed file is written as it lies in memory");
 
+constexpr size_t kPageBytes = 4096;
 constexpr char kMagic[8] = {'E', 'G', 'P', 'T', 'I', 'N', 'T', '8'};
 
 struct Header {
@@ -77,6 +80,14 @@ bool write_all(int file, std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+void Int8Block::release_pages(size_t bytes) const {
+  const std::span<const std::byte> file = file_.bytes();
+  const size_t whole_pages = std::min(file.size(), kInt8HeaderBytes + bytes) / kPageBytes * kPageBytes;
+  // A wish, too.
+  if (mapped_ && whole_pages > 0)
+    static_cast<void>(::madvise(const_cast<std::byte*>(file.data()), whole_pages, MADV_DONTNEED));
+}
 
 Result<Int8Block> map_int8_file(const std::string& path, const ModelConfig& config,
                                 const base::Hash128& source) {

@@ -34,6 +34,8 @@ class Int8Block final {
   std::span<const std::byte> bytes() const {
     return mapped_ ? file_.bytes().subspan(kInt8HeaderBytes) : memory_.bytes();
   }
+  /// The first bytes of a mapped block need not stay in memory: reading them again reads the file.
+  void release_pages(size_t bytes) const;
   /// Of the model.safetensors the block was made from.
   const base::Sha256& weights_sha256() const { return weights_sha256_; }
   bool is_mapped() const { return mapped_; }
