@@ -35,11 +35,11 @@ struct Prompt {
   std::string system;            ///< system prompt, all of it (partition)
   /// Canonical JSON of the keyed fields that change the answer's form (partition).
   std::string shape = "{}";
-  std::string query;          ///< newest user text (embedded)
-  std::vector<Turn> context;  ///< turns before it, oldest first, without system messages
-  bool user_scoped = false;   ///< also partition by `user`
-  /// Non-empty: why the semantic layer must not see it ("image", "tool_result", ...).
-  std::string ineligible;
+  std::string query;             ///< newest user text (embedded)
+  std::vector<Turn> context;     ///< turns before it, oldest first, without system messages
+  bool user_scoped = false;      ///< also partition by `user`
+  std::optional<bool> personal;  ///< speaks of its asker; unset: its texts tell
+  std::string ineligible;        ///< non-empty: why the semantic layer must not see it ("image", ...)
   /// Whose credential asks, for Options::share_after; empty: nobody in particular, who sees everything.
   std::string principal;
 };
@@ -145,7 +145,7 @@ struct StoreRequest {
 struct Stored {
   std::string id;
   bool semantic = false;
-  std::string ineligible;  ///< why not semantic
+  std::string ineligible;  ///< non-empty: why the semantic layer must not see it ("image", ...)
 };
 
 /// Selects entries of one tenant. Empty fields do not restrict.

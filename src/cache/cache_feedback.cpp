@@ -158,7 +158,7 @@ Result<Explanation> CacheImpl::explain(const Prompt& prompt, const LookupOptions
   LookupOptions uncounted = options;
   uncounted.counted = false;
   Query query = query_of(prompt, uncounted);
-  query.partition = keys_.partition(prompt);
+  query.partition = keys_.partition(query.scoped);
   const TauView tau = tau_.tau(keys_.tau_user(prompt.tenant, prompt.user), prompt.tenant);
   Explanation explanation;
   explanation.partition = query.partition.hex();

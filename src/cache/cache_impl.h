@@ -103,6 +103,7 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   /// A lookup on its way through the layers.
   struct Query {
     const Prompt& prompt;
+    ScopedPrompt scoped;
     const LookupOptions& options;
     std::shared_ptr<const Settings> settings;
     base::Hash128 exact_key;
@@ -134,7 +135,7 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   struct Loading;
 
   // cache_lookup.cpp
-  RecordPtr find_exact_record(const base::Hash128& key, const Prompt& prompt,
+  RecordPtr find_exact_record(const base::Hash128& key, const ScopedPrompt& scoped,
                               const LookupOptions& options) const;
   Query query_of(const Prompt& prompt, const LookupOptions& options) const;
   std::optional<Lookup> lookup_exact(const Query& query);

@@ -58,10 +58,10 @@ Sharing sharing_of(const Record& record, const Prompt& prompt, const Options& op
 
 LookupTimes times_of_lookup() { return current_times; }
 
-RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const Prompt& prompt,
+RecordPtr CacheImpl::find_exact_record(const base::Hash128& key, const ScopedPrompt& scoped,
                                        const LookupOptions& options) const {
   RecordPtr record = entries_.find_exact(key);
-  if (record == nullptr || !is_same_request(record->view(), prompt, keys_)) return nullptr;
+  if (record == nullptr || !is_same_request(record->view(), scoped, keys_)) return nullptr;
   return is_young_enough(*record, options, clock_) ? record : nullptr;
 }
 
@@ -71,7 +71,8 @@ EntryPtr CacheImpl::find_exact(const Prompt& prompt, const LookupOptions& option
     const base::EpochGuard pin;
     mode = settings_.pinned().options.mode;
   }
-  RecordPtr record = find_exact_record(keys_.exact(prompt), prompt, options);
+  const ScopedPrompt scoped(prompt);
+  RecordPtr record = find_exact_record(keys_.exact(scoped), scoped, options);
   if (mode == CacheMode::kShadow) record = nullptr;
   if (record != nullptr && !prompt.principal.empty()) record->vouchers.add(prompt.principal);
   if (options.counted) {
@@ -82,7 +83,8 @@ EntryPtr CacheImpl::find_exact(const Prompt& prompt, const LookupOptions& option
 }
 
 CacheImpl::Query CacheImpl::query_of(const Prompt& prompt, const LookupOptions& options) const {
-  return {prompt, options, settings_.get(), keys_.exact(prompt), {}};
+  const ScopedPrompt scoped(prompt);
+  return {prompt, scoped, options, settings_.get(), keys_.exact(scoped), {}};
 }
 
 std::string CacheImpl::record_exact_hit(const Prompt& prompt, const Entry& entry) {
@@ -145,7 +147,7 @@ Lookup CacheImpl::serve(const Query& query, Lookup lookup, RecordPtr record) {
 
 std::optional<Lookup> CacheImpl::lookup_exact(const Query& query) {
   if (!query.options.exact) return std::nullopt;
-  RecordPtr record = find_exact_record(query.exact_key, query.prompt, query.options);
+  RecordPtr record = find_exact_record(query.exact_key, query.scoped, query.options);
   if (record != nullptr && !query.prompt.principal.empty()) record->vouchers.add(query.prompt.principal);
   if (record != nullptr && query.settings->options.mode == CacheMode::kServe) {
     Lookup lookup;
@@ -163,7 +165,7 @@ std::optional<Lookup> CacheImpl::lookup_exact(const Query& query) {
 
 std::optional<Lookup> CacheImpl::lookup_before_embedding(Query& query) {
   if (!query.options.semantic) return miss(query, {}, MissReason::kIneligible, "exact_only");
-  query.partition = keys_.partition(query.prompt);
+  query.partition = keys_.partition(query.scoped);
   std::string why_not = embedder_ == nullptr ? "no_embedder" : ineligibility_before_embedding(query.prompt);
   if (why_not.empty() && query.settings->is_exact_only()) {
     why_not = "verifier_unavailable";

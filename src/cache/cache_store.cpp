@@ -130,7 +130,8 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   fields.tenant = prompt.tenant;
   fields.name_space = prompt.name_space;
   fields.model = prompt.model;
-  fields.user = scope_user(prompt);
+  const ScopedPrompt scoped(prompt);
+  fields.user = scoped.user;
   fields.dialect = prompt.dialect;
   fields.canonical = prompt.canonical;
   fields.query = prompt.query;
@@ -151,8 +152,8 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   fields.tokens_prompt = request.tokens_prompt;
   fields.tokens_completion = request.tokens_completion;
   fields.latency_ms = std::isfinite(request.latency_ms) ? request.latency_ms : 0;
-  fields.exact_key = keys_.exact(prompt);
-  fields.partition = keys_.partition(prompt);
+  fields.exact_key = keys_.exact(scoped);
+  fields.partition = keys_.partition(scoped);
   fields.semantic = draft.ineligible.empty();
   if (draft.context) fields.context = &*draft.context;
   if (fields.semantic) fields.embedding = draft.embedding->values;
@@ -277,7 +278,7 @@ Result<std::string> CacheImpl::get_or_compute(const Prompt& prompt,
     if (looked_up->entry != nullptr) return answer_of(*looked_up->entry);
     embedding = looked_up->embedding;
   }
-  const base::Hash128 key = keys_.exact(prompt);
+  const base::Hash128 key = keys_.exact(ScopedPrompt(prompt));
   const auto compute_and_store = [&]() -> Result<std::string> {
     // A flight that landed between this caller's lookup and its own take-off has stored already.
     LookupOptions uncounted;

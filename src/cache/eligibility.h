@@ -33,5 +33,7 @@ bool is_in_known_language(std::string_view text);
 /// me". A first-person pronoun, in English, German, French, Spanish, Italian, Portuguese or Dutch, that does
 /// not only stand in a frame anybody might use: "how do I tie a tie", "can you tell me", "I want to know".
 bool is_personal(std::string_view text);
+/// Of the question or a turn of the user before it.
+bool is_personal(const Prompt& prompt);
 
 }  // namespace enhanced_gptcache::cache

@@ -1,6 +1,5 @@
 #include "cache/keys.h"
 
-#include <algorithm>
 #include <charconv>
 
 #include "cache/eligibility.h"
@@ -10,7 +9,15 @@ namespace {
 
 constexpr std::string_view kHashedRequest = "hashed:";
 
+std::string_view scope_user(const Prompt& prompt) {
+  if (prompt.user.empty() || prompt.user_scoped) return prompt.user;
+  const bool is_scoped = prompt.personal ? *prompt.personal : is_personal(prompt);
+  return is_scoped ? std::string_view(prompt.user) : std::string_view();
+}
+
 }  // namespace
+
+ScopedPrompt::ScopedPrompt(const Prompt& its_prompt) : prompt(its_prompt), user(scope_user(its_prompt)) {}
 
 Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
     : secret_(secret),
@@ -21,23 +28,17 @@ Keys::Keys(const base::SecretKey& secret, std::string_view model_epoch)
       request_key_(base::derive_short_key(base::random_key(), "request")),
       model_epoch_(model_epoch) {}
 
-std::string_view scope_user(const Prompt& prompt) {
-  if (prompt.user.empty() || prompt.user_scoped) return prompt.user;
-  const auto is_own = [](const Turn& turn) { return turn.role == "user" && is_personal(turn.content); };
-  const bool is_scoped =
-      is_personal(prompt.query) || std::any_of(prompt.context.begin(), prompt.context.end(), is_own);
-  return is_scoped ? std::string_view(prompt.user) : std::string_view();
-}
-
-base::Hash128 Keys::exact(const Prompt& prompt) const {
+base::Hash128 Keys::exact(const ScopedPrompt& scoped) const {
+  const Prompt& prompt = scoped.prompt;
   return base::short_hash(exact_key_, {prompt.tenant, prompt.name_space, prompt.model, prompt.dialect,
-                                       prompt.canonical, scope_user(prompt)});
+                                       prompt.canonical, scoped.user});
 }
 
-base::Hash128 Keys::partition(const Prompt& prompt) const {
+base::Hash128 Keys::partition(const ScopedPrompt& scoped) const {
+  const Prompt& prompt = scoped.prompt;
   return base::keyed_hash(secret_, "partition",
                           {prompt.tenant, prompt.name_space, kPolicyEpoch, model_epoch_, prompt.model,
-                           prompt.dialect, prompt.system, prompt.shape, scope_user(prompt)});
+                           prompt.dialect, prompt.system, prompt.shape, scoped.user});
 }
 
 base::Hash128 Keys::tenant(std::string_view tenant) const { return base::short_hash(tenant_key_, {tenant}); }
@@ -69,7 +70,8 @@ std::string Keys::hashed_request(std::string_view canonical) const {
 
 bool is_hashed_request(std::string_view canonical) { return canonical.starts_with(kHashedRequest); }
 
-bool is_same_request(const store::EntryView& entry, const Prompt& prompt, const Keys& keys) {
+bool is_same_request(const store::EntryView& entry, const ScopedPrompt& scoped, const Keys& keys) {
+  const Prompt& prompt = scoped.prompt;
   using store::EntryText;
   const std::string_view canonical = entry.text(EntryText::kCanonical);
   const bool is_same = is_hashed_request(canonical) ? canonical == keys.hashed_request(prompt.canonical)
@@ -77,7 +79,7 @@ bool is_same_request(const store::EntryView& entry, const Prompt& prompt, const 
   return is_same && entry.text(EntryText::kTenant) == prompt.tenant &&
          entry.text(EntryText::kNamespace) == prompt.name_space &&
          entry.text(EntryText::kModel) == prompt.model && entry.text(EntryText::kDialect) == prompt.dialect &&
-         entry.text(EntryText::kUser) == scope_user(prompt);
+         entry.text(EntryText::kUser) == scoped.user;
 }
 
 bool parse_hex128(std::string_view text, base::Hash128& hash) {

@@ -18,13 +18,21 @@ namespace enhanced_gptcache::cache {
 /// Raised when what may be served to whom changes, so that entries of the older rules are left alone.
 inline constexpr std::string_view kPolicyEpoch = "2";
 
+/// A prompt and whose entries it may use beside its tenant's: its user when it is scoped or speaks of its
+/// asker, else empty. Telling that takes a look at each word, so it is done once. Refers to the prompt.
+struct ScopedPrompt {
+  explicit ScopedPrompt(const Prompt& its_prompt);
+  const Prompt& prompt;
+  const std::string_view user;
+};
+
 /// Thread rule: immutable.
 class Keys {
  public:
   Keys(const base::SecretKey& secret, std::string_view model_epoch);
 
-  base::Hash128 exact(const Prompt& prompt) const;
-  base::Hash128 partition(const Prompt& prompt) const;
+  base::Hash128 exact(const ScopedPrompt& scoped) const;
+  base::Hash128 partition(const ScopedPrompt& scoped) const;
   base::Hash128 tenant(std::string_view tenant) const;
   /// Of what a flush of a namespace empties, and of a decision that feedback may come on (Generations).
   base::Hash128 name_space(std::string_view tenant, std::string_view name_space) const;
@@ -49,12 +57,9 @@ class Keys {
 
 /// True when the entry was stored for exactly this request: all parts of the exact key, byte for byte, or,
 /// where the entry holds no text, the canonical request by its hash.
-bool is_same_request(const store::EntryView& entry, const Prompt& prompt, const Keys& keys);
+bool is_same_request(const store::EntryView& entry, const ScopedPrompt& scoped, const Keys& keys);
 /// Whether this stands for a canonical request (which is a JSON object) instead of being one.
 bool is_hashed_request(std::string_view canonical);
-
-/// Whose entries this prompt may use beside its tenant's: `user` when scoped, else empty.
-std::string_view scope_user(const Prompt& prompt);
 
 /// A 128-bit number from 32 hexadecimal digits; false when `text` is none.
 bool parse_hex128(std::string_view text, base::Hash128& hash);

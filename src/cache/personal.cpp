@@ -68,12 +68,36 @@ static_assert(is_sorted_list(kPossibility) && is_sorted_list(kKnow) && is_sorted
 static_assert(is_sorted_list(kRequests) && is_sorted_list(kRequestsTo) && is_sorted_list(kRequestOpenings));
 static_assert(is_sorted_list(kOffers) && is_sorted_list(kNumbered));
 
+/// By first letter, the lengths that words of one of these lists have: most words are none of them.
+class Filter {
+ public:
+  template <size_t N>
+  constexpr void add(const std::array<string_view, N>& words) {
+    for (const string_view word : words) lengths_[place(word[0])] |= bit(word.size());
+  }
+  constexpr bool may_hold(string_view word) const {
+    return word[0] < 0 || (lengths_[place(word[0])] & bit(word.size())) != 0;
+  }
+
+ private:
+  static constexpr size_t place(char first) { return static_cast<unsigned char>(first) & 31U; }
+  static constexpr uint32_t bit(size_t length) { return uint32_t{1} << std::min<size_t>(length, 31); }
+  std::array<uint32_t, 32> lengths_{};
+};
+constexpr Filter kFirst = [] {
+  Filter filter;
+  filter.add(kOwn);
+  filter.add(kSubjects);
+  filter.add(std::to_array<string_view>({"me", "us"}));
+  return filter;
+}();
+
 bool is_word_byte(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
          byte >= 0x80;
 }
-bool ends_sentence(char c) { return std::string_view(".?!;:\n").find(c) != string_view::npos; }
+bool ends_sentence(char c) { return c == '.' || c == '?' || c == '!' || c == ';' || c == ':' || c == '\n'; }
 
 /// A word as read: in lower case, cut to what any listed word has.
 struct Token {
@@ -94,26 +118,28 @@ class Window {
   }
   /// The next word is looked at; false: there is none.
   bool next() {
-    std::rotate(tokens_.begin(), tokens_.begin() + 1, tokens_.end());
-    tokens_.back() = read();
+    tokens_[first_] = read();
+    first_ = (first_ + 1) % kSize;
     return here().size > 0;
   }
-  const Token& here() const { return tokens_[kBefore]; }
+  const Token& here() const { return at(kBefore); }
   /// Of the same sentence; empty when there is none.
   string_view before(size_t n = 1) const {
     for (size_t i = 0; i < n; ++i)
-      if (tokens_[kBefore - i].starts) return {};
-    return tokens_[kBefore - n].text();
+      if (at(kBefore - i).starts) return {};
+    return at(kBefore - n).text();
   }
   string_view after(size_t n = 1) const {
     for (size_t i = 1; i <= n; ++i)
-      if (tokens_[kBefore + i].starts) return {};
-    return tokens_[kBefore + n].text();
+      if (at(kBefore + i).starts) return {};
+    return at(kBefore + n).text();
   }
 
  private:
   static constexpr size_t kBefore = 3;
   static constexpr size_t kSize = 8;
+
+  const Token& at(size_t i) const { return tokens_[(first_ + i) % kSize]; }
 
   Token read() {
     Token token;
@@ -137,7 +163,8 @@ class Window {
 
   string_view rest_;
   bool is_first_ = true;
-  std::array<Token, kSize> tokens_{};
+  std::array<Token, kSize> tokens_{};  // a ring
+  size_t first_ = 0;
 };
 
 /// "how can I", "can I", "where do I find", "do I need to", "what should we".
@@ -182,6 +209,7 @@ bool is_generic_object(const Window& window) {
 bool speaks_of_asker(const Window& window) {
   const Token& here = window.here();
   const string_view word = here.text();
+  if (!kFirst.may_hold(word)) return false;
   if (is_in(kOwn, word)) return here.is_lower || here.starts || !is_in(kLowerCaseOnly, word);
   if (word == "us" && (here.is_upper || window.before() == "the" || window.before() == "in")) return false;
   if (word == "me" || word == "us") return !is_generic_object(window);
@@ -199,6 +227,11 @@ bool is_personal(string_view text) {
   while (window.next())
     if (speaks_of_asker(window)) return true;
   return false;
+}
+
+bool is_personal(const Prompt& prompt) {
+  const auto is_own = [](const Turn& turn) { return turn.role == "user" && is_personal(turn.content); };
+  return is_personal(prompt.query) || std::any_of(prompt.context.begin(), prompt.context.end(), is_own);
 }
 
 }  // namespace enhanced_gptcache::cache

@@ -1,6 +1,8 @@
 #include "proxy/proxy.h"
 
 #include "base/canonical_json.h"
+#include "cache/eligibility.h"
+#include "proxy/asker_memo.h"
 #include "proxy/call.h"
 #include "proxy/completion.h"
 #include "proxy/control_rights.h"
@@ -131,14 +133,20 @@ void serve_cached(const CallPtr& call, Dialect dialect) {
   // Whether a question is the asker's own shows in its text only: without it a named user would be given the
   // answer of somebody who named none.
   const bool is_told_apart = call->prompt.user.empty() || call->prompt.user_scoped;
-  if (is_told_apart && answer_exactly(call)) return;
+  if (!is_told_apart) call->prompt.personal = remembered_personal(call->prompt, call->controls.query);
+  const bool is_known = is_told_apart || call->prompt.personal;
+  if (is_known && answer_exactly(call)) return;
   // An exact hit needed none of this: the same body was checked when it was learned.
   const PromptRules rules{call->options->mask_system, call->controls.query};
   if (auto complete = complete_prompt(call->body, rules, call->prompt); !complete) {
     reply_refusal(*call, complete.error());
     return;
   }
-  if (!is_told_apart && answer_exactly(call)) return;
+  if (!is_known) {
+    call->prompt.personal = cache::is_personal(call->prompt);
+    remember_personal(call->prompt, call->controls.query, *call->prompt.personal);
+    if (answer_exactly(call)) return;
+  }
   if (call->controls.type == CacheType::kExact && call->prompt.ineligible.empty())
     call->prompt.ineligible = "cache_type";
   security::CacheWatch* watch = call->services->watch;
