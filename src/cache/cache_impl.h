@@ -182,9 +182,10 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   // cache_storage.cpp
   void take_loaded(Loading& loading, store::EntryBytes bytes, const base::Hash128& key,
                    const base::Hash128& id) const;
+  bool has_usable_vector(const store::EntryView& view) const;
   void trim_loaded(Loading& loading, size_t bytes_max) const;
   void file_loaded(Loading& loading);
-  void index_loaded();
+  void index_loaded(const Loading& loading);
   void evict(const Options& options);
   static Quota quota_of(const Options& options) {
     return {options.tenant_entries_max, options.tenant_bytes_max};

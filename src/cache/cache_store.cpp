@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include "match/guards.h"
 #include "match/injection.h"
 #include "store/entry_codec.h"
+#include "store/vector_codec.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -193,16 +195,18 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
   EGPTC_CHECK(parse_hex128(id_text, id));
   store::EntryFields fields = fields_of(draft);
   fields.id = id_text;
+  // In memory the index has it.
+  const std::span<const float> embedding = std::exchange(fields.embedding, {});
   auto bytes = store::encode_entry(fields);
   if (!bytes) return fail(std::move(bytes).error());
   if (log_ != nullptr && !log_->accepts()) {
     counters_.add(Count::kStorageRefused);
     return fail(log_->refusal());
   }
-  if (bytes->size > entry_bytes_max(options)) return too_large(bytes->size, entry_bytes_max(options));
+  const size_t whole_bytes = bytes->size + store::vector_bytes(embedding.size(), fields.vector_form);
+  if (whole_bytes > entry_bytes_max(options)) return too_large(whole_bytes, entry_bytes_max(options));
 
-  std::vector<float> vector;
-  if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
+  const std::vector<float> vector = store::round_trip(embedding, fields.vector_form);
   const RecordPtr record = Record::make(std::move(*bytes), id);
   const Quota quota = quota_of(options);
   if (quota.bytes_max != 0 && record->bytes() > quota.bytes_max)

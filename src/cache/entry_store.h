@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/pointer_map.h"
+#include "cache/compact_map.h"
 #include "cache/counters.h"
 #include "cache/ledger.h"
 #include "cache/partition.h"
@@ -41,8 +41,9 @@ class EntryStore {
   /// From now on every change goes to `log` too, in the order it takes place here. Before any concurrent
   /// use; null detaches. The log outlives its use.
   void attach(store::EntryLog* log) { log_ = log; }
-  /// Gives every entry to the log.
-  void refill_log();
+  /// Gives every entry to the log, which writes now and then what it was given: all at once would take the
+  /// memory of the entries a second time. An error of writing ends it.
+  Result<void> refill_log(const store::EntryLog::Relief& relief);
   /// One of them, if it is still stored.
   void log_again(const RecordPtr& record);
   void log_again(const base::Hash128& id);
@@ -106,16 +107,19 @@ class EntryStore {
   std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
   using AddTo = std::function<bool(Partition& partition)>;
   void file(const RecordPtr& record, const AddTo& add, int64_t used_us);
-  void insert(const RecordPtr& record, const AddTo& add, int64_t used_us);
+  void insert(const RecordPtr& record, const AddTo& add, std::span<const float> vector, int64_t used_us);
+  /// What its records are on disk, about: with their vectors.
+  size_t stored_bytes() const { return ledger_.record_bytes() + semantic_size() * vector_bytes_; }
   bool unfile(Record& record);
-  void log_stored(const RecordPtr& record);
+  void log_stored(const RecordPtr& record, std::span<const float> vector);
   void leave_partitions(std::vector<RecordPtr>& removed);
 
   const base::Clock& clock_;
   Counters& counters_;
+  const size_t vector_bytes_;  // of one embedding on disk
   store::EntryLog* log_ = nullptr;
-  base::PointerMap<Record> exact_;
-  base::PointerMap<Record> ids_;
+  CompactMap<Record, &Record::exact_key> exact_;
+  CompactMap<Record, &Record::id_hash> ids_;
   PartitionMap partitions_;
   Scopes scopes_;
   Ledger ledger_;

@@ -38,13 +38,15 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // At start, before anybody else sees the cache: all members, then a graph that was saved, then the rest.
   static uint64_t label_of(const Record& record) { return reinterpret_cast<uint64_t>(&record); }
   void add_member(Record& record);
+  /// Of a label. By several threads at once.
+  using VectorOf = index::GraphIndex::VectorOf;
   /// Rows of a graph; the labels are members.
-  void restore(std::span<const index::LinkedRow> rows, size_t threads);
+  void restore(std::span<const index::LinkedRow> rows, const VectorOf& vector_of, size_t threads);
   /// How many members are in it.
   size_t finish_restore();
   void abandon_restore();
   /// Members that are in no graph are found by looking at each, until settle() has moved them.
-  void add_rest();
+  void add_rest(const VectorOf& vector_of);
 
   /// Moves up to `count_max` entries into the graph; false: all that belong there are in it.
   bool settle(size_t count_max);
@@ -59,6 +61,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   const base::Hash128& key() const { return key_; }
   std::vector<RecordPtr> members() const;
+  /// The vector of a member, as it was added but for rounding; empty: it is none.
+  std::vector<float> vector_of(const Record& record) const;
   /// Empty and closed for good: no add() will succeed any more.
   bool close_if_empty();
 
@@ -67,7 +71,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   std::shared_ptr<Partition> owner;        ///< PartitionMap's reference
 
  private:
-  void rebuild();
+  void rebuild(std::span<Record* const> without);
   void account();
 
   const base::Hash128 key_;

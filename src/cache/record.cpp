@@ -12,11 +12,6 @@ constexpr size_t kBlockHeaderBytes = sizeof(size_t);
 /// The counts and the vtable pointer make_shared puts in front of the object.
 constexpr size_t kSharedHeaderBytes = 16;
 
-size_t real_bytes(const store::EntryBytes& bytes) {
-  return malloc_usable_size(bytes.data.get()) + kBlockHeaderBytes + sizeof(Record) + kSharedHeaderBytes +
-         kBlockHeaderBytes;
-}
-
 }  // namespace
 
 std::shared_ptr<Record> Record::make(store::EntryBytes bytes, const base::Hash128& id) {
@@ -25,11 +20,14 @@ std::shared_ptr<Record> Record::make(store::EntryBytes bytes, const base::Hash12
 
 Record::Record(store::EntryBytes bytes, const base::Hash128& id)
     : bytes_(std::move(bytes)),
-      view_(store::EntryView::trusted(bytes_.view())),
-      expires_ms_(view_.expires_ms()),
+      expires_ms_(view().expires_ms()),
       id_hash_(id),
-      exact_key_(view_.exact_key()),
-      bytes_charged_(real_bytes(bytes_)) {}
+      exact_key_(view().exact_key()) {}
+
+size_t Record::bytes() const {
+  return malloc_usable_size(bytes_.data.get()) + kBlockHeaderBytes + sizeof(Record) + kSharedHeaderBytes +
+         kBlockHeaderBytes;
+}
 
 void Record::retire(Record& record) {
   const auto release = [](void* object) {

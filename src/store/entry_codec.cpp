@@ -159,6 +159,40 @@ Result<EntryBytes> encode_entry(const EntryFields& fields) {
   return bytes;
 }
 
+namespace {
+
+/// A copy of the first bytes of an entry with room for another embedding, which is the last field.
+EntryBytes with_room(std::string_view bytes, size_t embedding_bytes) {
+  const auto view = EntryView::trusted(bytes);
+  const size_t rest = bytes.size() - view.text(EntryText::kEmbedding).size();
+  EntryBytes copy{std::make_unique<char[]>(rest + embedding_bytes), rest + embedding_bytes};
+  std::memcpy(copy.data.get(), bytes.data(), rest);
+  const auto total = static_cast<uint32_t>(copy.size);
+  put<uint32_t>(copy.data.get() + kTotalAt, total);
+  put<uint32_t>(copy.data.get() + kEndsAt + static_cast<size_t>(EntryText::kEmbedding) * sizeof(uint32_t),
+                total);
+  return copy;
+}
+
+void seal_checksum(EntryBytes& bytes) { put_hash(bytes.data.get() + kChecksumAt, checksum(bytes.view())); }
+
+}  // namespace
+
+/// The checksum is left as it was: nobody reads it in memory.
+EntryBytes without_embedding(std::string_view bytes) {
+  const bool is_known = get<uint32_t>(bytes.data() + kFieldCountAt) == kEntryTexts;
+  if (!is_known || EntryView::trusted(bytes).text(EntryText::kEmbedding).empty()) return {};
+  return with_room(bytes, 0);
+}
+
+EntryBytes with_embedding(std::string_view bytes, std::span<const float> embedding) {
+  const size_t size = vector_bytes(embedding.size(), VectorForm::kInt8);
+  EntryBytes whole = with_room(bytes, size);
+  write_vector(whole.data.get() + whole.size - size, embedding, VectorForm::kInt8);
+  seal_checksum(whole);
+  return whole;
+}
+
 Result<EntryView> EntryView::parse(std::string_view bytes) {
   if (bytes.size() < kFrameBytes ||
       bytes.substr(0, sizeof kMagic) != std::string_view(kMagic, sizeof kMagic)) {

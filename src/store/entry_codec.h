@@ -122,6 +122,12 @@ class EntryView {
   std::string_view bytes_;
 };
 
+/// The same entry without its embedding, for a memory where the index has it. Empty when it has none, or
+/// fields that this version does not know: such an entry stays as it is.
+EntryBytes without_embedding(std::string_view bytes);
+/// The way back: the bytes for the disk, with `embedding` as int8.
+EntryBytes with_embedding(std::string_view bytes, std::span<const float> embedding);
+
 /// The vector a reader gets back from `values` written in this form, scaled to length 1. What is
 /// searched is this one, so that results are the same before and after a restart.
 std::vector<float> round_trip(std::span<const float> values, VectorForm form);

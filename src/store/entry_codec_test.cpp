@@ -257,5 +257,42 @@ TEST(VectorForms, NumbersThatAreNoneAreCorrupt) {
   EXPECT_EQ(EntryView::parse(encode_entry(fields)->view()).error().code, ErrorCode::kCorrupt);
 }
 
+TEST(EntryCodec, TheEmbeddingGoesAndComesBack) {
+  Random random(21);
+  for (int i = 0; i < 500; ++i) {
+    const auto sample = random_sample(random);
+    sample->fields.vector_form = VectorForm::kInt8;
+    const EntryBytes whole = encode_entry(sample->fields).value();
+    const EntryBytes small = without_embedding(whole.view());
+    if (sample->embedding.empty()) {
+      EXPECT_EQ(small.data, nullptr);
+      continue;
+    }
+    const EntryView in_memory = EntryView::trusted(small.view());
+    EXPECT_EQ(small.size, whole.size - 9 - sample->embedding.size());
+    EXPECT_TRUE(in_memory.vector(EntryText::kEmbedding).empty());
+    expect_texts_equal(in_memory, *sample);
+    expect_scalars_equal(in_memory, sample->fields);
+    const EntryView before = EntryView::trusted(whole.view());
+    const EntryBytes again = with_embedding(small.view(), before.vector(EntryText::kEmbedding));
+    const auto after = EntryView::parse(again.view());
+    ASSERT_TRUE(after);
+    expect_texts_equal(*after, *sample);
+    // All but the scale, which may differ in its last bit.
+    EXPECT_EQ(again.size, whole.size);
+    EXPECT_EQ(after->text(EntryText::kEmbedding).substr(9), before.text(EntryText::kEmbedding).substr(9));
+  }
+}
+
+TEST(EntryCodec, AnEntryWithFieldsOfALaterWriterStaysWhole) {
+  Random random(22);
+  const auto sample = random_sample(random);
+  sample->embedding = random_unit_vector(random, 8);
+  sample->fields.embedding = sample->embedding;
+  EntryBytes bytes = encode_entry(sample->fields).value();
+  put<uint32_t>(bytes.data.get() + 120, static_cast<uint32_t>(kEntryTexts + 1));
+  EXPECT_EQ(without_embedding(bytes.view()).data, nullptr);
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache::store

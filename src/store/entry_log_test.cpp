@@ -22,7 +22,7 @@ class EntryLogTest : public testing::Test {
   }
   void start(const EntryLogOptions& options, bool needs_replacing = false) {
     log_ = std::make_unique<EntryLog>(std::make_unique<fakes::FakeEntryTable>(disk_), options);
-    log_->start([this] { refill(); }, needs_replacing);
+    log_->start([this](const EntryLog::Relief& relief) { return refill(relief); }, needs_replacing);
   }
   void refill() {
     ++refills_;
