@@ -159,7 +159,8 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   Result<Stored> store_draft(Draft& draft);
   Result<Stored> store_uncommitted(const StoreRequest& request);
   bool must_commit(const StoreRequest& request) const { return log_ != nullptr && !request.write_behind; }
-  bool file(const Draft& draft, const RecordPtr& record, std::span<const float> vector);
+  bool file(const Draft& draft, const RecordPtr& record, std::span<const float> vector,
+            store::EntryBytes whole);
   int64_t expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const;
   Result<Stored> count_refusal(Error error);
 

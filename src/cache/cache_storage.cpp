@@ -104,10 +104,10 @@ void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const bas
                             const base::Hash128& id) const {
   const auto whole = store::EntryView::trusted(bytes.view());
   const bool has_vector = has_usable_vector(whole);
-  store::EntryBytes small = has_vector ? store::without_embedding(bytes.view()) : store::EntryBytes();
-  const bool is_small = small.data != nullptr;
-  const RecordPtr record = Record::make(is_small ? std::move(small) : std::move(bytes), id);
-  const std::string_view vector = (is_small ? whole : record->view()).text(EntryText::kEmbedding);
+  const std::string_view vector = has_vector ? whole.text(EntryText::kEmbedding) : std::string_view();
+  store::EntryBytes packed = store::pack_entry(bytes.view(), keys_.model_epoch(), has_vector);
+  // Moving the bytes leaves the view of them valid.
+  const RecordPtr record = Record::make(packed.data != nullptr ? std::move(packed) : std::move(bytes), id);
   // Entries of other rules are not served, whatever they are.
   const bool is_outdated =
       record->is_expired(clock_.wall_ms()) || record->view().text(EntryText::kPolicyEpoch) != kPolicyEpoch;
@@ -119,7 +119,7 @@ void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const bas
     return;
   }
   if (has_vector) record->place_in_load = loading.vectors.add(vector);
-  loading.bytes += record->bytes() + (has_vector ? vector.size() : 0);
+  loading.bytes += record->bytes() + vector.size();
   loading.records.push_back(record);
   if (loading.bytes > loading.bytes_max * kLoadOvershoot) trim_loaded(loading, loading.bytes_max);
 }
@@ -146,13 +146,11 @@ void CacheImpl::file_loaded(Loading& loading) {
   std::sort(loading.records.begin(), loading.records.end(), is_older);
   // A microsecond apart: when they were really used last is not known any more.
   int64_t used_us = clock_.mono_us() - static_cast<int64_t>(loading.records.size());
-  for (RecordPtr& record : loading.records) {
+  for (const RecordPtr& record : loading.records) {
     const bool has_vector = record->place_in_load != kNotInHeap;
     if (record->view().semantic() && !has_vector) ++found_at_start_.exact_only;
     entries_.insert_loaded(record, has_vector, used_us++);
-    record.reset();
   }
-  loading.records.clear();
 }
 
 /// Graphs come back from their snapshots. What has none is found by looking at each entry until it is built.
@@ -163,12 +161,14 @@ void CacheImpl::index_loaded(const Loading& loading) {
     return !vector.empty();
   };
   const std::lock_guard lock(building_.mutex);
-  for (const std::shared_ptr<Partition>& partition : entries_.partitions_larger_than(0)) {
+  const std::vector<std::shared_ptr<Partition>> partitions = entries_.partitions_larger_than(0);
+  for (const std::shared_ptr<Partition>& partition : partitions)
     if (partition->size() > options().graph_from)
       graphs_.restore(*partition, entries_, vector_of, load_threads());
-    partition->add_rest(vector_of);
+  for (const RecordPtr& record : loading.records)
+    if (record->is_indexed) entries_.add_rest(*record, vector_of);
+  for (const std::shared_ptr<Partition>& partition : partitions)
     if (partition->unsettled() > 0) building_.partitions.push_back(partition);
-  }
 }
 
 Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
@@ -186,6 +186,7 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   file_loaded(loading);
   const int64_t indexing_us = base::system_clock().mono_us();
   index_loaded(loading);
+  loading.records.clear();
   loading.vectors = {};
   const int64_t indexed_us = base::system_clock().mono_us();
   log_ = std::move(log);
@@ -215,7 +216,8 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
         vault_->subjects()->damaged(), report.locked);
   else if (erasures_ != nullptr && erasures_->damaged() > 0)
     found_at_start_.problem = "the erasure ledger is damaged: what its damaged lines erased is not known";
-  log_->start([this](const store::EntryLog::Relief& relief) { return entries_.refill_log(relief); }, report.needs_replacing);
+  log_->start([this](const store::EntryLog::Relief& relief) { return entries_.refill_log(relief); },
+              report.needs_replacing);
   base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
                  count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,
                  found_at_start_.exact_only);

@@ -15,7 +15,6 @@
 #include "match/guards.h"
 #include "match/injection.h"
 #include "store/entry_codec.h"
-#include "store/vector_codec.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -161,9 +160,10 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   return fields;
 }
 
-bool CacheImpl::file(const Draft& draft, const RecordPtr& record, std::span<const float> vector) {
+bool CacheImpl::file(const Draft& draft, const RecordPtr& record, std::span<const float> vector,
+                     store::EntryBytes whole) {
   const StoreRequest& request = draft.request;
-  const auto insert = [&] { entries_.insert(record, vector); };
+  const auto insert = [&] { entries_.insert(record, vector, std::move(whole)); };
   if (!request.generation) {
     insert();
     return true;
@@ -195,25 +195,23 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
   EGPTC_CHECK(parse_hex128(id_text, id));
   store::EntryFields fields = fields_of(draft);
   fields.id = id_text;
-  // In memory the index has it.
-  const std::span<const float> embedding = std::exchange(fields.embedding, {});
   auto bytes = store::encode_entry(fields);
   if (!bytes) return fail(std::move(bytes).error());
   if (log_ != nullptr && !log_->accepts()) {
     counters_.add(Count::kStorageRefused);
     return fail(log_->refusal());
   }
-  const size_t whole_bytes = bytes->size + store::vector_bytes(embedding.size(), fields.vector_form);
-  if (whole_bytes > entry_bytes_max(options)) return too_large(whole_bytes, entry_bytes_max(options));
+  if (bytes->size > entry_bytes_max(options)) return too_large(bytes->size, entry_bytes_max(options));
 
-  const std::vector<float> vector = store::round_trip(embedding, fields.vector_form);
-  const RecordPtr record = Record::make(std::move(*bytes), id);
+  std::vector<float> vector;
+  if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
+  const RecordPtr record = Record::make(store::pack_entry(bytes->view(), keys_.model_epoch(), true), id);
   const Quota quota = quota_of(options);
   if (quota.bytes_max != 0 && record->bytes() > quota.bytes_max)
     return too_large(record->bytes(), quota.bytes_max);
   if (!draft.request.principal.empty()) record->vouchers.add(draft.request.principal);
   if (draft.request.trusted) record->vouchers.trust();
-  if (!file(draft, record, vector) || withdraw_if_erased(record))
+  if (!file(draft, record, vector, std::move(*bytes)) || withdraw_if_erased(record))
     return fail(ErrorCode::kInvalidArgument,
                 "entry is out of date: what it belongs to was flushed, invalidated, erased or judged wrong "
                 "after its answer was asked for");

@@ -46,8 +46,11 @@ TEST_F(CacheTest, AnEntryShowsWhatWasStored) {
   const store::EntryView view = std::static_pointer_cast<const Record>(entry)->view();
   EXPECT_TRUE(view.text(store::EntryText::kEmbedding).empty()) << "the index has it";
   const auto vector = embedder_->embed(entry->query()).value().values;
-  EXPECT_TRUE(store::EntryView::parse(store::with_embedding(view.bytes(), vector).view()))
-      << "what a disk is given";
+  const store::EntryBytes whole = store::unpack_entry(view.bytes(), "epoch", vector);
+  const auto parsed = store::EntryView::parse(whole.view());
+  ASSERT_TRUE(parsed) << "what a disk is given";
+  EXPECT_EQ(parsed->text(store::EntryText::kModelEpoch), "epoch");
+  EXPECT_EQ(parsed->text(store::EntryText::kQuery), entry->query());
 }
 
 TEST_F(CacheTest, TheSameKeyReplaces) {

@@ -10,6 +10,8 @@
 #include <functional>
 #include <mutex>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -32,8 +34,9 @@ struct Candidate {
 /// Thread rule: any thread.
 class EntryStore {
  public:
-  /// `graph_from`: rows from which on a partition gets a graph.
-  EntryStore(size_t dimensions, size_t graph_from, const base::Clock& clock, Counters& counters);
+  /// `graph_from`: rows from which on a partition gets a graph. `model_epoch`: what entries were packed with.
+  EntryStore(size_t dimensions, size_t graph_from, std::string_view model_epoch, const base::Clock& clock,
+             Counters& counters);
   ~EntryStore();
   EntryStore(const EntryStore&) = delete;
   EntryStore& operator=(const EntryStore&) = delete;
@@ -50,15 +53,12 @@ class EntryStore {
   std::vector<RecordPtr> all() const { return ledger_.all(); }
 
   /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the
-  /// entry of the same exact key, with no moment in which neither is found.
-  void insert(const RecordPtr& record, std::span<const float> vector) {
-    insert(record, vector, clock_.mono_us());
-  }
-  /// The same; it was last used then (monotonic clock).
-  void insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
+  /// entry of the same exact key, with no moment in which neither is found. `whole`: what the disk is given.
+  void insert(const RecordPtr& record, std::span<const float> vector, store::EntryBytes whole);
   /// At start, before anybody else: the same, but that an entry with a vector is a member of its partition
   /// that is found by meaning only after Partition::add_rest().
   void insert_loaded(const RecordPtr& record, bool has_vector, int64_t used_us);
+  void add_rest(const Record& record, const Partition::VectorOf& vector_of);
   /// The stored entry of this id if it is a member of the partition. Valid at start, or while pinned.
   const Record* find_member(const base::Hash128& id, const Partition& partition) const;
   std::vector<std::shared_ptr<Partition>> partitions_larger_than(size_t entries) const {
@@ -107,13 +107,14 @@ class EntryStore {
   std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
   using AddTo = std::function<bool(Partition& partition)>;
   void file(const RecordPtr& record, const AddTo& add, int64_t used_us);
-  void insert(const RecordPtr& record, const AddTo& add, std::span<const float> vector, int64_t used_us);
+  void insert(const RecordPtr& record, const AddTo& add, store::EntryBytes whole, int64_t used_us);
   /// What its records are on disk, about: with their vectors.
   size_t stored_bytes() const { return ledger_.record_bytes() + semantic_size() * vector_bytes_; }
   bool unfile(Record& record);
-  void log_stored(const RecordPtr& record, std::span<const float> vector);
+  void log_stored(const Record& record, store::EntryBytes whole);
   void leave_partitions(std::vector<RecordPtr>& removed);
 
+  const std::string model_epoch_;
   const base::Clock& clock_;
   Counters& counters_;
   const size_t vector_bytes_;  // of one embedding on disk

@@ -50,7 +50,6 @@ bool Partition::add(Record& record, std::span<const float> vector) {
   const std::lock_guard lock(mutex_);
   if (is_closed_) return false;
   index_.load(std::memory_order_relaxed)->add(label_of(record), vector);
-  members_.push_newest(record);
   size_.fetch_add(1, std::memory_order_relaxed);
   account();
   return true;
@@ -58,13 +57,13 @@ bool Partition::add(Record& record, std::span<const float> vector) {
 
 void Partition::remove(std::span<Record* const> records) {
   const std::lock_guard lock(mutex_);
-  const bool in_bulk = records.size() > 1 && is_bulk(records.size(), members_.size(), graph_from_);
-  for (Record* record : records) {
-    members_.remove(*record);
-    if (!in_bulk) EGPTC_CHECK(index_.load(std::memory_order_relaxed)->remove(label_of(*record)));
+  if (records.size() > 1 && is_bulk(records.size(), size(), graph_from_)) {
+    rebuild(records);
+  } else {
+    for (Record* record : records)
+      EGPTC_CHECK(index_.load(std::memory_order_relaxed)->remove(label_of(*record)));
   }
-  size_.store(members_.size(), std::memory_order_relaxed);
-  if (in_bulk) rebuild(records);
+  size_.fetch_sub(records.size(), std::memory_order_relaxed);
   account();
 }
 
@@ -85,9 +84,8 @@ std::vector<index::Neighbour> Partition::search(std::span<const float> query, si
   return index_.load(std::memory_order_acquire)->search(query, k, similarity_min);
 }
 
-void Partition::add_member(Record& record) {
+void Partition::count_member() {
   const std::lock_guard lock(mutex_);
-  members_.push_newest(record);
   size_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -109,14 +107,13 @@ void Partition::abandon_restore() {
   index_.load(std::memory_order_relaxed)->abandon_restore();
 }
 
-void Partition::add_rest(const VectorOf& vector_of) {
+void Partition::add_rest(const Record& record, const VectorOf& vector_of) {
   const std::lock_guard lock(mutex_);
   index::VectorIndex& index = *index_.load(std::memory_order_relaxed);
+  const uint64_t label = label_of(record);
   std::vector<float> vector;
-  for (const Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
-    const uint64_t label = label_of(*record);
-    if (!index.is_in_graph(label) && vector_of(label, vector)) index.add_unsettled(label, vector);
-  }
+  if (index.is_in_graph(label) || !vector_of(label, vector)) return;
+  index.add_unsettled(label, vector);
   account();
 }
 
@@ -167,16 +164,16 @@ bool Partition::copy_graph(uint64_t graph, uint32_t from, uint32_t count_max,
 std::vector<RecordPtr> Partition::members() const {
   const std::lock_guard lock(mutex_);
   std::vector<RecordPtr> members;
-  members.reserve(members_.size());
-  for (Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
-    members.push_back(record->shared_from_this());
-  }
+  members.reserve(size());
+  index_.load(std::memory_order_relaxed)->for_each([&](uint64_t label, std::span<const float>) {
+    members.push_back(reinterpret_cast<const Record*>(label)->shared());
+  });
   return members;
 }
 
 bool Partition::close_if_empty() {
   const std::lock_guard lock(mutex_);
-  if (is_closed_ || members_.size() != 0) return false;
+  if (is_closed_ || size() != 0) return false;
   is_closed_ = true;
   // Nobody fills it again; what is left of it goes with the epoch.
   bytes_total_->fetch_sub(bytes_counted_, std::memory_order_relaxed);

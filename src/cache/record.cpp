@@ -18,11 +18,7 @@ std::shared_ptr<Record> Record::make(store::EntryBytes bytes, const base::Hash12
   return std::make_shared<Record>(std::move(bytes), id);
 }
 
-Record::Record(store::EntryBytes bytes, const base::Hash128& id)
-    : bytes_(std::move(bytes)),
-      expires_ms_(view().expires_ms()),
-      id_hash_(id),
-      exact_key_(view().exact_key()) {}
+Record::Record(store::EntryBytes bytes, const base::Hash128& id) : bytes_(std::move(bytes)), id_hash_(id) {}
 
 size_t Record::bytes() const {
   return malloc_usable_size(bytes_.data.get()) + kBlockHeaderBytes + sizeof(Record) + kSharedHeaderBytes +
