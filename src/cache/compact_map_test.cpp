@@ -76,7 +76,7 @@ TEST(CompactMap, ReadersSeeEveryKeyThatStaysWhileOthersComeAndGo) {
     }
   });
   std::vector<Item> others;
-  for (uint64_t i = 0; i < 20'000; ++i) others.push_back({{i * 104'729, i % 512}});
+  for (uint64_t i = 1; i < 20'000; ++i) others.push_back({{i * 104'729, i % 512}});
   for (int round = 0; round < 3; ++round) {
     for (Item& item : others) map.exchange(&item);
     for (Item& item : others) map.erase(&item);

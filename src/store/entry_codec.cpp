@@ -317,10 +317,23 @@ uint32_t EntryView::field_end(size_t field) const {
   return end_bytes() == sizeof(uint16_t) ? get<uint16_t>(at) : get<uint32_t>(at);
 }
 
+namespace {
+
+/// The field between its own end and the one before, of a table at `ends_at`.
+template <typename End>
+std::string_view between_ends(std::string_view bytes, size_t ends_at, size_t fields, size_t i) {
+  const char* const end = bytes.data() + ends_at + i * sizeof(End);
+  const size_t start = i == 0 ? ends_at + fields * sizeof(End) : get<End>(end - sizeof(End));
+  return {bytes.data() + start, get<End>(end) - start};
+}
+
+}  // namespace
+
 std::string_view EntryView::text(EntryText field) const {
   const auto i = static_cast<size_t>(field);
-  const size_t start = i == 0 ? ends_at() + field_count() * end_bytes() : field_end(i - 1);
-  return bytes_.substr(start, field_end(i) - start);
+  if (!is_packed()) return between_ends<uint32_t>(bytes_, kEndsAt, field_count(), i);
+  if ((bytes_[0] & kPackedShort) != 0) return between_ends<uint16_t>(bytes_, kPackedEndsAt, kEntryTexts, i);
+  return between_ends<uint32_t>(bytes_, kPackedEndsAt, kEntryTexts, i);
 }
 
 std::vector<std::string_view> EntryView::list(EntryText field) const {
