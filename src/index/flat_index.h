@@ -71,7 +71,7 @@ class FlatIndex {
   size_t places_ = 0;  // rows of all chunks
   size_t chunk_bytes_ = 0;
   std::vector<DeadRow> dead_;
-  size_t dead_first_ = 0;  // dead_[dead_first_..] are waiting, oldest first
+  size_t dead_first_ = 0;              // dead_[dead_first_..] are waiting, oldest first
   mutable Chunk* found_in_ = nullptr;  // where find() found the last one: who goes through all asks for the
   mutable size_t found_at_ = 0;        // one before or behind it next. Null when its chunk may be gone.
 };
