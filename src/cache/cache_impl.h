@@ -160,7 +160,8 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   Result<Stored> store_draft(Draft& draft);
   Result<Stored> store_uncommitted(const StoreRequest& request);
   bool must_commit(const StoreRequest& request) const { return log_ != nullptr && !request.write_behind; }
-  bool file(const Draft& draft, const RecordPtr& record, std::span<const float> vector);
+  bool file(const Draft& draft, const RecordPtr& record, std::span<const float> vector,
+            store::EntryBytes whole);
   int64_t expiry(const StoreRequest& request, const Options& options, int64_t now_ms) const;
   Result<Stored> count_refusal(Error error);
 
@@ -183,9 +184,10 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   // cache_storage.cpp
   void take_loaded(Loading& loading, store::EntryBytes bytes, const base::Hash128& key,
                    const base::Hash128& id) const;
+  bool has_usable_vector(const store::EntryView& view) const;
   void trim_loaded(Loading& loading, size_t bytes_max) const;
   void file_loaded(Loading& loading);
-  void index_loaded();
+  void index_loaded(const Loading& loading);
   void evict(const Options& options);
   static Quota quota_of(const Options& options) {
     return {options.tenant_entries_max, options.tenant_bytes_max};

@@ -10,6 +10,7 @@
 #include "cache/cache_impl.h"
 #include "cache/keys.h"
 #include "cache/storage_table.h"
+#include "cache/waiting_vectors.h"
 #include "store/hashed_prompts.h"
 #include "store/rocks_table.h"
 #include "store/vector_codec.h"
@@ -67,6 +68,7 @@ struct CacheImpl::Loading {
   size_t bytes = 0;                     // guarded by mutex
   size_t bytes_max = 0;
   uint64_t outdated = 0, erased = 0;  // guarded by mutex
+  WaitingVectors vectors;             // guarded by mutex while loading: Record::place_in_load is in it
 };
 
 Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
@@ -90,10 +92,22 @@ Result<std::unique_ptr<store::EntryTable>> open_table(const Options& options) {
       &is_hashed_request);
 }
 
+/// Vectors of another model mean nothing to this one; the exact layer still finds such an entry.
+bool CacheImpl::has_usable_vector(const store::EntryView& view) const {
+  return view.semantic() && embedder_ != nullptr &&
+         view.text(EntryText::kModelEpoch) == keys_.model_epoch() &&
+         store::vector_length(view.text(EntryText::kEmbedding)) == embedder_->dimensions();
+}
+
 /// On several threads at once.
 void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const base::Hash128& key,
                             const base::Hash128& id) const {
-  RecordPtr record = Record::make(std::move(bytes), id);
+  const auto whole = store::EntryView::trusted(bytes.view());
+  const bool has_vector = has_usable_vector(whole);
+  const std::string_view vector = has_vector ? whole.text(EntryText::kEmbedding) : std::string_view();
+  store::EntryBytes packed = store::pack_entry(bytes.view(), keys_.model_epoch(), has_vector);
+  // Moving the bytes leaves the view of them valid.
+  const RecordPtr record = Record::make(packed.data != nullptr ? std::move(packed) : std::move(bytes), id);
   // Entries of other rules are not served, whatever they are.
   const bool is_outdated =
       record->is_expired(clock_.wall_ms()) || record->view().text(EntryText::kPolicyEpoch) != kPolicyEpoch;
@@ -104,8 +118,9 @@ void CacheImpl::take_loaded(Loading& loading, store::EntryBytes bytes, const bas
     loading.unwanted.push_back(key);
     return;
   }
-  loading.bytes += record->bytes();
-  loading.records.push_back(std::move(record));
+  if (has_vector) record->place_in_load = loading.vectors.add(vector);
+  loading.bytes += record->bytes() + vector.size();
+  loading.records.push_back(record);
   if (loading.bytes > loading.bytes_max * kLoadOvershoot) trim_loaded(loading, loading.bytes_max);
 }
 
@@ -115,39 +130,45 @@ void CacheImpl::trim_loaded(Loading& loading, size_t bytes_max) const {
   std::sort(records.begin(), records.end(), is_older);
   auto first_kept = records.begin();
   for (; first_kept != records.end() && loading.bytes > bytes_max; ++first_kept) {
-    loading.bytes -= (*first_kept)->bytes();
+    loading.bytes -= (*first_kept)->bytes() + loading.vectors.at((*first_kept)->place_in_load).size();
     loading.unwanted.push_back((*first_kept)->exact_key());
   }
   records.erase(records.begin(), first_kept);
+  WaitingVectors kept;
+  for (const RecordPtr& record : records)
+    if (const std::string_view vector = loading.vectors.at(record->place_in_load); !vector.empty())
+      record->place_in_load = kept.add(vector);
+  loading.vectors = std::move(kept);
 }
 
 /// In the order they were created, so that listing and eviction go on as before the restart.
 void CacheImpl::file_loaded(Loading& loading) {
   std::sort(loading.records.begin(), loading.records.end(), is_older);
-  const size_t dimensions = embedder_ == nullptr ? 0 : embedder_->dimensions();
   // A microsecond apart: when they were really used last is not known any more.
   int64_t used_us = clock_.mono_us() - static_cast<int64_t>(loading.records.size());
-  for (RecordPtr& record : loading.records) {
-    const store::EntryView& view = record->view();
-    // Vectors of another model mean nothing to this one; the exact layer still finds such an entry.
-    const bool has_vector = view.semantic() && dimensions > 0 &&
-                            view.text(EntryText::kModelEpoch) == keys_.model_epoch() &&
-                            store::vector_length(view.text(EntryText::kEmbedding)) == dimensions;
-    if (view.semantic() && !has_vector) ++found_at_start_.exact_only;
+  for (const RecordPtr& record : loading.records) {
+    const bool has_vector = record->place_in_load != kNotInHeap;
+    if (record->view().semantic() && !has_vector) ++found_at_start_.exact_only;
     entries_.insert_loaded(record, has_vector, used_us++);
-    record.reset();
   }
-  loading.records.clear();
 }
 
 /// Graphs come back from their snapshots. What has none is found by looking at each entry until it is built.
-void CacheImpl::index_loaded() {
+void CacheImpl::index_loaded(const Loading& loading) {
+  const auto vector_of = [&](uint64_t label, std::vector<float>& vector) {
+    const std::string_view bytes = loading.vectors.at(reinterpret_cast<const Record*>(label)->place_in_load);
+    vector = store::unit_vector(store::read_vector(bytes));
+    return !vector.empty();
+  };
   const std::lock_guard lock(building_.mutex);
-  for (const std::shared_ptr<Partition>& partition : entries_.partitions_larger_than(0)) {
-    if (partition->size() > options().graph_from) graphs_.restore(*partition, entries_, load_threads());
-    partition->add_rest();
+  const std::vector<std::shared_ptr<Partition>> partitions = entries_.partitions_larger_than(0);
+  for (const std::shared_ptr<Partition>& partition : partitions)
+    if (partition->size() > options().graph_from)
+      graphs_.restore(*partition, entries_, vector_of, load_threads());
+  for (const RecordPtr& record : loading.records)
+    if (record->is_indexed) entries_.add_rest(*record, vector_of);
+  for (const std::shared_ptr<Partition>& partition : partitions)
     if (partition->unsettled() > 0) building_.partitions.push_back(partition);
-  }
 }
 
 Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
@@ -164,7 +185,9 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
   const size_t count = loading.records.size();
   file_loaded(loading);
   const int64_t indexing_us = base::system_clock().mono_us();
-  index_loaded();
+  index_loaded(loading);
+  loading.records.clear();
+  loading.vectors = {};
   const int64_t indexed_us = base::system_clock().mono_us();
   log_ = std::move(log);
   entries_.attach(log_.get());
@@ -193,7 +216,8 @@ Result<void> CacheImpl::open_storage(std::unique_ptr<store::EntryTable> table) {
         vault_->subjects()->damaged(), report.locked);
   else if (erasures_ != nullptr && erasures_->damaged() > 0)
     found_at_start_.problem = "the erasure ledger is damaged: what its damaged lines erased is not known";
-  log_->start([this] { entries_.refill_log(); }, report.needs_replacing);
+  log_->start([this](const store::EntryLog::Relief& relief) { return entries_.refill_log(relief); },
+              report.needs_replacing);
   base::log_info("storage: {} entries ({} MB) in {} ms; {} damaged, {} out of date, {} for exact match only",
                  count, report.bytes >> 20U, found_at_start_.load_ms, report.damaged, loading.outdated,
                  found_at_start_.exact_only);

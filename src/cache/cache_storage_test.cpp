@@ -191,6 +191,12 @@ TEST_F(StorageTest, ADamagedTableIsWrittenAgain) {
   ASSERT_TRUE(eventually([&] { return cache_->storage_stats().rebuilds == 1; }));
   ASSERT_TRUE(eventually([&] { return !cache_->storage_stats().is_failing; }));
   EXPECT_EQ(on_disk(), cache_->stats().entries);
+  restart();
+  EXPECT_GE(cache_->stats().semantic_entries, 20U) << "with their vectors, which only the index had";
+  const Lookup found = look(prompt("What is question number 7?"));
+  ASSERT_NE(found.entry, nullptr);
+  EXPECT_EQ(found.layer, Layer::kSemantic);
+  EXPECT_EQ(found.entry->query(), "Question number 7?");
 }
 
 TEST_F(StorageTest, AsynchronousStoresAreDurableWhenAnswered) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -160,9 +161,10 @@ store::EntryFields CacheImpl::fields_of(const Draft& draft) const {
   return fields;
 }
 
-bool CacheImpl::file(const Draft& draft, const RecordPtr& record, std::span<const float> vector) {
+bool CacheImpl::file(const Draft& draft, const RecordPtr& record, std::span<const float> vector,
+                     store::EntryBytes whole) {
   const StoreRequest& request = draft.request;
-  const auto insert = [&] { entries_.insert(record, vector); };
+  const auto insert = [&] { entries_.insert(record, vector, std::move(whole)); };
   if (!request.generation) {
     insert();
     return true;
@@ -204,13 +206,13 @@ Result<Stored> CacheImpl::store_draft(Draft& draft) {
 
   std::vector<float> vector;
   if (fields.semantic) vector = store::round_trip(fields.embedding, fields.vector_form);
-  const RecordPtr record = Record::make(std::move(*bytes), id);
+  const RecordPtr record = Record::make(store::pack_entry(bytes->view(), keys_.model_epoch(), true), id);
   const Quota quota = quota_of(options);
   if (quota.bytes_max != 0 && record->bytes() > quota.bytes_max)
     return too_large(record->bytes(), quota.bytes_max);
   if (!draft.request.principal.empty()) record->vouchers.add(draft.request.principal);
   if (draft.request.trusted) record->vouchers.trust();
-  if (!file(draft, record, vector) || withdraw_if_erased(record))
+  if (!file(draft, record, vector, std::move(*bytes)) || withdraw_if_erased(record))
     return fail(ErrorCode::kInvalidArgument,
                 "entry is out of date: what it belongs to was flushed, invalidated, erased or judged wrong "
                 "after its answer was asked for");

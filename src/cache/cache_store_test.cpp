@@ -43,8 +43,14 @@ TEST_F(CacheTest, AnEntryShowsWhatWasStored) {
   EXPECT_TRUE(entry->semantic());
   EXPECT_EQ(entry->tokens_prompt(), 7U);
   EXPECT_EQ(entry->tokens_completion(), 9U);
-  const auto bytes = std::static_pointer_cast<const Record>(entry)->view().bytes();
-  EXPECT_TRUE(store::EntryView::parse(bytes)) << "what is in memory is what a disk would be given";
+  const store::EntryView view = std::static_pointer_cast<const Record>(entry)->view();
+  EXPECT_TRUE(view.text(store::EntryText::kEmbedding).empty()) << "the index has it";
+  const auto vector = embedder_->embed(entry->query()).value().values;
+  const store::EntryBytes whole = store::unpack_entry(view.bytes(), "epoch", vector);
+  const auto parsed = store::EntryView::parse(whole.view());
+  ASSERT_TRUE(parsed) << "what a disk is given";
+  EXPECT_EQ(parsed->text(store::EntryText::kModelEpoch), "epoch");
+  EXPECT_EQ(parsed->text(store::EntryText::kQuery), entry->query());
 }
 
 TEST_F(CacheTest, TheSameKeyReplaces) {

@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "base/epoch.h"
+#include "base/log.h"
+#include "store/vector_codec.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -13,13 +15,18 @@ constexpr size_t kSweepBatch = 1024;
 RecordPtr alive(Record* record, int64_t now_ms) {
   if (record == nullptr || !record->live.load(std::memory_order_acquire) || record->is_expired(now_ms))
     return nullptr;
-  return record->shared_from_this();
+  return record->shared();
 }
 
 }  // namespace
 
-EntryStore::EntryStore(size_t dimensions, size_t graph_from, const base::Clock& clock, Counters& counters)
-    : clock_(clock), counters_(counters), partitions_(dimensions, graph_from) {}
+EntryStore::EntryStore(size_t dimensions, size_t graph_from, std::string_view model_epoch,
+                       const base::Clock& clock, Counters& counters)
+    : model_epoch_(model_epoch),
+      clock_(clock),
+      counters_(counters),
+      vector_bytes_(store::vector_bytes(dimensions, store::VectorForm::kInt8)),
+      partitions_(dimensions, graph_from) {}
 
 EntryStore::~EntryStore() {
   // Nobody else is left; entries that callers still hold live on by their own references.
@@ -29,52 +36,68 @@ EntryStore::~EntryStore() {
   }
 }
 
-void EntryStore::insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us) {
-  if (vector.empty()) return insert(record, nullptr, used_us);
-  insert(
-      record, [&](Partition& partition) { return partition.add(*record, vector); }, used_us);
+void EntryStore::insert(const RecordPtr& record, std::span<const float> vector, store::EntryBytes whole) {
+  const auto add = [&](Partition& partition) { return partition.add(*record, vector); };
+  insert(record, vector.empty() ? AddTo() : AddTo(add), std::move(whole), clock_.mono_us());
 }
 
 void EntryStore::insert_loaded(const RecordPtr& record, bool has_vector, int64_t used_us) {
-  if (!has_vector) return insert(record, nullptr, used_us);
-  const auto add = [&](Partition& partition) {
-    partition.add_member(*record);
+  const auto add = [](Partition& partition) {
+    partition.count_member();
     return true;
   };
-  insert(record, add, used_us);
+  insert(record, has_vector ? AddTo(add) : AddTo(), {}, used_us);
+}
+
+void EntryStore::add_rest(const Record& record, const Partition::VectorOf& vector_of) {
+  const std::shared_ptr<Partition> partition = partitions_.get(record.view().partition());
+  EGPTC_CHECK(partition != nullptr);
+  partition->add_rest(record, vector_of);
 }
 
 /// `add` null: for the exact layer alone.
-void EntryStore::insert(const RecordPtr& record, const AddTo& add, int64_t used_us) {
+void EntryStore::insert(const RecordPtr& record, const AddTo& add, store::EntryBytes whole, int64_t used_us) {
   std::vector<RecordPtr> replaced;
   {
     const std::lock_guard lock(stripe_of(record->exact_key()));
     file(record, add, used_us);
     // The old entry is found until this exchange, the new one from then on.
-    Record* old = exact_.exchange(record->exact_key(), record.get());
+    Record* old = exact_.exchange(record.get());
     if (old != nullptr) {
       // Who has asked for this key has asked, whichever answer is newest.
       record->vouchers.add_all(old->vouchers);
-      replaced.push_back(old->shared_from_this());
+      replaced.push_back(old->shared());
       EGPTC_CHECK(unfile(*old));
     }
-    log_stored(record);
+    if (log_ != nullptr) log_stored(*record, std::move(whole));
   }
   leave_partitions(replaced);
 }
 
 /// Under the stripe of the record's key, so that the log sees the changes of a key in their order.
-void EntryStore::log_stored(const RecordPtr& record) {
-  if (log_ != nullptr) log_->put({record->exact_key(), record->id_hash(), record, record->view().bytes()});
+void EntryStore::log_stored(const Record& record, store::EntryBytes whole) {
+  const auto kept = std::make_shared<const store::EntryBytes>(std::move(whole));
+  log_->put({record.exact_key(), record.id_hash(), kept, kept->view()});
 }
 
-void EntryStore::refill_log() {
-  for (const RecordPtr& record : ledger_.all()) log_again(record);
+Result<void> EntryStore::refill_log(const store::EntryLog::Relief& relief) {
+  for (const RecordPtr& record : ledger_.all()) {
+    log_again(record);
+    EGPTC_TRY_VOID(relief());
+  }
+  return {};
 }
 
 void EntryStore::log_again(const RecordPtr& record) {
   const std::lock_guard lock(stripe_of(record->exact_key()));
-  if (record->live.load(std::memory_order_relaxed)) log_stored(record);
+  if (log_ == nullptr || !record->live.load(std::memory_order_relaxed)) return;
+  std::vector<float> vector;
+  if (record->is_indexed) {
+    const std::shared_ptr<Partition> partition = partitions_.get(record->view().partition());
+    if (partition != nullptr) vector = partition->vector_of(*record);
+    if (vector.empty()) base::log_error("entry {} is written without its vector", record->id());
+  }
+  log_stored(*record, store::unpack_entry(record->view().bytes(), model_epoch_, vector));
 }
 
 /// Under the stripe of the record's key.
@@ -82,15 +105,15 @@ void EntryStore::file(const RecordPtr& record, const AddTo& add, int64_t used_us
   record->owner = record;
   record->sequence = sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
   record->used_us.store(used_us, std::memory_order_relaxed);
-  record->is_indexed = add != nullptr;
+  record->is_indexed = static_cast<bool>(add);
   record->live.store(true, std::memory_order_release);
-  if (add != nullptr) {
+  if (add) {
     // A partition may be given up between finding and filling it; then there is a new one.
     while (!add(*partitions_.get_or_create(record->view().partition(), used_us))) {
     }
     semantic_size_.fetch_add(1, std::memory_order_relaxed);
   }
-  ids_.exchange(record->id_hash(), record.get());
+  ids_.exchange(record.get());
   scopes_.add(*record);
   ledger_.add(*record);
 }
@@ -101,7 +124,7 @@ void EntryStore::log_again(const base::Hash128& id) {
   {
     const base::EpochGuard pin;
     Record* found = ids_.find(id);
-    if (found != nullptr && found->live.load(std::memory_order_acquire)) record = found->shared_from_this();
+    if (found != nullptr && found->live.load(std::memory_order_acquire)) record = found->shared();
   }
   if (record != nullptr) log_again(record);
 }
@@ -109,7 +132,7 @@ void EntryStore::log_again(const base::Hash128& id) {
 /// Under the stripe of the record's key. All but the exact table and the partition.
 bool EntryStore::unfile(Record& record) {
   if (!record.live.exchange(false, std::memory_order_acq_rel)) return false;
-  ids_.erase(record.id_hash(), &record);
+  ids_.erase(&record);
   scopes_.remove(record);
   ledger_.remove(record);
   return true;
@@ -120,7 +143,7 @@ size_t EntryStore::remove(std::span<const RecordPtr> records, Count cause) {
   for (const RecordPtr& record : records) {
     const std::lock_guard lock(stripe_of(record->exact_key()));
     if (!unfile(*record)) continue;
-    exact_.erase(record->exact_key(), record.get());
+    exact_.erase(record.get());
     if (log_ != nullptr) log_->put({record->exact_key(), record->id_hash(), nullptr});
     removed.push_back(record);
   }
@@ -168,7 +191,7 @@ RecordPtr EntryStore::find_exact(const base::Hash128& key) const {
   }
   if (record == nullptr || (record->expires_ms() != 0 && record->is_expired(clock_.wall_ms())))
     return nullptr;
-  return record->shared_from_this();
+  return record->shared();
 }
 
 const Record* EntryStore::find_member(const base::Hash128& id, const Partition& partition) const {
@@ -212,7 +235,7 @@ void EntryStore::touch(const Record& record) const {
 }
 
 void EntryStore::evict_to(size_t bytes_max, size_t record_bytes_max, size_t partitions_max) {
-  while (bytes() > bytes_max || ledger_.record_bytes() > record_bytes_max) {
+  while (bytes() > bytes_max || stored_bytes() > record_bytes_max) {
     const RecordPtr oldest = ledger_.oldest();
     if (oldest == nullptr) break;
     remove({&oldest, 1}, Count::kEvictionsSize);

@@ -10,10 +10,12 @@
 #include <functional>
 #include <mutex>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/pointer_map.h"
+#include "cache/compact_map.h"
 #include "cache/counters.h"
 #include "cache/ledger.h"
 #include "cache/partition.h"
@@ -32,8 +34,9 @@ struct Candidate {
 /// Thread rule: any thread.
 class EntryStore {
  public:
-  /// `graph_from`: rows from which on a partition gets a graph.
-  EntryStore(size_t dimensions, size_t graph_from, const base::Clock& clock, Counters& counters);
+  /// `graph_from`: rows from which on a partition gets a graph. `model_epoch`: what entries were packed with.
+  EntryStore(size_t dimensions, size_t graph_from, std::string_view model_epoch, const base::Clock& clock,
+             Counters& counters);
   ~EntryStore();
   EntryStore(const EntryStore&) = delete;
   EntryStore& operator=(const EntryStore&) = delete;
@@ -41,23 +44,21 @@ class EntryStore {
   /// From now on every change goes to `log` too, in the order it takes place here. Before any concurrent
   /// use; null detaches. The log outlives its use.
   void attach(store::EntryLog* log) { log_ = log; }
-  /// Gives every entry to the log.
-  void refill_log();
+  /// Gives every entry to the log, which writes now and then what it was given: all at once would take the
+  /// memory of the entries a second time. An error of writing ends it.
+  Result<void> refill_log(const store::EntryLog::Relief& relief);
   /// One of them, if it is still stored.
   void log_again(const RecordPtr& record);
   void log_again(const base::Hash128& id);
   std::vector<RecordPtr> all() const { return ledger_.all(); }
 
   /// Files the record, in the partition its bytes name when `vector` is not empty; replaces the
-  /// entry of the same exact key, with no moment in which neither is found.
-  void insert(const RecordPtr& record, std::span<const float> vector) {
-    insert(record, vector, clock_.mono_us());
-  }
-  /// The same; it was last used then (monotonic clock).
-  void insert(const RecordPtr& record, std::span<const float> vector, int64_t used_us);
+  /// entry of the same exact key, with no moment in which neither is found. `whole`: what the disk is given.
+  void insert(const RecordPtr& record, std::span<const float> vector, store::EntryBytes whole);
   /// At start, before anybody else: the same, but that an entry with a vector is a member of its partition
   /// that is found by meaning only after Partition::add_rest().
   void insert_loaded(const RecordPtr& record, bool has_vector, int64_t used_us);
+  void add_rest(const Record& record, const Partition::VectorOf& vector_of);
   /// The stored entry of this id if it is a member of the partition. Valid at start, or while pinned.
   const Record* find_member(const base::Hash128& id, const Partition& partition) const;
   std::vector<std::shared_ptr<Partition>> partitions_larger_than(size_t entries) const {
@@ -106,16 +107,20 @@ class EntryStore {
   std::mutex& stripe_of(const base::Hash128& key) { return stripes_[key.high % kStripes]; }
   using AddTo = std::function<bool(Partition& partition)>;
   void file(const RecordPtr& record, const AddTo& add, int64_t used_us);
-  void insert(const RecordPtr& record, const AddTo& add, int64_t used_us);
+  void insert(const RecordPtr& record, const AddTo& add, store::EntryBytes whole, int64_t used_us);
+  /// What its records are on disk, about: with their vectors.
+  size_t stored_bytes() const { return ledger_.record_bytes() + semantic_size() * vector_bytes_; }
   bool unfile(Record& record);
-  void log_stored(const RecordPtr& record);
+  void log_stored(const Record& record, store::EntryBytes whole);
   void leave_partitions(std::vector<RecordPtr>& removed);
 
+  const std::string model_epoch_;
   const base::Clock& clock_;
   Counters& counters_;
+  const size_t vector_bytes_;  // of one embedding on disk
   store::EntryLog* log_ = nullptr;
-  base::PointerMap<Record> exact_;
-  base::PointerMap<Record> ids_;
+  CompactMap<Record, &Record::exact_key> exact_;
+  CompactMap<Record, &Record::id_hash> ids_;
   PartitionMap partitions_;
   Scopes scopes_;
   Ledger ledger_;

@@ -60,7 +60,7 @@ Result<void> GraphSnapshots::check(GraphFileReader& file, const Partition& parti
 }
 
 Result<size_t> GraphSnapshots::read(const std::string& path, Partition& partition, const EntryStore& entries,
-                                    size_t threads) {
+                                    const Partition::VectorOf& vector_of, size_t threads) {
   EGPTC_TRY(GraphFileReader file, GraphFileReader::open(path, key_));
   EGPTC_TRY_VOID(check(file, partition, entries));
   std::vector<GraphFileRow> block;
@@ -73,7 +73,7 @@ Result<size_t> GraphSnapshots::read(const std::string& path, Partition& partitio
       const Record* member = row.is_empty() ? nullptr : entries.find_member(row.id, partition);
       rows.push_back({member == nullptr ? index::kDeadLabel : Partition::label_of(*member), row.links});
     }
-    partition.restore(rows, threads);
+    partition.restore(rows, vector_of, threads);
   }
   return partition.finish_restore();
 }
@@ -88,11 +88,12 @@ void GraphSnapshots::put_aside(const std::string& path, const Error& why) {
   stats_.problem = why.message;
 }
 
-bool GraphSnapshots::restore(Partition& partition, const EntryStore& entries, size_t threads) {
+bool GraphSnapshots::restore(Partition& partition, const EntryStore& entries,
+                             const Partition::VectorOf& vector_of, size_t threads) {
   if (folder_.empty()) return false;
   const std::lock_guard lock(mutex_);
   const std::string path = path_of(partition);
-  const auto rows = read(path, partition, entries, threads);
+  const auto rows = read(path, partition, entries, vector_of, threads);
   if (!rows) {
     partition.abandon_restore();
     if (rows.error().code != ErrorCode::kNotFound) put_aside(path, rows.error());

@@ -30,7 +30,8 @@ class GraphSnapshots {
 
   /// Fills the graph of a partition whose entries are all members of it; false: there is nothing to fill it
   /// from. Before anybody searches it.
-  bool restore(Partition& partition, const EntryStore& entries, size_t threads);
+  bool restore(Partition& partition, const EntryStore& entries, const Partition::VectorOf& vector_of,
+               size_t threads);
   /// Writes the graphs of which at least `share` has changed since they were last written, and removes files
   /// of graphs that are no more.
   void save(std::span<const std::shared_ptr<Partition>> partitions, double share);
@@ -45,7 +46,7 @@ class GraphSnapshots {
   GraphFileHead head_of(const Partition& partition) const;
   Result<void> check(GraphFileReader& file, const Partition& partition, const EntryStore& entries) const;
   Result<size_t> read(const std::string& path, Partition& partition, const EntryStore& entries,
-                      size_t threads);
+                      const Partition::VectorOf& vector_of, size_t threads);
   void put_aside(const std::string& path, const Error& why);
   bool is_due(const Partition& partition, double share) const;
   Result<void> write(const Partition& partition, uint64_t graph);

@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <thread>
 
 #include "base/epoch.h"
 #include "cache/cache_fixture.h"
@@ -98,6 +100,47 @@ TEST_F(GraphSnapshotsTest, ARestartTakesTheGraphFromItsSnapshot) {
   EXPECT_EQ(cache_->storage_stats().graph_rows_waiting, 0U);
   EXPECT_EQ(answered(0, kEntries), kEntries);
   EXPECT_EQ(fs::status(snapshot()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+/// The vectors on disk by id, all but their scales, which may differ in the last bit.
+std::map<base::Hash128, std::string> vectors_on(const fakes::FakeDisk& disk) {
+  const std::lock_guard lock(disk.mutex);
+  std::map<base::Hash128, std::string> vectors;
+  for (const auto& [key, row] : disk.rows) {
+    const auto view = store::EntryView::parse(row.bytes);
+    EXPECT_TRUE(view);
+    vectors[row.id] = view->text(store::EntryText::kEmbedding).substr(9);
+  }
+  return vectors;
+}
+
+TEST_F(GraphSnapshotsTest, VectorsComeBackFromTheIndexAsTheyWere) {
+  fill(0, kEntries);
+  ASSERT_TRUE(cache_->commit());
+  const auto before = vectors_on(*disk_);
+  ASSERT_EQ(before.size(), kEntries);
+  // Again and again, from a graph that grew, from one that was restored, and from none.
+  for (int round = 0; round < 3; ++round) {
+    disk_->is_damaged = true;
+    StoreRequest request;
+    request.prompt = prompt("How do I mend a wheel?");
+    request.text = "so";
+    EXPECT_FALSE(cache_->store(request));
+    for (int i = 0; i < 5000 && cache_->storage_stats().is_failing; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // It is in memory all the same.
+    Filter wheel;
+    wheel.query_contains = "wheel";
+    EXPECT_EQ(cache_->invalidate(wheel, false), 1U);
+    ASSERT_TRUE(cache_->commit());
+    EXPECT_GE(cache_->storage_stats().rebuilds, 1U);
+    EXPECT_TRUE(vectors_on(*disk_) == before);
+    Options options = stored_options();
+    if (round == 1) options.graph_from = 4096;
+    restart(options);
+    EXPECT_EQ(cache_->stats().semantic_entries, kEntries);
+    EXPECT_EQ(answered(0, kEntries), kEntries);
+  }
 }
 
 TEST_F(GraphSnapshotsTest, WhatCameAndWentSinceIsMadeGoodById) {

@@ -29,14 +29,14 @@ void Ledger::count_heaps() {
 RecordPtr Ledger::oldest() {
   const std::lock_guard lock(mutex_);
   if (recency_.empty()) return nullptr;
-  return least_recently_used(recency_).shared_from_this();
+  return least_recently_used(recency_).shared();
 }
 
 std::vector<RecordPtr> Ledger::all() const {
   const std::lock_guard lock(mutex_);
   std::vector<RecordPtr> records;
   records.reserve(recency_.size());
-  recency_.for_each([&](Record& record) { records.push_back(record.shared_from_this()); });
+  recency_.for_each([&](Record& record) { records.push_back(record.shared()); });
   return records;
 }
 
@@ -46,7 +46,7 @@ std::vector<RecordPtr> Ledger::take_expired(int64_t now_ms, size_t count_max) {
   while (!expiry_.empty() && expiry_.top_key() <= now_ms && expired.size() < count_max) {
     Record& record = expiry_.top();
     expiry_.remove(record);
-    expired.push_back(record.shared_from_this());
+    expired.push_back(record.shared());
   }
   return expired;
 }

@@ -1,5 +1,7 @@
 #include "cache/partition.h"
 
+#include <unordered_set>
+
 #include "base/check.h"
 #include "base/epoch.h"
 #include "cache/recency.h"
@@ -18,10 +20,6 @@ bool is_bulk(size_t removed, size_t members, size_t graph_from) {
   const size_t left = members - removed;
   if (members > graph_from) return removed > left * kGraphRemovalsPerCopy;
   return removed * members > left * kLabelsPerCopy;
-}
-
-std::vector<float> vector_of(const Record& record) {
-  return store::unit_vector(record.view().vector(store::EntryText::kEmbedding));
 }
 
 }  // namespace
@@ -52,7 +50,6 @@ bool Partition::add(Record& record, std::span<const float> vector) {
   const std::lock_guard lock(mutex_);
   if (is_closed_) return false;
   index_.load(std::memory_order_relaxed)->add(label_of(record), vector);
-  members_.push_newest(record);
   size_.fetch_add(1, std::memory_order_relaxed);
   account();
   return true;
@@ -60,23 +57,25 @@ bool Partition::add(Record& record, std::span<const float> vector) {
 
 void Partition::remove(std::span<Record* const> records) {
   const std::lock_guard lock(mutex_);
-  const bool in_bulk = records.size() > 1 && is_bulk(records.size(), members_.size(), graph_from_);
-  for (Record* record : records) {
-    members_.remove(*record);
-    if (!in_bulk) EGPTC_CHECK(index_.load(std::memory_order_relaxed)->remove(label_of(*record)));
+  if (records.size() > 1 && is_bulk(records.size(), size(), graph_from_)) {
+    rebuild(records);
+  } else {
+    for (Record* record : records)
+      EGPTC_CHECK(index_.load(std::memory_order_relaxed)->remove(label_of(*record)));
   }
-  size_.store(members_.size(), std::memory_order_relaxed);
-  if (in_bulk) rebuild();
+  size_.fetch_sub(records.size(), std::memory_order_relaxed);
   account();
 }
 
-/// A new index of the members, read back from their bytes: the vectors that were searched before.
-void Partition::rebuild() {
+/// A new index of what stays: its vectors are nowhere else.
+void Partition::rebuild(std::span<Record* const> without) {
   auto fresh = std::make_unique<index::VectorIndex>(dimensions_, graph_from_);
-  for (const Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
-    fresh->add(label_of(*record), vector_of(*record));
-  }
-  index::VectorIndex* old = index_.exchange(fresh.release(), std::memory_order_acq_rel);
+  index::VectorIndex* const old = index_.load(std::memory_order_relaxed);
+  const std::unordered_set<const Record*> removed(without.begin(), without.end());
+  old->for_each([&](uint64_t label, std::span<const float> vector) {
+    if (!removed.contains(reinterpret_cast<const Record*>(label))) fresh->add(label, vector);
+  });
+  index_.store(fresh.release(), std::memory_order_release);
   base::epoch_retire(old, old->bytes());
 }
 
@@ -85,19 +84,14 @@ std::vector<index::Neighbour> Partition::search(std::span<const float> query, si
   return index_.load(std::memory_order_acquire)->search(query, k, similarity_min);
 }
 
-void Partition::add_member(Record& record) {
+void Partition::count_member() {
   const std::lock_guard lock(mutex_);
-  members_.push_newest(record);
   size_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Partition::restore(std::span<const index::LinkedRow> rows, size_t threads) {
+void Partition::restore(std::span<const index::LinkedRow> rows, const VectorOf& vector_of, size_t threads) {
   const std::lock_guard lock(mutex_);
-  const auto vector_of_label = [](uint64_t label, std::vector<float>& vector) {
-    vector = vector_of(*reinterpret_cast<const Record*>(label));
-    return true;
-  };
-  index_.load(std::memory_order_relaxed)->restore(rows, vector_of_label, threads);
+  index_.load(std::memory_order_relaxed)->restore(rows, vector_of, threads);
 }
 
 size_t Partition::finish_restore() {
@@ -113,13 +107,21 @@ void Partition::abandon_restore() {
   index_.load(std::memory_order_relaxed)->abandon_restore();
 }
 
-void Partition::add_rest() {
+void Partition::add_rest(const Record& record, const VectorOf& vector_of) {
   const std::lock_guard lock(mutex_);
   index::VectorIndex& index = *index_.load(std::memory_order_relaxed);
-  for (const Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
-    if (!index.is_in_graph(label_of(*record))) index.add_unsettled(label_of(*record), vector_of(*record));
-  }
+  const uint64_t label = label_of(record);
+  std::vector<float> vector;
+  if (index.is_in_graph(label) || !vector_of(label, vector)) return;
+  index.add_unsettled(label, vector);
   account();
+}
+
+std::vector<float> Partition::vector_of(const Record& record) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<float> vector;
+  if (!index_.load(std::memory_order_relaxed)->vector_of(label_of(record), vector)) vector.clear();
+  return vector;
 }
 
 bool Partition::settle(size_t count_max) {
@@ -162,16 +164,16 @@ bool Partition::copy_graph(uint64_t graph, uint32_t from, uint32_t count_max,
 std::vector<RecordPtr> Partition::members() const {
   const std::lock_guard lock(mutex_);
   std::vector<RecordPtr> members;
-  members.reserve(members_.size());
-  for (Record* record = members_.oldest(); record != nullptr; record = members_.newer_than(*record)) {
-    members.push_back(record->shared_from_this());
-  }
+  members.reserve(size());
+  index_.load(std::memory_order_relaxed)->for_each([&](uint64_t label, std::span<const float>) {
+    members.push_back(reinterpret_cast<const Record*>(label)->shared());
+  });
   return members;
 }
 
 bool Partition::close_if_empty() {
   const std::lock_guard lock(mutex_);
-  if (is_closed_ || members_.size() != 0) return false;
+  if (is_closed_ || size() != 0) return false;
   is_closed_ = true;
   // Nobody fills it again; what is left of it goes with the epoch.
   bytes_total_->fetch_sub(bytes_counted_, std::memory_order_relaxed);

@@ -35,16 +35,19 @@ class Partition : public std::enable_shared_from_this<Partition> {
   /// Similarity with every neighbour as a label that is a Record*, valid while the caller is pinned.
   std::vector<index::Neighbour> search(std::span<const float> query, size_t k, float similarity_min) const;
 
-  // At start, before anybody else sees the cache: all members, then a graph that was saved, then the rest.
+  // At start, before anybody else sees the cache: all members are counted, then come a graph that was saved
+  // and the rest.
   static uint64_t label_of(const Record& record) { return reinterpret_cast<uint64_t>(&record); }
-  void add_member(Record& record);
+  void count_member();
+  /// Of a label. By several threads at once.
+  using VectorOf = index::GraphIndex::VectorOf;
   /// Rows of a graph; the labels are members.
-  void restore(std::span<const index::LinkedRow> rows, size_t threads);
+  void restore(std::span<const index::LinkedRow> rows, const VectorOf& vector_of, size_t threads);
   /// How many members are in it.
   size_t finish_restore();
   void abandon_restore();
-  /// Members that are in no graph are found by looking at each, until settle() has moved them.
-  void add_rest();
+  /// A member that is in no graph is found by looking at each, until settle() has moved it.
+  void add_rest(const Record& record, const VectorOf& vector_of);
 
   /// Moves up to `count_max` entries into the graph; false: all that belong there are in it.
   bool settle(size_t count_max);
@@ -59,6 +62,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   const base::Hash128& key() const { return key_; }
   std::vector<RecordPtr> members() const;
+  /// The vector of a member, as it was added but for rounding; empty: it is none.
+  std::vector<float> vector_of(const Record& record) const;
   /// Empty and closed for good: no add() will succeed any more.
   bool close_if_empty();
 
@@ -67,7 +72,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   std::shared_ptr<Partition> owner;        ///< PartitionMap's reference
 
  private:
-  void rebuild();
+  void rebuild(std::span<Record* const> without);
   void account();
 
   const base::Hash128 key_;
@@ -75,11 +80,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
   const size_t graph_from_;
   const std::shared_ptr<ByteCount> bytes_total_;
   std::atomic<index::VectorIndex*> index_;  // replaced under mutex_, read when pinned
-  std::atomic<size_t> size_{0};
+  std::atomic<size_t> size_{0};             // written under mutex_
   mutable std::mutex mutex_;
-  IntrusiveList<Record, &Record::in_partition> members_;  // guarded by mutex_
-  size_t bytes_counted_ = 0;                              // guarded by mutex_
-  bool is_closed_ = false;                                // guarded by mutex_
+  size_t bytes_counted_ = 0;  // guarded by mutex_
+  bool is_closed_ = false;    // guarded by mutex_
 };
 
 /// Thread rule: any thread. find() waits for nobody.

@@ -12,24 +12,18 @@ constexpr size_t kBlockHeaderBytes = sizeof(size_t);
 /// The counts and the vtable pointer make_shared puts in front of the object.
 constexpr size_t kSharedHeaderBytes = 16;
 
-size_t real_bytes(const store::EntryBytes& bytes) {
-  return malloc_usable_size(bytes.data.get()) + kBlockHeaderBytes + sizeof(Record) + kSharedHeaderBytes +
-         kBlockHeaderBytes;
-}
-
 }  // namespace
 
 std::shared_ptr<Record> Record::make(store::EntryBytes bytes, const base::Hash128& id) {
   return std::make_shared<Record>(std::move(bytes), id);
 }
 
-Record::Record(store::EntryBytes bytes, const base::Hash128& id)
-    : bytes_(std::move(bytes)),
-      view_(store::EntryView::trusted(bytes_.view())),
-      expires_ms_(view_.expires_ms()),
-      id_hash_(id),
-      exact_key_(view_.exact_key()),
-      bytes_charged_(real_bytes(bytes_)) {}
+Record::Record(store::EntryBytes bytes, const base::Hash128& id) : bytes_(std::move(bytes)), id_hash_(id) {}
+
+size_t Record::bytes() const {
+  return malloc_usable_size(bytes_.data.get()) + kBlockHeaderBytes + sizeof(Record) + kSharedHeaderBytes +
+         kBlockHeaderBytes;
+}
 
 void Record::retire(Record& record) {
   const auto release = [](void* object) {

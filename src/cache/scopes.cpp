@@ -14,7 +14,7 @@ std::vector<RecordPtr> collect_newest(const List& list, const Record* cursor, si
   std::vector<RecordPtr> found;
   const Record* record = cursor == nullptr ? list.newest() : List::older_than(*cursor);
   for (; record != nullptr && found.size() < limit; record = List::older_than(*record)) {
-    if (wanted(*record)) found.push_back(const_cast<Record*>(record)->shared_from_this());
+    if (wanted(*record)) found.push_back(record->shared());
   }
   return found;
 }
@@ -25,7 +25,7 @@ std::vector<RecordPtr> collect_oldest(const List& list, uint64_t sequence_max, s
   for (Record* record = list.oldest(); record != nullptr && found.size() < limit;
        record = List::newer_than(*record)) {
     // Insertions of several threads may arrive here slightly out of order, so go on rather than stop.
-    if (record->sequence <= sequence_max) found.push_back(record->shared_from_this());
+    if (record->sequence <= sequence_max) found.push_back(record->shared());
   }
   return found;
 }
@@ -51,7 +51,7 @@ void Scopes::add(Record& record) {
   owner.all.push_newest(record);
   name_space->second.push_newest(record);
   const size_t heap_bytes = owner.recency.bytes();
-  owner.recency.push(record.used_us.load(std::memory_order_relaxed), record);
+  if (owner.has_recency) owner.recency.push(record.used_us.load(std::memory_order_relaxed), record);
   owner.record_bytes += record.bytes();
   count_heap(heap_bytes, owner.recency.bytes());
 }
@@ -65,7 +65,7 @@ void Scopes::remove(Record& record) {
   Tenant& owner = tenant->second;
   owner.all.remove(record);
   const size_t heap_bytes = owner.recency.bytes();
-  owner.recency.remove(record);
+  if (owner.has_recency) owner.recency.remove(record);
   owner.record_bytes -= record.bytes();
   count_heap(heap_bytes, owner.recency.bytes());
   if (name_space->second.size() == 0) {
@@ -77,6 +77,13 @@ void Scopes::remove(Record& record) {
     count_node(record.tenant(), false);
     shard.tenants.erase(tenant);
   }
+}
+
+/// Most tenants never reach a quota.
+void Scopes::Tenant::begin_recency() {
+  has_recency = true;
+  for (Record* record = all.oldest(); record != nullptr; record = TenantList::newer_than(*record))
+    recency.push(record->used_us.load(std::memory_order_relaxed), *record);
 }
 
 const Scopes::Tenant* Scopes::find(const Shard& shard, std::string_view tenant) {
@@ -121,7 +128,12 @@ RecordPtr Scopes::victim(std::string_view tenant, const Quota& quota) {
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.tenants.find(tenant);
   if (found == shard.tenants.end() || !found->second.is_over(quota)) return nullptr;
-  return least_recently_used(found->second.recency).shared_from_this();
+  Tenant& owner = found->second;
+  if (!owner.has_recency) {
+    owner.begin_recency();
+    count_heap(0, owner.recency.bytes());
+  }
+  return least_recently_used(owner.recency).shared();
 }
 
 std::vector<std::string> Scopes::over(const Quota& quota) const {

@@ -63,8 +63,11 @@ class Scopes {
   struct Tenant {
     TenantList all;
     TextMap<NamespaceList> namespaces;
-    IndexedHeap<Record, &Record::place_in_tenant> recency;
+    IndexedHeap<Record, &Record::place_in_tenant> recency;  // from the first victim() on; empty before
+    bool has_recency = false;
     size_t record_bytes = 0;
+
+    void begin_recency();
 
     bool is_over(const Quota& quota) const {
       return (quota.entries_max != 0 && all.size() > quota.entries_max) ||

@@ -14,6 +14,8 @@
 #include "cache/intrusive_list.h"
 #include "cache/recency.h"
 #include "cache/recent_decisions.h"
+#include "cache/vouchers.h"
+#include "cache/waiting_vectors.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -122,6 +124,41 @@ TEST(IndexedHeap, GivesTheSmallestUnderRandomRemovals) {
   }
   EXPECT_TRUE(heap.empty());
   EXPECT_LE(heap.bytes(), 64U);
+}
+
+TEST(Vouchers, CountsEachOfManyOnce) {
+  Vouchers vouchers;
+  EXPECT_EQ(vouchers.count(), 0U);
+  vouchers.add("one");
+  vouchers.add("one");
+  EXPECT_EQ(vouchers.count(), 1U);
+  Vouchers heir;
+  heir.add("two");
+  heir.add_all(vouchers);
+  heir.add_all(vouchers);
+  EXPECT_EQ(heir.count(), 2U);
+  EXPECT_FALSE(heir.is_trusted());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&heir] {
+      for (int i = 0; i < 100; ++i) heir.add("principal " + std::to_string(i % 5));
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(heir.count(), 7U);
+  for (int i = 0; i < 100; ++i) heir.add("more " + std::to_string(i));
+  EXPECT_EQ(heir.count(), Vouchers::kMost);
+}
+
+TEST(WaitingVectors, KeepsEachWhereItSaid) {
+  WaitingVectors vectors;
+  EXPECT_TRUE(vectors.at(0).empty());
+  std::vector<std::string> all;
+  for (size_t i = 0; i < 40; ++i) {
+    all.emplace_back((size_t{1} << 20U) + i * 1000, static_cast<char>('a' + i % 26));
+    EXPECT_EQ(vectors.add(all.back()), i);
+  }
+  for (uint32_t i = 0; i < 40; ++i) EXPECT_EQ(vectors.at(i), all[i]);
+  EXPECT_TRUE(vectors.at(kNotInHeap).empty());
 }
 
 TEST(Recency, RepairsTheOrderWhenAsked) {

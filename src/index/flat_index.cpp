@@ -199,7 +199,20 @@ void FlatIndex::add(uint64_t label, std::span<const float> vector) {
   size_.fetch_add(1, std::memory_order_relaxed);
 }
 
+bool FlatIndex::find_near(uint64_t label, Chunk*& chunk, size_t& row) const {
+  if (found_in_ == nullptr) return false;
+  const size_t used = found_in_->used();
+  for (const size_t near : {found_at_ + 1, found_at_ - 1}) {
+    if (near >= used || found_in_->label(near) != label) continue;
+    chunk = found_in_;
+    row = near;
+    return true;
+  }
+  return false;
+}
+
 bool FlatIndex::find(uint64_t label, Chunk*& chunk, size_t& row) const {
+  if (find_near(label, chunk, row)) return true;
   for (chunk = head_.load(std::memory_order_acquire); chunk != nullptr; chunk = chunk->next()) {
     const size_t used = chunk->used();
     for (row = 0; row < used; ++row) {
@@ -238,6 +251,7 @@ bool FlatIndex::is_first_spent(const Chunk* chunk, size_t row) const {
 }
 
 void FlatIndex::drop_first() {
+  found_in_ = nullptr;
   Chunk* const old = head_.load(std::memory_order_relaxed);
   head_.store(old->next(), std::memory_order_release);
   places_ -= old->capacity();
@@ -252,6 +266,7 @@ void FlatIndex::drop_first() {
 /// Copies the live rows into one chain of just the right size and retires the old one: after a
 /// flush or a mass expiry the memory goes back.
 void FlatIndex::rewrite() {
+  found_in_ = nullptr;
   Chunk* const old = head_.load(std::memory_order_acquire);
   Chunk* fresh_head = nullptr;
   Chunk* fresh_tail = nullptr;
@@ -301,14 +316,39 @@ void FlatIndex::search(const PreparedQuery& query, float similarity_min, Best& b
   });
 }
 
+void FlatIndex::read_row(const Chunk& chunk, size_t row, std::vector<float>& vector) const {
+  vector.resize(dimensions_);
+  for (size_t i = 0; i < dimensions_; ++i)
+    vector[i] = static_cast<float>(256 * chunk.high(row)[i] + chunk.low(row)[i]) * chunk.scale(row);
+}
+
+bool FlatIndex::vector_of(uint64_t label, std::vector<float>& vector) const {
+  Chunk* chunk = nullptr;
+  size_t row = 0;
+  if (label == kDeadLabel || !find(label, chunk, row)) return false;
+  found_in_ = chunk;
+  found_at_ = row;
+  read_row(*chunk, row, vector);
+  return true;
+}
+
+void FlatIndex::for_each(const VisitRow& visit) const {
+  std::vector<float> vector;
+  for (const Chunk* chunk = head_.load(std::memory_order_relaxed); chunk != nullptr; chunk = chunk->next()) {
+    for (size_t row = 0; row < chunk->used(); ++row) {
+      if (chunk->label(row) == kDeadLabel) continue;
+      read_row(*chunk, row, vector);
+      visit(chunk->label(row), vector);
+    }
+  }
+}
+
 bool FlatIndex::first(uint64_t& label, std::vector<float>& vector) const {
   for (const Chunk* chunk = head_.load(std::memory_order_relaxed); chunk != nullptr; chunk = chunk->next()) {
     for (size_t row = 0; row < chunk->used(); ++row) {
       label = chunk->label(row);
       if (label == kDeadLabel) continue;
-      vector.resize(dimensions_);
-      for (size_t i = 0; i < dimensions_; ++i)
-        vector[i] = static_cast<float>(256 * chunk->high(row)[i] + chunk->low(row)[i]) * chunk->scale(row);
+      read_row(*chunk, row, vector);
       return true;
     }
   }

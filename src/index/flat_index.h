@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "index/chunk.h"
+#include "index/neighbour.h"
 #include "index/prepared_query.h"
 
 namespace enhanced_gptcache::index {
@@ -32,6 +33,9 @@ class FlatIndex {
   void search(const PreparedQuery& query, float similarity_min, Best& best) const;
   /// The writer's: the first row, as it was given but for rounding; false when there is none.
   bool first(uint64_t& label, std::vector<float>& vector) const;
+  /// The writer's, as the next: the row of this label, as it was given but for rounding.
+  bool vector_of(uint64_t label, std::vector<float>& vector) const;
+  void for_each(const VisitRow& visit) const;
 
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   /// Resident bytes behind this object.
@@ -48,7 +52,9 @@ class FlatIndex {
   static void free_chain(Chunk* chunk);
   bool reuse_dead_row(uint64_t label, std::span<const float> vector);
   Chunk* grow(size_t rows_there);
+  bool find_near(uint64_t label, Chunk*& chunk, size_t& row) const;
   bool find(uint64_t label, Chunk*& chunk, size_t& row) const;
+  void read_row(const Chunk& chunk, size_t row, std::vector<float>& vector) const;
   void rewrite();
   bool is_first_spent(const Chunk* chunk, size_t row) const;
   void drop_first();
@@ -65,7 +71,9 @@ class FlatIndex {
   size_t places_ = 0;  // rows of all chunks
   size_t chunk_bytes_ = 0;
   std::vector<DeadRow> dead_;
-  size_t dead_first_ = 0;  // dead_[dead_first_..] are waiting, oldest first
+  size_t dead_first_ = 0;              // dead_[dead_first_..] are waiting, oldest first
+  mutable Chunk* found_in_ = nullptr;  // where find() found the last one: who goes through all asks for the
+  mutable size_t found_at_ = 0;        // one before or behind it next. Null when its chunk may be gone.
 };
 
 }  // namespace enhanced_gptcache::index

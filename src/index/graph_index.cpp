@@ -246,12 +246,32 @@ void GraphIndex::unlink(uint32_t row) {
   dead_.push_back({row, base::epoch_stamp()});
 }
 
+void GraphIndex::read_row(uint32_t row, std::vector<float>& vector) const {
+  vector.assign(rows_.vector(row), rows_.vector(row) + dimensions_);
+  for (float& value : vector) value *= rows_.scale(row);
+}
+
+bool GraphIndex::vector_of(uint64_t label, std::vector<float>& vector) const {
+  const uint32_t row = label == kDeadLabel ? kNoRow : table_.find(label);
+  if (row == kNoRow) return false;
+  read_row(row, vector);
+  return true;
+}
+
+void GraphIndex::for_each(const VisitRow& visit) const {
+  std::vector<float> vector;
+  for (uint32_t row = 0; row < rows_.used(); ++row) {
+    if (!rows_.is_alive(row)) continue;
+    read_row(row, vector);
+    visit(rows_.label(row), vector);
+  }
+}
+
 bool GraphIndex::first(uint64_t& label, std::vector<float>& vector) {
   for (; first_ < rows_.used(); ++first_) {
     label = rows_.label(first_);
     if (label == kDeadLabel) continue;
-    vector.assign(rows_.vector(first_), rows_.vector(first_) + dimensions_);
-    for (float& value : vector) value *= rows_.scale(first_);
+    read_row(first_, vector);
     return true;
   }
   return false;

@@ -16,6 +16,7 @@
 
 #include "index/graph_rows.h"
 #include "index/graph_walk.h"
+#include "index/neighbour.h"
 #include "index/prepared_query.h"
 #include "index/row_table.h"
 
@@ -37,6 +38,9 @@ class GraphIndex {
 
   /// The writer's: a row, as it was given but for rounding; false when there is none.
   bool first(uint64_t& label, std::vector<float>& vector);
+  /// The writer's, as the next: the row of this label, as it was given but for rounding.
+  bool vector_of(uint64_t label, std::vector<float>& vector) const;
+  void for_each(const VisitRow& visit) const;
   /// The writer's.
   bool contains(uint64_t label) const { return label != kDeadLabel && table_.find(label) != kNoRow; }
   /// Three of four places and more are empty.
@@ -88,6 +92,7 @@ class GraphIndex {
   /// Chooses the links of `row` anew among these.
   void relink(uint32_t row, std::span<const uint32_t> candidates, size_t wanted);
   void link_back(uint32_t from, uint32_t to);
+  void read_row(uint32_t row, std::vector<float>& vector) const;
   /// The row is dead: its neighbours are joined to each other.
   void unlink(uint32_t row);
   void restore_row(uint32_t row, const LinkedRow& from, const VectorOf& vector_of);

@@ -83,6 +83,17 @@ class VectorIndex::Impl {
     const GraphIndex* graph = graph_.load(std::memory_order_relaxed);
     return graph != nullptr && graph->contains(label);
   }
+  bool vector_of(uint64_t label, std::vector<float>& vector) const {
+    const GraphIndex* graph = graph_.load(std::memory_order_relaxed);
+    const GraphIndex* leaving = leaving_.load(std::memory_order_relaxed);
+    return (graph != nullptr && graph->vector_of(label, vector)) || flat_.vector_of(label, vector) ||
+           (leaving != nullptr && leaving->vector_of(label, vector));
+  }
+  void for_each(const VisitRow& visit) const {
+    flat_.for_each(visit);
+    for (const auto* tier : {&graph_, &leaving_})
+      if (const GraphIndex* graph = tier->load(std::memory_order_relaxed)) graph->for_each(visit);
+  }
   void add_unsettled(uint64_t label, std::span<const float> vector) { flat_.add(label, vector); }
   bool settle_now(size_t count_max) {
     if (graph_.load(std::memory_order_relaxed) == nullptr && flat_.size() > graph_from_)
@@ -219,6 +230,10 @@ void VectorIndex::restore(std::span<const LinkedRow> rows, const GraphIndex::Vec
 }
 void VectorIndex::finish_restore() { impl_->finish_restore(); }
 void VectorIndex::abandon_restore() { impl_->abandon_restore(); }
+bool VectorIndex::vector_of(uint64_t label, std::vector<float>& vector) const {
+  return impl_->vector_of(label, vector);
+}
+void VectorIndex::for_each(const VisitRow& visit) const { impl_->for_each(visit); }
 bool VectorIndex::is_in_graph(uint64_t label) const { return impl_->is_in_graph(label); }
 void VectorIndex::add_unsettled(uint64_t label, std::span<const float> vector) {
   EGPTC_CHECK(vector.size() == impl_->dimensions() && label != kDeadLabel);

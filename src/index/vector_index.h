@@ -48,8 +48,12 @@ class VectorIndex {
   void finish_restore();
   /// Forgets what restore() has been given.
   void abandon_restore();
-  /// The writer's, as the next two.
+  /// The writer's, as the next four.
   bool is_in_graph(uint64_t label) const;
+  /// The writer's, as the next: a vector as it was given but for rounding (int8 in a graph, else 16 bits);
+  /// false: there is no such label. Without a graph it looks at every label.
+  bool vector_of(uint64_t label, std::vector<float>& vector) const;
+  void for_each(const VisitRow& visit) const;
   /// add() to the exact tier, whatever its size: about a microsecond.
   void add_unsettled(uint64_t label, std::span<const float> vector);
   /// Moves up to `count_max` rows to where they belong; false: all of them are there, or the graph is full.

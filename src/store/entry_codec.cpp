@@ -32,6 +32,14 @@ constexpr size_t kEndsAt = 124;
 
 constexpr uint32_t kFlagSemantic = 1;
 
+// In memory: a byte of its own, the scalars as above, ends of 16 or 32 bits, the fields. The first byte is
+// never that of the magic.
+constexpr char kPackedShort = 1;  // ends of 16 bits
+constexpr char kPackedEpoch = 2;  // the model epoch is there
+constexpr size_t kPackedScalarsAt = 1;
+constexpr size_t kScalarBytes = kFieldCountAt - kCreatedAt;
+constexpr size_t kPackedEndsAt = kPackedScalarsAt + kScalarBytes;
+
 // The checksum finds damage, not attackers: its key is public (all zero).
 base::Hash128 checksum(std::string_view bytes) {
   static constexpr base::SecretKey kPublicKey{};
@@ -159,6 +167,86 @@ Result<EntryBytes> encode_entry(const EntryFields& fields) {
   return bytes;
 }
 
+namespace {
+
+/// The texts of an entry on their way from one form to the other.
+std::array<std::string_view, kEntryTexts> texts_of(const EntryView& view) {
+  std::array<std::string_view, kEntryTexts> texts;
+  for (size_t i = 0; i < kEntryTexts; ++i) texts[i] = view.text(static_cast<EntryText>(i));
+  return texts;
+}
+
+size_t bytes_of(const std::array<std::string_view, kEntryTexts>& texts) {
+  size_t bytes = 0;
+  for (const std::string_view text : texts) bytes += text.size();
+  return bytes;
+}
+
+template <typename End>
+void write_texts(EntryBytes& out, size_t ends_at, const std::array<std::string_view, kEntryTexts>& texts) {
+  size_t at = ends_at + kEntryTexts * sizeof(End);
+  for (size_t i = 0; i < kEntryTexts; ++i) {
+    if (!texts[i].empty()) std::memcpy(out.data.get() + at, texts[i].data(), texts[i].size());
+    at += texts[i].size();
+    put<End>(out.data.get() + ends_at + i * sizeof(End), static_cast<End>(at));
+  }
+}
+
+EntryBytes allocate(size_t size) { return {std::make_unique_for_overwrite<char[]>(size), size}; }
+
+std::string_view& text_in(std::array<std::string_view, kEntryTexts>& texts, EntryText field) {
+  return texts[static_cast<size_t>(field)];
+}
+
+}  // namespace
+
+EntryBytes pack_entry(std::string_view whole, std::string_view model_epoch, bool drops_embedding) {
+  const auto view = EntryView::trusted(whole);
+  if (get<uint32_t>(whole.data() + kFieldCountAt) != kEntryTexts) return {};
+  auto texts = texts_of(view);
+  const bool has_epoch = text_in(texts, EntryText::kModelEpoch) != model_epoch;
+  if (!has_epoch) text_in(texts, EntryText::kModelEpoch) = {};
+  if (drops_embedding) text_in(texts, EntryText::kEmbedding) = {};
+  const size_t fixed = kPackedEndsAt + bytes_of(texts);
+  const bool is_short = fixed + kEntryTexts * sizeof(uint16_t) <= UINT16_MAX;
+  EntryBytes packed = allocate(fixed + kEntryTexts * (is_short ? sizeof(uint16_t) : sizeof(uint32_t)));
+  packed.data[0] = static_cast<char>((is_short ? kPackedShort : 0) | (has_epoch ? kPackedEpoch : 0));
+  std::memcpy(packed.data.get() + kPackedScalarsAt, whole.data() + kCreatedAt, kScalarBytes);
+  if (is_short)
+    write_texts<uint16_t>(packed, kPackedEndsAt, texts);
+  else
+    write_texts<uint32_t>(packed, kPackedEndsAt, texts);
+  return packed;
+}
+
+EntryBytes unpack_entry(std::string_view bytes, std::string_view model_epoch,
+                        std::span<const float> embedding) {
+  if (bytes[0] == kMagic[0]) {
+    EntryBytes copy = allocate(bytes.size());
+    std::memcpy(copy.data.get(), bytes.data(), bytes.size());
+    return copy;
+  }
+  auto texts = texts_of(EntryView::trusted(bytes));
+  if ((bytes[0] & kPackedEpoch) == 0) text_in(texts, EntryText::kModelEpoch) = model_epoch;
+  std::string vector;
+  if (std::string_view& place = text_in(texts, EntryText::kEmbedding); place.empty() && !embedding.empty()) {
+    vector.resize(vector_bytes(embedding.size(), VectorForm::kInt8));
+    write_vector(vector.data(), embedding, VectorForm::kInt8);
+    place = vector;
+  }
+  EntryBytes whole = allocate(kEndsAt + kEntryTexts * sizeof(uint32_t) + bytes_of(texts));
+  char* const out = whole.data.get();
+  std::memset(out, 0, kFrameBytes);
+  std::memcpy(out, kMagic, sizeof kMagic);
+  put<uint16_t>(out + kVersionAt, kEntryVersion);
+  put<uint32_t>(out + kTotalAt, static_cast<uint32_t>(whole.size));
+  std::memcpy(out + kCreatedAt, bytes.data() + kPackedScalarsAt, kScalarBytes);
+  put<uint32_t>(out + kFieldCountAt, static_cast<uint32_t>(kEntryTexts));
+  write_texts<uint32_t>(whole, kEndsAt, texts);
+  put_hash(out + kChecksumAt, checksum(whole.view()));
+  return whole;
+}
+
 Result<EntryView> EntryView::parse(std::string_view bytes) {
   if (bytes.size() < kFrameBytes ||
       bytes.substr(0, sizeof kMagic) != std::string_view(kMagic, sizeof kMagic)) {
@@ -208,16 +296,44 @@ Result<void> EntryView::check_fields() const {
   return {};
 }
 
-uint32_t EntryView::field_count() const { return get<uint32_t>(bytes_.data() + kFieldCountAt); }
+bool EntryView::is_packed() const { return bytes_[0] != kMagic[0]; }
+
+const char* EntryView::scalar(size_t offset) const {
+  return bytes_.data() + (is_packed() ? offset - kCreatedAt + kPackedScalarsAt : offset);
+}
+
+uint32_t EntryView::field_count() const {
+  return is_packed() ? static_cast<uint32_t>(kEntryTexts) : get<uint32_t>(bytes_.data() + kFieldCountAt);
+}
+
+size_t EntryView::ends_at() const { return is_packed() ? kPackedEndsAt : kEndsAt; }
+
+size_t EntryView::end_bytes() const {
+  return is_packed() && (bytes_[0] & kPackedShort) != 0 ? sizeof(uint16_t) : sizeof(uint32_t);
+}
 
 uint32_t EntryView::field_end(size_t field) const {
-  return get<uint32_t>(bytes_.data() + kEndsAt + field * sizeof(uint32_t));
+  const char* const at = bytes_.data() + ends_at() + field * end_bytes();
+  return end_bytes() == sizeof(uint16_t) ? get<uint16_t>(at) : get<uint32_t>(at);
 }
+
+namespace {
+
+/// The field between its own end and the one before, of a table at `ends_at`.
+template <typename End>
+std::string_view between_ends(std::string_view bytes, size_t ends_at, size_t fields, size_t i) {
+  const char* const end = bytes.data() + ends_at + i * sizeof(End);
+  const size_t start = i == 0 ? ends_at + fields * sizeof(End) : get<End>(end - sizeof(End));
+  return {bytes.data() + start, get<End>(end) - start};
+}
+
+}  // namespace
 
 std::string_view EntryView::text(EntryText field) const {
   const auto i = static_cast<size_t>(field);
-  const size_t start = i == 0 ? kEndsAt + field_count() * sizeof(uint32_t) : field_end(i - 1);
-  return bytes_.substr(start, field_end(i) - start);
+  if (!is_packed()) return between_ends<uint32_t>(bytes_, kEndsAt, field_count(), i);
+  if ((bytes_[0] & kPackedShort) != 0) return between_ends<uint16_t>(bytes_, kPackedEndsAt, kEntryTexts, i);
+  return between_ends<uint32_t>(bytes_, kPackedEndsAt, kEntryTexts, i);
 }
 
 std::vector<std::string_view> EntryView::list(EntryText field) const {
@@ -232,24 +348,24 @@ std::vector<std::string_view> EntryView::list(EntryText field) const {
 
 std::vector<float> EntryView::vector(EntryText field) const { return read_vector(text(field)); }
 
-size_t EntryView::context_turns() const { return get<uint32_t>(bytes_.data() + kContextTurnsAt); }
+size_t EntryView::context_turns() const { return get<uint32_t>(scalar(kContextTurnsAt)); }
 
 EntryContext EntryView::context() const {
   EntryContext context;
   context.turns = context_turns();
-  context.exact_hash = get<uint64_t>(bytes_.data() + kContextHashAt);
+  context.exact_hash = get<uint64_t>(scalar(kContextHashAt));
   context.vector = unit_vector(vector(EntryText::kContextVector));
   for (const std::string_view anchor : list(EntryText::kContextAnchors)) context.anchors.emplace_back(anchor);
   return context;
 }
 
-int64_t EntryView::created_ms() const { return get<int64_t>(bytes_.data() + kCreatedAt); }
-int64_t EntryView::expires_ms() const { return get<int64_t>(bytes_.data() + kExpiresAt); }
-uint64_t EntryView::tokens_prompt() const { return get<uint64_t>(bytes_.data() + kTokensPromptAt); }
-uint64_t EntryView::tokens_completion() const { return get<uint64_t>(bytes_.data() + kTokensCompletionAt); }
-double EntryView::latency_ms() const { return get<double>(bytes_.data() + kLatencyAt); }
-base::Hash128 EntryView::exact_key() const { return get_hash(bytes_.data() + kExactKeyAt); }
-base::Hash128 EntryView::partition() const { return get_hash(bytes_.data() + kPartitionAt); }
-bool EntryView::semantic() const { return (get<uint32_t>(bytes_.data() + kFlagsAt) & kFlagSemantic) != 0; }
+int64_t EntryView::created_ms() const { return get<int64_t>(scalar(kCreatedAt)); }
+int64_t EntryView::expires_ms() const { return get<int64_t>(scalar(kExpiresAt)); }
+uint64_t EntryView::tokens_prompt() const { return get<uint64_t>(scalar(kTokensPromptAt)); }
+uint64_t EntryView::tokens_completion() const { return get<uint64_t>(scalar(kTokensCompletionAt)); }
+double EntryView::latency_ms() const { return get<double>(scalar(kLatencyAt)); }
+base::Hash128 EntryView::exact_key() const { return get_hash(scalar(kExactKeyAt)); }
+base::Hash128 EntryView::partition() const { return get_hash(scalar(kPartitionAt)); }
+bool EntryView::semantic() const { return (get<uint32_t>(scalar(kFlagsAt)) & kFlagSemantic) != 0; }
 
 }  // namespace enhanced_gptcache::store

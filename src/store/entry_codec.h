@@ -1,7 +1,7 @@
 #pragma once
-// The bytes of one stored answer: in memory today, on disk and between nodes later, the same bytes.
-// One block, read in place: a fixed frame, fixed scalars, a table of field ends, then the fields.
-// docs/formats.md describes every byte and the rule for newer versions.
+// The bytes of one stored answer. One block, read in place: a fixed frame, fixed scalars, a table of field
+// ends, then the fields. docs/formats.md describes every byte and the rule for newer versions. In memory
+// there is a shorter form of the same, without what is known anyway (pack_entry); it is never written.
 
 #include <array>
 #include <cstdint>
@@ -92,7 +92,7 @@ class EntryView {
   /// Verifies everything: frame, checksum, ends, lists, vectors. kCorrupt: not an entry, cut, or changed.
   /// kUnsupported: intact, but written by a newer version.
   static Result<EntryView> parse(std::string_view bytes);
-  /// For bytes that encode_entry of this process returned: no checks.
+  /// For bytes that encode_entry or pack_entry of this process returned: no checks.
   static EntryView trusted(std::string_view bytes) { return EntryView(bytes); }
 
   std::string_view text(EntryText field) const;
@@ -116,11 +116,24 @@ class EntryView {
  private:
   explicit EntryView(std::string_view bytes) : bytes_(bytes) {}
   Result<void> check_fields() const;
+  bool is_packed() const;
+  const char* scalar(size_t offset) const;
+  size_t ends_at() const;
+  size_t end_bytes() const;
   uint32_t field_count() const;
   uint32_t field_end(size_t field) const;
 
   std::string_view bytes_;
 };
+
+/// The form for memory, a third of the fixed part: without the frame, with short ends, without the model
+/// epoch if that is `model_epoch`, and without the embedding where the index has it. Empty when the entry
+/// has fields that this version does not know: such an entry stays as it is.
+EntryBytes pack_entry(std::string_view whole, std::string_view model_epoch, bool drops_embedding);
+/// The way back: the bytes for the disk; `embedding` as int8 for one that was packed without. `bytes` that
+/// are whole already are copied.
+EntryBytes unpack_entry(std::string_view bytes, std::string_view model_epoch,
+                        std::span<const float> embedding);
 
 /// The vector a reader gets back from `values` written in this form, scaled to length 1. What is
 /// searched is this one, so that results are the same before and after a restart.

@@ -257,5 +257,69 @@ TEST(VectorForms, NumbersThatAreNoneAreCorrupt) {
   EXPECT_EQ(EntryView::parse(encode_entry(fields)->view()).error().code, ErrorCode::kCorrupt);
 }
 
+TEST(EntryCodec, TheFormForMemoryReadsTheSameAndGoesBack) {
+  Random random(21);
+  for (int i = 0; i < 500; ++i) {
+    const auto sample = random_sample(random);
+    sample->fields.vector_form = VectorForm::kInt8;
+    const EntryBytes whole = encode_entry(sample->fields).value();
+    const EntryView before = EntryView::trusted(whole.view());
+    const EntryBytes packed = pack_entry(whole.view(), "another epoch", false);
+    ASSERT_LT(packed.size, whole.size);
+    const EntryView in_memory = EntryView::trusted(packed.view());
+    expect_texts_equal(in_memory, *sample);
+    expect_scalars_equal(in_memory, sample->fields);
+    EXPECT_EQ(in_memory.vector(EntryText::kEmbedding), before.vector(EntryText::kEmbedding));
+    EXPECT_EQ(unpack_entry(packed.view(), "another epoch", {}).view(), whole.view());
+    EXPECT_EQ(unpack_entry(whole.view(), "another epoch", {}).view(), whole.view());
+  }
+}
+
+TEST(EntryCodec, WhatOthersKnowGoesAndComesBack) {
+  Random random(22);
+  for (int i = 0; i < 500; ++i) {
+    const auto sample = random_sample(random);
+    sample->fields.vector_form = VectorForm::kInt8;
+    const EntryBytes whole = encode_entry(sample->fields).value();
+    const EntryView before = EntryView::trusted(whole.view());
+    const std::string epoch(before.text(EntryText::kModelEpoch));
+    const EntryBytes packed = pack_entry(whole.view(), epoch, true);
+    const EntryView in_memory = EntryView::trusted(packed.view());
+    EXPECT_TRUE(in_memory.text(EntryText::kEmbedding).empty());
+    EXPECT_TRUE(in_memory.text(EntryText::kModelEpoch).empty());
+    EXPECT_EQ(in_memory.text(EntryText::kCanonical), before.text(EntryText::kCanonical));
+    expect_scalars_equal(in_memory, sample->fields);
+    const EntryBytes again = unpack_entry(packed.view(), epoch, before.vector(EntryText::kEmbedding));
+    const auto after = EntryView::parse(again.view());
+    ASSERT_TRUE(after);
+    expect_texts_equal(*after, *sample);
+    // All but the scale, which may differ in its last bit.
+    ASSERT_EQ(again.size, whole.size);
+    if (!sample->embedding.empty()) {
+      EXPECT_EQ(after->text(EntryText::kEmbedding).substr(9), before.text(EntryText::kEmbedding).substr(9));
+    }
+  }
+}
+
+TEST(EntryCodec, LongEntriesArePackedToo) {
+  Random random(23);
+  const auto sample = random_sample(random);
+  const std::string text(100'000, 'x');
+  for (const size_t length : {size_t{64'000}, size_t{65'535}, size_t{100'000}}) {
+    sample->fields.text = std::string_view(text).substr(0, length);
+    const EntryBytes whole = encode_entry(sample->fields).value();
+    const EntryBytes packed = pack_entry(whole.view(), "", false);
+    EXPECT_EQ(EntryView::trusted(packed.view()).text(EntryText::kText), sample->fields.text);
+    EXPECT_EQ(unpack_entry(packed.view(), "", {}).view(), whole.view());
+  }
+}
+
+TEST(EntryCodec, AnEntryWithFieldsOfALaterWriterStaysWhole) {
+  Random random(24);
+  EntryBytes bytes = encode_entry(random_sample(random)->fields).value();
+  put<uint32_t>(bytes.data.get() + 120, static_cast<uint32_t>(kEntryTexts + 1));
+  EXPECT_EQ(pack_entry(bytes.view(), "", true).data, nullptr);
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache::store

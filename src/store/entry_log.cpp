@@ -10,6 +10,9 @@
 namespace enhanced_gptcache::store {
 namespace {
 
+/// What a refill may have waiting.
+constexpr uint64_t kRefillBytes = uint64_t{8} << 20U;
+
 int64_t now_us() { return base::system_clock().mono_us(); }
 
 uint64_t bytes_of(const std::vector<EntryChange>& changes) {
@@ -176,11 +179,16 @@ bool EntryLog::write_batch(std::unique_lock<std::mutex>& lock) {
   return false;
 }
 
-/// Under the lock. The batch goes back to the front of the queue.
-void EntryLog::failed(std::vector<EntryChange> batch, const Error& error) {
+/// Under the lock: to the front of the queue.
+void EntryLog::put_back(std::vector<EntryChange> batch) {
   batch.insert(batch.end(), std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
   queue_ = std::move(batch);
   waiting_.store(queue_.size(), std::memory_order_relaxed);
+}
+
+/// Under the lock.
+void EntryLog::failed(std::vector<EntryChange> batch, const Error& error) {
+  put_back(std::move(batch));
   errors_.fetch_add(1, std::memory_order_relaxed);
   tried_us_ = now_us();
   if (!is_failing_)
@@ -241,14 +249,33 @@ Result<void> EntryLog::replace_table(std::unique_lock<std::mutex>& lock) {
   Result<void> done = table_->replace();
   lock.lock();
   if (!done) return done;
-  needs_refill_ = false;
   replacements_.fetch_add(1, std::memory_order_relaxed);
   waiting_bytes_.fetch_sub(bytes_of(queue_), std::memory_order_relaxed);
   queue_.clear();
   lock.unlock();
-  refill_();
+  done = refill_([this] { return relieve(); });
   lock.lock();
-  return {};
+  needs_refill_ = !done;
+  return done;
+}
+
+/// In a refill. Whoever waits for a commit goes on waiting: what that is about may come later.
+Result<void> EntryLog::relieve() {
+  if (waiting_bytes() < kRefillBytes) return {};
+  std::unique_lock lock(mutex_);
+  std::vector<EntryChange> batch = std::exchange(queue_, {});
+  waiting_.store(0, std::memory_order_relaxed);
+  lock.unlock();
+  Result<void> done = table_->write(batch, false);
+  if (done) {
+    count(batch);
+    is_unsynced_ = is_unsettled_ = true;
+    waiting_bytes_.fetch_sub(bytes_of(batch), std::memory_order_relaxed);
+    return done;
+  }
+  lock.lock();
+  put_back(std::move(batch));
+  return done;
 }
 
 LogStats EntryLog::stats() const {

@@ -47,9 +47,12 @@ struct LogStats {
 class EntryLog {
  public:
   using Done = std::function<void(Result<void>)>;
+  /// Writes what was put if that has become much. kIo and the like: the refill starts again later.
+  using Relief = std::function<Result<void>()>;
   /// Puts everything that is in memory into the log again: put() under whatever keeps it in step with
-  /// removals. Called on the log's own thread, when a damaged table was replaced by an empty one.
-  using Refill = std::function<void()>;
+  /// removals, and asks for relief between two, outside of that. Called on the log's own thread, when a
+  /// damaged table was replaced by an empty one; again when it has failed.
+  using Refill = std::function<Result<void>(const Relief& relief)>;
 
   EntryLog(std::unique_ptr<EntryTable> table, const EntryLogOptions& options);
   /// Writes what waits, once, and syncs.
@@ -91,9 +94,11 @@ class EntryLog {
   void wait(std::unique_lock<std::mutex>& lock);
   bool write_batch(std::unique_lock<std::mutex>& lock);
   void keep_house(std::unique_lock<std::mutex>& lock);
+  void put_back(std::vector<EntryChange> batch);
   void failed(std::vector<EntryChange> batch, const Error& error);
   void try_again(std::unique_lock<std::mutex>& lock);
   Result<void> replace_table(std::unique_lock<std::mutex>& lock);
+  Result<void> relieve();
   void count(const std::vector<EntryChange>& batch);
 
   const std::unique_ptr<EntryTable> table_;

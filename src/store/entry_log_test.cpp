@@ -22,11 +22,16 @@ class EntryLogTest : public testing::Test {
   }
   void start(const EntryLogOptions& options, bool needs_replacing = false) {
     log_ = std::make_unique<EntryLog>(std::make_unique<fakes::FakeEntryTable>(disk_), options);
-    log_->start([this] { refill(); }, needs_replacing);
+    log_->start([this](const EntryLog::Relief& relief) { return refill(relief); }, needs_replacing);
   }
-  void refill() {
+  Result<void> refill(const EntryLog::Relief& relief) {
     ++refills_;
-    for (uint64_t n = 0; n < 3; ++n) log_->put(sample_put(n, 9));
+    for (uint64_t n = 0; n < refilled_; ++n) {
+      log_->put(sample_put(n, 9, refilled_bytes_));
+      if (auto done = relief(); !done) return done;
+      if (fails_at_ == n && refills_ == 1) disk_->is_damaged = true;
+    }
+    return {};
   }
   /// Waits for what another thread does; the limit only ends a test that would fail.
   static bool eventually(const std::function<bool()>& is_true) {
@@ -40,6 +45,9 @@ class EntryLogTest : public testing::Test {
   std::shared_ptr<fakes::FakeDisk> disk_ = std::make_shared<fakes::FakeDisk>();
   std::unique_ptr<EntryLog> log_;
   std::atomic<int> refills_{0};
+  uint64_t refilled_ = 3;
+  size_t refilled_bytes_ = 0;
+  uint64_t fails_at_ = UINT64_MAX;  // the first time
 };
 
 TEST_F(EntryLogTest, WritesInOrderAndCommits) {
@@ -147,6 +155,29 @@ TEST_F(EntryLogTest, WhatLoadingFoundBrokenIsReplacedFirst) {
   start(quick(), true);
   ASSERT_TRUE(eventually([&] { return disk_->size() == 3; }));
   EXPECT_EQ(disk_->replacements, 1);
+}
+
+TEST_F(EntryLogTest, ALargeRefillIsWrittenInParts) {
+  refilled_ = 40;
+  refilled_bytes_ = size_t{1} << 20U;
+  start(quick(), true);
+  ASSERT_TRUE(eventually([&] { return disk_->size() == 40; }));
+  EXPECT_LE(disk_->largest_batch, 9);
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(refills_, 1);
+  EXPECT_EQ(log_->stats().waiting_bytes, 0U);
+}
+
+TEST_F(EntryLogTest, ARefillThatFailsHalfwayBeginsAgain) {
+  refilled_ = 40;
+  refilled_bytes_ = size_t{1} << 20U;
+  fails_at_ = 20;
+  start(quick(), true);
+  ASSERT_TRUE(eventually([&] { return disk_->size() == 40 && log_->accepts(); }));
+  ASSERT_TRUE(log_->commit());
+  EXPECT_EQ(refills_, 2);
+  EXPECT_EQ(log_->stats().replacements, 2U);
+  EXPECT_EQ(log_->stats().waiting_bytes, 0U);
 }
 
 TEST_F(EntryLogTest, AFullQueueIsOverloaded) {
