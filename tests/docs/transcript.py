@@ -26,7 +26,7 @@ import transcript_plan as plan
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GUIDE = ROOT / "docs/deployment-guide.md"
-USER = "operator"
+USER = "admin"
 REPOSITORY = "/srv/enhanced-gptcache.git"
 SHOWN_FIRST, SHOWN_LAST, SHOWN_WIDTH = 8, 6, 160
 BOOT_SECONDS, SECONDS = 60, 2400
@@ -51,7 +51,7 @@ class Machine:
         self.root = root
         self.in_root("id", USER, check=False).returncode == 0 or self.in_root(
             "useradd", "--create-home", "--shell", "/bin/bash", USER)
-        (root / "etc/sudoers.d/operator").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
+        (root / "etc/sudoers.d/admin").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
         (root / "etc/hostname").write_text("cache1\n")
         (root / "etc/hosts").write_text("127.0.0.1 localhost cache1\n")
         (root / "src").mkdir(exist_ok=True)
