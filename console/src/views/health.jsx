@@ -53,7 +53,8 @@ function Checks({ checks }) {
       "Memory",
       <Status of={memory.status} />,
       `${percent(memory.usage_percent / 100)} of the limit (warning from ` +
-        `${percent(memory.threshold_warning / 100, 0)}, critical from ${percent(memory.threshold_critical / 100, 0)})`,
+        `${percent(memory.threshold_warning / 100, 0)}, ` +
+        `critical from ${percent(memory.threshold_critical / 100, 0)})`,
     ],
     [
       "Configuration",
