@@ -50,7 +50,8 @@ class Machine:
     def __init__(self, root: pathlib.Path, source: pathlib.Path):
         self.root = root
         self.in_root("id", USER, check=False).returncode == 0 or self.in_root(
-            "useradd", "--create-home", "--shell", "/bin/bash", USER)
+            "useradd", "--create-home", "--shell", "/bin/bash", USER
+        )
         (root / "etc/sudoers.d/admin").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
         (root / "etc/hostname").write_text("cache1\n")
         (root / "etc/hosts").write_text("127.0.0.1 localhost cache1\n")
@@ -61,12 +62,28 @@ class Machine:
         editor.chmod(0o755)
         self.in_root("chown", "-R", f"{USER}:", "/src", REPOSITORY)
         self.boot = subprocess.Popen(
-            ["systemd-nspawn", "--quiet", f"--directory={root}", "--register=no", "--keep-unit", "--boot",
-             "--machine=cache1", "--resolv-conf=off", "--timezone=off"],
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.shell = subprocess.Popen([*self.enter(), "su", "--login", USER], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            [
+                "systemd-nspawn",
+                "--quiet",
+                f"--directory={root}",
+                "--register=no",
+                "--keep-unit",
+                "--boot",
+                "--machine=cache1",
+                "--resolv-conf=off",
+                "--timezone=off",
+            ],
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.shell = subprocess.Popen(
+            [*self.enter(), "su", "--login", USER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         self.run("cd /src", SECONDS)
         self.run("export EDITOR=as-the-operator-would", SECONDS)
 
@@ -79,9 +96,20 @@ class Machine:
         while time.monotonic() < deadline:
             leader = pathlib.Path(f"/proc/{self.boot.pid}/task/{self.boot.pid}/children").read_text().split()
             if leader:
-                inside = ["nsenter", f"--target={leader[0]}", "--mount", "--uts", "--ipc", "--pid", "--root",
-                          "--wd", "--"]
-                state = subprocess.run([*inside, "systemctl", "is-system-running"], capture_output=True, text=True)
+                inside = [
+                    "nsenter",
+                    f"--target={leader[0]}",
+                    "--mount",
+                    "--uts",
+                    "--ipc",
+                    "--pid",
+                    "--root",
+                    "--wd",
+                    "--",
+                ]
+                state = subprocess.run(
+                    [*inside, "systemctl", "is-system-running"], capture_output=True, text=True
+                )
                 if state.stdout.strip() in ("running", "degraded"):
                     return inside
             time.sleep(0.5)
@@ -165,8 +193,11 @@ class Transcript:
 
     def page(self) -> str:
         told = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
-        ended = "All of them ended as they should." if not self.wrong else "These did not end as they should: " + (
-            "; ".join(self.wrong))
+        ended = (
+            "All of them ended as they should."
+            if not self.wrong
+            else "These did not end as they should: " + ("; ".join(self.wrong))
+        )
         return plan.HEAD.format(told=told, ended=ended) + "\n".join(self.text) + "\n"
 
 

@@ -24,55 +24,81 @@ echo "edited $1"
 """
 
 NO_CLUSTER = "no cluster here; tests/deploy/test_files.py validates the manifests"
-READY = ("timeout 60 sh -c 'until curl -fs -o /dev/null localhost:8080/ready; do sleep 0.2; done'",
-         "waits until it serves")
+READY = (
+    "timeout 60 sh -c 'until curl -fs -o /dev/null localhost:8080/ready; do sleep 0.2; done'",
+    "waits until it serves",
+)
 STOP = ('kill "$(cat /tmp/serve.pid)"; tail --pid="$(cat /tmp/serve.pid)" -f /dev/null', "ends that server")
 
 # A line of the guide: what is run for it, and why not itself.
 INSTEAD = {
     "git clone <repository-url> && cd enhanced-gptcache": (
-        ["git clone /srv/enhanced-gptcache.git && cd enhanced-gptcache"], "the URL is filled in"),
+        ["git clone /srv/enhanced-gptcache.git && cd enhanced-gptcache"],
+        "the URL is filled in",
+    ),
     "./scripts/test.sh          # the comprehensive test runner; --all adds sanitizers and the container image": (
-        [], "not here: it takes an hour and has its own run on an empty machine"),
+        [],
+        "not here: it takes an hour and has its own run on an empty machine",
+    ),
     "docker-compose -f docker-compose.prod.yml up --build -d": (
-        ["sudo apt-get install -y -q --no-install-recommends docker-compose",
-         "docker-compose -f docker-compose.prod.yml config --quiet",
-         "mkdir -p /tmp/as-container && "
-         "(EGPTC_SECURITY__ENABLED=true EGPTC_ADMIN_KEY_FILE=secrets/admin_key ENV=production "
-         "EGPTC_SECURITY__METRICS_OPEN=true EGPTC_STORAGE__PATH=/tmp/as-container/cache "
-         "ENHANCED_GPTCACHE_CONFIG=config.prod.yaml enhanced-gptcache serve >/tmp/serve.log 2>&1 & "
-         "echo $! >/tmp/serve.pid)",
-         READY[0]],
+        [
+            "sudo apt-get install -y -q --no-install-recommends docker-compose",
+            "docker-compose -f docker-compose.prod.yml config --quiet",
+            "mkdir -p /tmp/as-container && "
+            "(EGPTC_SECURITY__ENABLED=true EGPTC_ADMIN_KEY_FILE=secrets/admin_key ENV=production "
+            "EGPTC_SECURITY__METRICS_OPEN=true EGPTC_STORAGE__PATH=/tmp/as-container/cache "
+            "ENHANCED_GPTCACHE_CONFIG=config.prod.yaml enhanced-gptcache serve >/tmp/serve.log 2>&1 & "
+            "echo $! >/tmp/serve.pid)",
+            READY[0],
+        ],
         "no Docker engine here: the file is checked, and the binary started as the container would start it; "
-        "scripts/test.sh --image builds and runs the image"),
+        "scripts/test.sh --image builds and runs the image",
+    ),
     "kubectl apply -f kubernetes/namespace.yaml -f secret.yaml": ([], NO_CLUSTER),
     "kubectl apply -k deploy/kubernetes/production                             "
     "# or staging, development, durable": ([], NO_CLUSTER),
     "kubectl get pods -n enhanced-gptcache": ([], NO_CLUSTER),
     "kubectl logs -f deployment/enhanced-gptcache -n enhanced-gptcache": ([], NO_CLUSTER),
     "sudo deploy/recovery/restore_script.sh /opt/backups/enhanced-gptcache/backup_<time>.tar.gz": (
-        ["sudo sh -c 'deploy/recovery/restore_script.sh $(ls /opt/backups/enhanced-gptcache/backup_*.tar.gz)'"],
-        "the newest backup is filled in"),
+        [
+            "sudo sh -c 'deploy/recovery/restore_script.sh $(ls /opt/backups/enhanced-gptcache/backup_*.tar.gz)'"
+        ],
+        "the newest backup is filled in",
+    ),
     "tail -f /opt/enhanced-gptcache/logs/application.log": (
-        ["sudo timeout 2 tail -f /opt/enhanced-gptcache/logs/application.log"], "ended after two seconds"),
+        ["sudo timeout 2 tail -f /opt/enhanced-gptcache/logs/application.log"],
+        "ended after two seconds",
+    ),
     "sudo deploy/rollback/deploy.sh --serve-percent 5 enhanced-gptcache-1.1.0.tar.gz   "
     "# takes itself back if unhealthy": (
-        ["cp build/release/package/enhanced-gptcache-*.tar.gz enhanced-gptcache-1.1.0.tar.gz",
-         "sudo deploy/rollback/deploy.sh --serve-percent 5 enhanced-gptcache-1.1.0.tar.gz"],
-        "the same program under another name; tests/deploy/test_rollback.py goes between different ones"),
+        [
+            "cp build/release/package/enhanced-gptcache-*.tar.gz enhanced-gptcache-1.1.0.tar.gz",
+            "sudo deploy/rollback/deploy.sh --serve-percent 5 enhanced-gptcache-1.1.0.tar.gz",
+        ],
+        "the same program under another name; tests/deploy/test_rollback.py goes between different ones",
+    ),
 }
 
 # The first line of a block: what the text before it says to do, as (line, what it is).
 BEFORE = {
     "enhanced-gptcache doctor                                    # every component, with its time": [
-        ("(ENV=staging enhanced-gptcache serve >/tmp/serve.log 2>&1 & echo $! >/tmp/serve.pid)",
-         "the server that the text before the block asks for, in a second terminal"), READY],
+        (
+            "(ENV=staging enhanced-gptcache serve >/tmp/serve.log 2>&1 & echo $! >/tmp/serve.pid)",
+            "the server that the text before the block asks for, in a second terminal",
+        ),
+        READY,
+    ],
     "enhanced-gptcache validate-config config.prod.yaml": [STOP],
     "cmake --preset release && cmake --build build/release --target enhanced-gptcache && "
     "(cd build/release && cpack -G DEB)": [STOP],
     "sudo useradd --system --home-dir /opt/enhanced-gptcache --shell /usr/sbin/nologin gptcache": [
-        READY, ("curl -fs localhost:8080/health | jq .overall_status", "the package serves"),
-        ("sudo apt-get purge -y -q enhanced-gptcache", "the other way on the same machine: the package leaves")],
+        READY,
+        ("curl -fs localhost:8080/health | jq .overall_status", "the package serves"),
+        (
+            "sudo apt-get purge -y -q enhanced-gptcache",
+            "the other way on the same machine: the package leaves",
+        ),
+    ],
 }
 
 # What a line ends with that is meant to end otherwise than with 0.
