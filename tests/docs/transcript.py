@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -49,9 +50,8 @@ class Machine:
 
     def __init__(self, root: pathlib.Path, source: pathlib.Path):
         self.root = root
-        self.in_root("id", USER, check=False).returncode == 0 or self.in_root(
-            "useradd", "--create-home", "--shell", "/bin/bash", USER
-        )
+        if self.in_root("id", USER, check=False).returncode != 0:
+            self.in_root("useradd", "--create-home", "--shell", "/bin/bash", USER)
         (root / "etc/sudoers.d/admin").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
         (root / "etc/hostname").write_text("cache1\n")
         (root / "etc/hosts").write_text("127.0.0.1 localhost cache1\n")
@@ -210,6 +210,7 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("booting a root needs root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the machine ends, too
     machine = Machine(options.root, options.source)
     try:
         transcript = Transcript(machine)
