@@ -7,8 +7,8 @@ scraping   the same server, scraped (--every seconds) and left alone, taken in t
            and requests a second of the saturated core
 tracking   monitoring.performance_tracking on and off, two servers side by side, in turns
 
-Figures are medians of the rounds; a ratio is that of neighbouring turns. With --every 1 a scrape comes fifteen
-times as often as Prometheus' own setting, so its cost there is a fifteenth.
+Figures are medians of the rounds; a ratio is that of neighbouring turns. With --every 1 a scrape comes
+fifteen times as often as deploy/alerting/prometheus.yml asks, so its cost there is a fifteenth.
 
 usage: metrics_cost.py BUILD_FOLDER [--seconds 3] [--rounds 9] [--every 1] [--cores 0,1] [--out FILE]
 BUILD_FOLDER holds enhanced-gptcache and metrics_bench (cmake --build ... --target metrics_bench

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Runs docs/deployment-guide.md as an operator would, every line of every block in order, on an empty Debian 12
-with systemd, and writes down what happened: docs/deployment-transcript.md.
+"""Runs docs/deployment-guide.md as an operator would, every line of every block in order, on an empty
+Debian 12 with systemd, and writes down what happened: docs/deployment-transcript.md.
 
 usage: transcript.py --root FOLDER [--source REPOSITORY] [--out FILE] [--until HEADING]
 
 FOLDER is a root made by (as root)
-  debootstrap --variant=minbase --include=ca-certificates,dbus,procps,sudo,systemd,systemd-sysv bookworm FOLDER
-It is booted with systemd-nspawn (package systemd-container) and written to. Its network is this machine's, so
-that port 8080 has to be free here. Run by hand: it installs, compiles and takes from 10 minutes to half an hour.
+  debootstrap --variant=minbase \\
+    --include=ca-certificates,dbus,procps,sudo,systemd,systemd-sysv bookworm FOLDER
+It is booted with systemd-nspawn (package systemd-container) and written to. Its network is this machine's,
+so that port 8080 has to be free here. Run by hand: it installs, compiles, and takes from 10 minutes to half
+an hour.
 
-A line that cannot be run there, or has a blank to fill in, stands in transcript_plan.py with what was run in
-its place. The exit status is 0 when every line ended as it should.
+A line that cannot be run there, or has a blank to fill in, stands in transcript_plan.py with what was run
+in its place. The exit status is 0 when every line ended as it should.
 """
 
 import argparse
@@ -34,7 +36,7 @@ BOOT_SECONDS, SECONDS = 60, 2400
 
 
 def blocks(text: str) -> list[tuple[str, list[str]]]:
-    """The shell blocks of the page: the heading each stands under, and its lines (joined where one goes on)."""
+    """The shell blocks of the page: the heading each stands under, and its lines (continued ones joined)."""
     heading, found = "", []
     for part in re.split(r"(```sh\n.*?```)", text, flags=re.S):
         if part.startswith("```sh\n"):
@@ -43,6 +45,11 @@ def blocks(text: str) -> list[tuple[str, list[str]]]:
         else:
             heading = (re.findall(r"^##+ (.*)$", part, re.M) or [heading])[-1]
     return found
+
+
+def code(line: str) -> str:
+    """A line without the comment behind it."""
+    return line.partition("  #")[0].rstrip()
 
 
 class Machine:
@@ -164,18 +171,17 @@ class Transcript:
         status, output = self.machine.run(line, SECONDS)
         took = time.monotonic() - begun
         print(f"{line}\n  [{status}] {took:.1f} s", flush=True)
-        code = line.partition("  #")[0].rstrip()
-        self.text += [f"$ {code}", *shown(output), f"[status {status}, {took:.1f} s]", ""]
-        if status != plan.STATUS.get(line, 0):
+        self.text += [f"$ {code(line)}", *shown(output), f"[status {status}, {took:.1f} s]", ""]
+        if status != plan.STATUS.get(code(line), 0):
             print("\n".join(output[-20:]), flush=True)
-            self.wrong.append(f"{code}: status {status}")
+            self.wrong.append(f"{code(line)}: status {status}")
 
     def line(self, line: str) -> None:
-        lines, why = plan.INSTEAD.get(line, ([line], ""))
+        lines, why = plan.INSTEAD.get(code(line), ([line], ""))
         kind = "as it stands" if not why else "with its blank filled in" if lines else "not run"
         self.counts[kind] += 1
         if why:
-            self.text += [f"# the guide: {line}", f"# {why}"]
+            self.text += [f"# the guide: {code(line)}", f"# {why}"]
         for one in lines:
             self.run(one)
         if not lines:
@@ -184,7 +190,7 @@ class Transcript:
     def block(self, heading: str, lines: list[str]) -> None:
         print(f"--- {heading}", flush=True)
         self.text += ["", f"## {heading}", "", "```console"]
-        for one in plan.BEFORE.get(lines[0], []):
+        for one in plan.BEFORE.get(code(lines[0]), []):
             self.text.append(f"# not a line of a block: {one[1]}")
             self.run(one[0])
         for line in lines:
