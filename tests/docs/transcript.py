@@ -30,7 +30,7 @@ import transcript_plan as plan
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GUIDE = ROOT / "docs/deployment-guide.md"
 USER = "admin"
-REPOSITORY = "/srv/enhanced-gptcache.git"
+REPOSITORY = "/var/git/enhanced-gptcache.git"
 SHOWN_FIRST, SHOWN_LAST, SHOWN_WIDTH = 8, 6, 160
 BOOT_SECONDS, SECONDS = 60, 2400
 
@@ -63,6 +63,7 @@ class Machine:
         (root / "etc/hostname").write_text("cache1\n")
         (root / "etc/hosts").write_text("127.0.0.1 localhost cache1\n")
         (root / "src").mkdir(exist_ok=True)
+        (root / REPOSITORY[1:]).parent.mkdir(exist_ok=True)
         subprocess.run(["git", "clone", "--quiet", "--bare", source, root / REPOSITORY[1:]], check=True)
         editor = root / "usr/local/bin/as-the-operator-would"
         editor.write_text(plan.EDITOR)

@@ -28,12 +28,12 @@ READY = (
     "timeout 60 sh -c 'until curl -fs -o /dev/null localhost:8080/ready; do sleep 0.2; done'",
     "waits until it serves",
 )
-STOP = ('kill "$(cat /tmp/serve.pid)"; tail --pid="$(cat /tmp/serve.pid)" -f /dev/null', "ends that server")
+STOP = ('kill $(cat ~/serve.pid); tail --pid=$(cat ~/serve.pid) -f /dev/null', "ends that server")
 
 # A line of the guide, without its comment: what is run for it, and why not itself.
 INSTEAD = {
     "git clone <repository-url> && cd enhanced-gptcache": (
-        ["git clone /srv/enhanced-gptcache.git && cd enhanced-gptcache"],
+        ["git clone /var/git/enhanced-gptcache.git && cd enhanced-gptcache"],
         "the URL is filled in",
     ),
     "./scripts/test.sh": (
@@ -44,11 +44,11 @@ INSTEAD = {
         [
             "sudo apt-get install -y -q --no-install-recommends docker-compose",
             "docker-compose -f docker-compose.prod.yml config --quiet",
-            "mkdir -p /tmp/as-container && "
+            "mkdir -p ~/as-container && "
             "(EGPTC_SECURITY__ENABLED=true EGPTC_ADMIN_KEY_FILE=secrets/admin_key ENV=production "
-            "EGPTC_SECURITY__METRICS_OPEN=true EGPTC_STORAGE__PATH=/tmp/as-container/cache "
-            "ENHANCED_GPTCACHE_CONFIG=config.prod.yaml enhanced-gptcache serve >/tmp/serve.log 2>&1 & "
-            "echo $! >/tmp/serve.pid)",
+            "EGPTC_SECURITY__METRICS_OPEN=true EGPTC_STORAGE__PATH=~/as-container/cache "
+            "ENHANCED_GPTCACHE_CONFIG=config.prod.yaml enhanced-gptcache serve >~/serve.log 2>&1 & "
+            "echo $! >~/serve.pid)",
             READY[0],
         ],
         "no Docker engine here: the file is checked, and the binary started as the container would start it; "
@@ -79,7 +79,7 @@ INSTEAD = {
 BEFORE = {
     "enhanced-gptcache doctor": [
         (
-            "(ENV=staging enhanced-gptcache serve >/tmp/serve.log 2>&1 & echo $! >/tmp/serve.pid)",
+            "(ENV=staging enhanced-gptcache serve >~/serve.log 2>&1 & echo $! >~/serve.pid)",
             "the server that the text before the block asks for, in a second terminal",
         ),
         READY,
