@@ -121,6 +121,19 @@ def test_deploy_twice_roll_back_and_validate(site):
     assert site.links()[0] == "1.1.0" and site.serves()
 
 
+def test_what_root_makes_belongs_to_the_owner_of_the_layout(site):
+    owner = 4242 if os.geteuid() == 0 else os.geteuid()
+    os.chown(site.root, owner, -1)
+    (site.root / "config.prod.yaml").unlink()
+    given = site.releases / "first.yaml"
+    site.releases.mkdir()
+    given.write_text(CONFIG)
+    done(site.deploy(site.release("1.0.0"), "--config", given))
+    for path in ("config.prod.yaml", "data", "data/cache"):
+        assert (site.root / path).stat().st_uid == owner, path
+    assert (site.root / "config.prod.yaml").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_version_that_does_not_start_takes_itself_back(site):
     done(site.deploy(site.release("1.0.0")))
     broken = site.release("2.0.0", 'echo "cannot start" >&2; exit 1')
