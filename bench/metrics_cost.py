@@ -17,7 +17,6 @@ enhanced-gptcache).
 
 import argparse
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -25,8 +24,6 @@ import threading
 
 from protection_cost import MEASURES, Measured
 from servers import call
-
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Scraper(threading.Thread):
@@ -53,9 +50,9 @@ class Scraper(threading.Thread):
 
 
 def cpu_seconds(server: Measured) -> float:
-    """User and system time of the server so far."""
-    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """What the threads of the server have run so far, to the nanosecond."""
+    tasks = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/schedstat")
+    return sum(int(one.read_text().split()[0]) for one in tasks) / 1e9
 
 
 def turn(server: Measured, core: str, measure: str, seconds: int) -> dict:
