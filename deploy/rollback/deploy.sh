@@ -17,7 +17,9 @@ here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 new_config='' serve_percent='' keep=3
 while [ $# -gt 0 ]; do
   case "$1" in
-    --config) [ $# -ge 2 ] && [ -f "$2" ] || usage_error '--config needs a file'; new_config=$2; shift 2 ;;
+    --config)
+      [ $# -ge 2 ] && [ -f "$2" ] || usage_error '--config needs a file'
+      new_config=$(realpath "$2"); shift 2 ;;  # the settings are checked from the layout's folder
     --serve-percent)
       [[ ${2-} =~ ^[0-9]{1,3}$ ]] && [ "$2" -le 100 ] ||
         usage_error "--serve-percent: \"${2-}\" is not 0 to 100"

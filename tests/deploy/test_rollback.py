@@ -128,7 +128,7 @@ def test_what_root_makes_belongs_to_the_owner_of_the_layout(site):
     given = site.releases / "first.yaml"
     site.releases.mkdir()
     given.write_text(CONFIG)
-    done(site.deploy(site.release("1.0.0"), "--config", given))
+    done(site.deploy(site.release("1.0.0"), "--config", os.path.relpath(given)))
     for path in ("config.prod.yaml", "data", "data/cache"):
         assert (site.root / path).stat().st_uid == owner, path
     assert (site.root / "config.prod.yaml").stat().st_mode & 0o777 == 0o640

@@ -126,7 +126,7 @@ class Machine:
     def run(self, line: str, seconds: float) -> tuple[int, list[str]]:
         """Exit status and output of one line, which is run in the shell where the lines before it were."""
         mark = f"__end_{os.urandom(8).hex()}"
-        self.shell.stdin.write(f"{{ {line}\n}} </dev/null\necho; echo {mark} $?\n".encode())
+        self.shell.stdin.write(f"{{ {line}\n}} </dev/null\nended=$?; echo; echo {mark} $ended\n".encode())
         self.shell.stdin.flush()
         text, deadline = "", time.monotonic() + seconds
         while (found := re.search(rf"\n?{mark} (\d+)\n", text)) is None:
@@ -150,6 +150,8 @@ def shown(output: list[str]) -> list[str]:
     """What a reader wants of an output: its two ends, no terminal codes, no names of package mirrors."""
     clean = []
     for line in output:
+        if line.startswith("(Reading database"):
+            continue
         line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line.rpartition("\r")[2]).rstrip()
         line = re.sub(r"https?://(?!localhost|127\.)[\w.-]*(?::\d+)?[\w./+-]*", "<mirror>", line)
         line = re.sub(r"(egptc_[0-9a-f]{4})[0-9a-f]+_[0-9a-f]+", r"\1...", line)
