@@ -74,13 +74,15 @@ void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
                    hit ? enhanced_gptcache::to_string(lookup.layer) : "", latency_ms);
   decisions_.on_decision(lookup);
   if (!detailed_logging_) return;
-  base::log_info(
-      "decision route=/cache/lookup outcome={} layer={} reason={} detail={} similarity={:.4f} ms={:.2f} "
-      "id={}",
-      hit ? "hit" : "miss", hit ? enhanced_gptcache::to_string(lookup.layer) : "-",
-      hit ? "-" : enhanced_gptcache::to_string(lookup.reason), lookup.detail.empty() ? "-" : lookup.detail,
-      hit ? lookup.similarity : (lookup.nearest ? lookup.nearest->similarity : 0.0), latency_ms,
-      lookup.request_id);
+  const double nearest = lookup.nearest ? lookup.nearest->similarity : 0.0;
+  base::log_event("decision", {{"route", "/cache/lookup"},
+                               {"outcome", hit ? "hit" : "miss"},
+                               {"layer", hit ? enhanced_gptcache::to_string(lookup.layer) : ""},
+                               {"reason", hit ? "" : enhanced_gptcache::to_string(lookup.reason)},
+                               {"detail", lookup.detail},
+                               {"similarity", hit ? lookup.similarity : nearest, 4},
+                               {"ms", latency_ms, 2},
+                               {"id", lookup.request_id}});
 }
 
 void ServerMetrics::on_error(ErrorCode code) { errors_.with({base::error_row(code).label}).add(); }
