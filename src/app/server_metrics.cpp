@@ -206,6 +206,21 @@ void ServerMetrics::watch_server(const http::Server& server) {
       &http::ServerStats::bad_requests);
   one("http_timeouts_total", "Connections closed for being slow.", Kind::kCounter,
       &http::ServerStats::timeouts);
+  // Nothing without TLS: a zero would look like a certificate that ended in 1970.
+  registry_.collector(family("tls_certificate_expiry_timestamp_seconds",
+                             "When the certificate of server.tls_cert_file ends, seconds since 1970."),
+                      Kind::kGauge, [&server] {
+                        const int64_t at = server.stats().tls_expires_at_s;
+                        if (at == 0) return std::vector<Sample>{};
+                        return std::vector<Sample>{{{}, static_cast<double>(at)}};
+                      });
+  registry_.collector(family("tls_reload_total", "Changed certificate files, by result.", {"result"}),
+                      Kind::kCounter, [&server] {
+                        const http::ServerStats stats = server.stats();
+                        if (stats.tls_expires_at_s == 0) return std::vector<Sample>{};
+                        return std::vector<Sample>{{{"applied"}, as_double(stats.tls_reloads)},
+                                                   {{"rejected"}, as_double(stats.tls_failures)}};
+                      });
 }
 
 void ServerMetrics::watch_reloads(const config::SettingsSource& source) {
