@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/canonical_json.h"
-#include "base/log.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
 

@@ -28,6 +28,7 @@
 #include "app/vault_parts.h"
 #include "base/cpu_budget.h"
 #include "base/log.h"
+#include "base/log_event.h"
 #include "config/settings_source.h"
 #include "native/native_api.h"
 #include "proxy/proxy.h"

@@ -1,7 +1,7 @@
 #include "app/proxy_metrics.h"
 
 #include "base/error_table.h"
-#include "base/log.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
 namespace {

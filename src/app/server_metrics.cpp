@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error_table.h"
-#include "base/log.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
 namespace {

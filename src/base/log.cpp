@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "base/canonical_json.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::base {
 namespace {

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -14,10 +13,6 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 /// "DEBUG", "INFO", "WARNING", "ERROR" in any case; false when `name` is none of them.
 bool parse_log_level(std::string_view name, LogLevel& level);
-
-/// Any thread; from the next line on. JSON: one object a line (RFC 8259) with time, level and message, or
-/// with event and its fields. Default: text.
-void set_log_json(bool json);
 
 /// Any thread. Below `level` nothing is written. Default: kInfo to stderr.
 void set_log_level(LogLevel level);
@@ -29,22 +24,6 @@ bool add_log_file(const std::string& path);
 
 /// Any thread; one line (line breaks in `message` are escaped, so that input cannot forge lines).
 void write_log(LogLevel level, std::string_view message);
-
-/// A value of an event: text, or a number with so many decimals. Views live as long as the call.
-struct LogField {
-  LogField(std::string_view field, std::string_view value) : name(field), text(value) {}
-  LogField(std::string_view field, double value, int decimals)
-      : name(field), number(value), digits(decimals) {}
-
-  std::string_view name;
-  std::string_view text;
-  double number = 0;
-  int digits = -1;  ///< of `number`; negative: it is text
-};
-
-/// Any thread; an info line: "event name=value ...", where - is an empty text, or as JSON an object with a
-/// member for each field.
-void log_event(std::string_view event, std::initializer_list<LogField> fields);
 
 template <typename... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {
