@@ -1,6 +1,7 @@
 """Deploy and roll back in a scratch root, with the real server, a service command that is no systemd, and
 releases that work, fail, or leave data behind that the old one cannot read."""
 
+import json
 import os
 import pathlib
 import signal
@@ -177,6 +178,11 @@ def test_a_share_of_the_hits_first(site):
     settings = machine.succeed("curl", "-fsS", site.url + "/admin/config")
     assert '"serve_percent":{"origin":"admin"' in settings.replace(" ", "").replace("\n", "") \
         or '"value":5' in settings.replace(" ", "")
+    # The version before served everything, and does so again.
+    done(site.run("emergency_rollback.sh"))
+    share = json.loads(machine.succeed("curl", "-fsS", site.url + "/admin/config"))
+    assert share["sections"]["cache"]["serve_percent"]["value"] == 100
+    assert (site.root / "data/admin_config.json.rolled_back").exists()
 
 
 def test_old_releases_go_current_and_previous_stay(site):

@@ -59,7 +59,8 @@ def test_logging(start_server, key):
 
 @changes("monitoring.log_format")
 def test_log_format(start_server, key):
-    server = start_server({"EGPTC_MONITORING__LOG_FORMAT": "json", "EGPTC_MONITORING__DETAILED_LOGGING": "true"})
+    server = start_server({"EGPTC_MONITORING__LOG_FORMAT": "json",
+                           "EGPTC_MONITORING__DETAILED_LOGGING": "true"})
     body = {"model": 'a "model"\nof {mine}', "messages": [{"role": "user", "content": "Is it a box?"}]}
     answer = server.post("/v1/chat/completions", body, key)
     server.get("/live")
