@@ -59,22 +59,28 @@ def test_logging(start_server, key):
 
 @changes("monitoring.log_format")
 def test_log_format(start_server, key):
-    server = start_server({"EGPTC_MONITORING__LOG_FORMAT": "json",
-                           "EGPTC_MONITORING__DETAILED_LOGGING": "true"})
+    server = start_server({"EGPTC_MONITORING__DETAILED_LOGGING": "true"})
     body = {"model": 'a "model"\nof {mine}', "messages": [{"role": "user", "content": "Is it a box?"}]}
-    answer = server.post("/v1/chat/completions", body, key)
-    server.get("/live")
-    lines = [json.loads(line) for line in server.log().splitlines()]
-    assert all({"time", "level"} < set(line) for line in lines)
-    assert any("listens on" in line.get("message", "") for line in lines)
+    with setting(server, monitoring__log_format="json"):
+        before = len(server.log())
+        answer = server.post("/v1/chat/completions", body, key)
+        server.get("/live")
+        lines = [json.loads(line) for line in server.log()[before:].splitlines()]
+    assert lines and all({"time", "level"} < set(line) for line in lines)
     access = next(line for line in lines if line.get("route") == "/v1/chat/completions" and "bytes" in line)
     assert access["event"] == "access" and access["model"] == body["model"] and access["status"] == 200
     assert access["id"] == answer.headers["X-Cache-Request-Id"] and access["ms"] > 0
     assert [line["outcome"] for line in lines if line.get("event") == "decision"] == ["miss"]
-    with setting(server, monitoring__log_format="text"):
-        before = len(server.log())
-        server.get("/live")
-        assert " info access method=GET route=/live status=200 " in server.log()[before:]
+    before = len(server.log())
+    server.get("/live")
+    assert " info access method=GET route=/live status=200 " in server.log()[before:]
+
+
+def test_log_in_json_from_the_first_line_on(start_server):
+    server = start_server({"EGPTC_MONITORING__LOG_FORMAT": "json"})
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    assert any("listens on" in line.get("message", "") for line in lines) and lines[-1]["level"] == "info"
 
 
 @changes("monitoring.log_file")

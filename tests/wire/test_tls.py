@@ -248,7 +248,7 @@ def test_a_new_certificate_is_taken_while_it_runs(standin, tmp_path, authority):
         cert.write_bytes(made_cert.read_bytes())
 
     install("first")
-    server = start(tmp_path / "server", standin, authority, cert, key)
+    server = start(tmp_path / "server", standin, authority, cert, key, EGPTC_SECURITY__METRICS_OPEN="true")
     assert serial(server) == "first"
     with server.connect() as kept:
         install("second")
