@@ -4,7 +4,7 @@
 #   --runtime  what scripts/run.sh needs (build and serve)
 #   --package  also what cpack needs to make Debian packages
 #   --test     also what scripts/test.sh and tools/dev need (the default)
-#   --image    also what building the container image without Docker needs
+#   --image    also what building the container image without Docker and tests/docs/transcript.py need
 #   --list     print the packages of the chosen group and exit
 set -euo pipefail
 
@@ -15,7 +15,7 @@ runtime=(g++ cmake ninja-build ccache pkg-config
   libssl-dev nlohmann-json3-dev librocksdb-dev libarchive-dev libre2-dev
   python3 python3-venv python3-pip curl git ca-certificates openssl)
 package=(dpkg-dev file)
-image=(buildah debootstrap)
+image=(buildah debootstrap systemd-container)
 test=(libgtest-dev libgmock-dev jq gcovr prometheus nginx wrk
   prometheus-alertmanager docker-compose systemd shellcheck chromium
   g++-aarch64-linux-gnu qemu-user clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)

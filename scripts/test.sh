@@ -97,7 +97,7 @@ deploy_tests() { # [pytest options]
     "tests/deploy/test_monitoring.py"
     "tests/deploy/test_rollback.py tests/docs"
     "tests/deploy/test_files.py tests/deploy/test_validate_deployment.py tests/deploy/test_vocabulary.py
-     tests/deploy/test_sbom.py")
+     tests/deploy/test_sbom.py tests/deploy/test_guide_files.py")
   folder=$(mktemp -d)
   for group in "${groups[@]}"; do
     number=$((number + 1))

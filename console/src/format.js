@@ -8,7 +8,7 @@ export const count = (value) => (value == null ? "–" : whole.format(value));
 export const plural = (value, word) => `${whole.format(value)} ${word}${value === 1 ? "" : "s"}`;
 export const compact = (value) => (value == null ? "–" : short.format(value));
 export const percent = (share, digits = 1) =>
-  share == null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`;
+  share == null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`;
 export const fixed = (value, digits = 3) => (value == null ? "–" : Number(value).toFixed(digits));
 
 /** An amount in the operator's own currency word, small ones with enough digits to be seen. */

@@ -104,7 +104,8 @@ function Who({ session, onSignOut }) {
         {session.role} <span class="muted">{session.id}</span>
       </span>
       <button type="button" class="small" onClick={onSignOut}>
-        Sign out
+        {/* Without a key it is the browser's certificate that speaks, and nothing here ends that. */}
+        {hasCredential() ? "Sign out" : "Use a key"}
       </button>
     </span>
   );

@@ -14,7 +14,10 @@ BACKUP_DIR="${BACKUP_DIR:-/opt/backups/enhanced-gptcache}"
 KEEP_DAYS="${KEEP_DAYS:-30}"
 CONFIG="${CONFIG:-$ROOT/config.prod.yaml}"
 BINARY="${BINARY:-$ROOT/current/enhanced-gptcache}"
-[ -x "$BINARY" ] || BINARY=enhanced-gptcache
+if [ ! -x "$BINARY" ] && ! BINARY=$(command -v enhanced-gptcache); then
+  echo "there is no enhanced-gptcache in $ROOT/current nor on PATH: name one in BINARY" >&2
+  exit 1
+fi
 
 keys=()
 [ -z "${BACKUP_KEY_FILE:-}" ] || keys=(--backup-key-file "$BACKUP_KEY_FILE")

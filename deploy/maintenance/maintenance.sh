@@ -79,9 +79,11 @@ errors_in_log() {
   if [ ! -r "$log" ]; then act log "$log cannot be read"; return; fi
   local day errors
   day=$(date -u +%F)
-  errors=$(grep -c "^${day}[^ ]* error " "$log")
+  # Lines of monitoring.log_format text, and json.
+  local bad="^${day}[^ ]* error |^\{\"time\":\"${day}[^\"]*\",\"level\":\"error\""
+  errors=$(grep -cE "$bad" "$log")
   if [ "$errors" -gt 0 ]; then
-    act log "$errors errors today; the last: $(grep "^${day}[^ ]* error " "$log" | tail -n 1)"
+    act log "$errors errors today; the last: $(grep -E "$bad" "$log" | tail -n 1)"
   else
     fine log "no error today"
   fi

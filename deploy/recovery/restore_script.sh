@@ -23,7 +23,10 @@ HEALTH_SECONDS="${HEALTH_SECONDS:-60}"
 STOP_COMMAND="${STOP_COMMAND:-systemctl stop enhanced-gptcache}"
 START_COMMAND="${START_COMMAND:-systemctl start enhanced-gptcache}"
 BINARY="${BINARY:-$ROOT/current/enhanced-gptcache}"
-[ -x "$BINARY" ] || BINARY=enhanced-gptcache
+if [ ! -x "$BINARY" ] && ! BINARY=$(command -v enhanced-gptcache); then
+  echo "there is no enhanced-gptcache in $ROOT/current nor on PATH: name one in BINARY" >&2
+  exit 1
+fi
 CONFIG="${CONFIG:-$ROOT/config.prod.yaml}"
 keys=()
 if [ -n "${BACKUP_KEY_FILE:-}" ]; then

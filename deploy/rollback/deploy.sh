@@ -17,7 +17,9 @@ here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 new_config='' serve_percent='' keep=3
 while [ $# -gt 0 ]; do
   case "$1" in
-    --config) [ $# -ge 2 ] && [ -f "$2" ] || usage_error '--config needs a file'; new_config=$2; shift 2 ;;
+    --config)
+      [ $# -ge 2 ] && [ -f "$2" ] || usage_error '--config needs a file'
+      new_config=$(realpath "$2"); shift 2 ;;  # the settings are checked from the layout's folder
     --serve-percent)
       [[ ${2-} =~ ^[0-9]{1,3}$ ]] && [ "$2" -le 100 ] ||
         usage_error "--serve-percent: \"${2-}\" is not 0 to 100"
@@ -37,7 +39,12 @@ name=$(basename "$release")
 name=${name%.tar.gz}
 name=${name#enhanced-gptcache-}
 [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] || usage_error "\"$name\" is no name for a release"
-mkdir -p "$root/releases" "$root/data/cache" "$root/logs"
+# Run by root, what the service writes and reads still belongs to the owner of the layout.
+own() { [ "$(id -u)" -ne 0 ] || chown --reference="$root" "$@"; }
+mkdir -p "$root/releases"
+for folder in data data/cache logs; do
+  [ -d "$root/$folder" ] || { mkdir "$root/$folder" && own "$root/$folder"; }
+done
 lock
 
 # --- before anything that serves is touched --------------------------------------------------------
@@ -80,7 +87,11 @@ cp -a --reflink=auto "$root/data/cache" "$root/data/cache.before"
 point current "$name"
 if [ -n "$new_config" ]; then
   install -m 0640 "$new_config" "$config.new"
-  [ ! -f "$config.backup" ] || chown --reference="$config.backup" "$config.new" 2>/dev/null || true
+  if [ -f "$config.backup" ]; then
+    chown --reference="$config.backup" "$config.new" 2>/dev/null || true
+  else
+    own "$config.new"
+  fi
   mv -f "$config.new" "$config"
 fi
 say "current is $name${old:+, previous is $old}"

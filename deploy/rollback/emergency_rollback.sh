@@ -35,6 +35,12 @@ if [ "$keep_config" = false ] && [ -f "$config.backup" ]; then
   [ ! -f "$config" ] || cp -p "$config" "$config.rolled_back"
   cp -p "$config.backup" "$config.new"
   mv -f "$config.new" "$config"
+  # So does what /admin/config has changed since: a --serve-percent would go on holding hits back.
+  if [ -d "$root/data/cache.before" ] && [ -f "$root/data/cache/admin_config.json" ]; then
+    mv -f "$root/data/cache/admin_config.json" "$root/data/admin_config.json.rolled_back"
+    [ ! -f "$root/data/cache.before/admin_config.json" ] ||
+      cp -p "$root/data/cache.before/admin_config.json" "$root/data/cache/admin_config.json"
+  fi
   say "settings are those of config.prod.yaml.backup again"
 fi
 

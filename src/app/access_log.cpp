@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/canonical_json.h"
-#include "base/log.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
 
@@ -13,16 +13,18 @@ void log_access(const http::Exchange& exchange, int status, size_t bytes_out, in
   constexpr size_t kModelBytesMax = 128;  // the caller's text, of any length
   std::string model = base::repair_utf8(std::string_view(notes.model).substr(0, kModelBytesMax));
   if (notes.model.size() > kModelBytesMax) model += "...";
-  const auto or_dash = [](const std::string& text) {
-    return text.empty() ? std::string_view("-") : std::string_view(text);
-  };
-  base::log_info(
-      "access method={} route={} status={} bytes={} ms={:.2f} cache={} model={} key={} ttft_ms={:.2f} "
-      "tokens_in={} tokens_out={} id={}",
-      exchange.request().method, or_dash(notes.route), status, bytes_out,
-      static_cast<double>(duration_us) / 1000.0, or_dash(notes.cache), or_dash(model), or_dash(notes.key_id),
-      static_cast<double>(notes.ttft_us) / 1000.0, notes.tokens_prompt, notes.tokens_completion,
-      or_dash(notes.request_id));
+  base::log_event("access", {{"method", exchange.request().method},
+                             {"route", notes.route},
+                             {"status", static_cast<double>(status), 0},
+                             {"bytes", static_cast<double>(bytes_out), 0},
+                             {"ms", static_cast<double>(duration_us) / 1000.0, 2},
+                             {"cache", notes.cache},
+                             {"model", model},
+                             {"key", notes.key_id},
+                             {"ttft_ms", static_cast<double>(notes.ttft_us) / 1000.0, 2},
+                             {"tokens_in", static_cast<double>(notes.tokens_prompt), 0},
+                             {"tokens_out", static_cast<double>(notes.tokens_completion), 0},
+                             {"id", notes.request_id}});
 }
 
 }  // namespace enhanced_gptcache::app

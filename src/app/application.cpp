@@ -28,6 +28,7 @@
 #include "app/vault_parts.h"
 #include "base/cpu_budget.h"
 #include "base/log.h"
+#include "base/log_event.h"
 #include "config/settings_source.h"
 #include "native/native_api.h"
 #include "proxy/proxy.h"
@@ -55,6 +56,7 @@ Result<void> check_listening(const config::Settings& settings) {
 void apply_log_settings(const config::Settings& settings) {
   base::LogLevel level = base::LogLevel::kInfo;
   if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
+  base::set_log_json(settings.monitoring.log_format == "json");
 }
 
 /// Who calls the native API by a key or token of ours. A token's subject cannot be talked over.

@@ -1,7 +1,7 @@
 #include "app/proxy_metrics.h"
 
 #include "base/error_table.h"
-#include "base/log.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -73,10 +73,14 @@ void ProxyMetrics::on_request(const proxy::RequestRecord& record) {
   if (performance_tracking_)
     first_token_.with({app::to_string(outcome_of(record.outcome))}).record(to_ms(record.ttft_us));
   if (detailed_logging_) {
-    base::log_info("decision route={} outcome={} layer={} reason={} status={} stream={} joined={} ms={:.2f}",
-                   record.route, app::to_string(outcome_of(record.outcome)),
-                   record.layer.empty() ? "-" : record.layer, record.reason.empty() ? "-" : record.reason,
-                   record.status, record.stream, record.joined, to_ms(record.total_us));
+    base::log_event("decision", {{"route", record.route},
+                                 {"outcome", app::to_string(outcome_of(record.outcome))},
+                                 {"layer", record.layer},
+                                 {"reason", record.reason},
+                                 {"status", static_cast<double>(record.status), 0},
+                                 {"stream", record.stream ? "true" : "false"},
+                                 {"joined", record.joined ? "true" : "false"},
+                                 {"ms", to_ms(record.total_us), 2}});
   }
 }
 

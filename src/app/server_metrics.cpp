@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error_table.h"
-#include "base/log.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -74,13 +74,15 @@ void ServerMetrics::on_lookup(const Lookup& lookup, double latency_ms) {
                    hit ? enhanced_gptcache::to_string(lookup.layer) : "", latency_ms);
   decisions_.on_decision(lookup);
   if (!detailed_logging_) return;
-  base::log_info(
-      "decision route=/cache/lookup outcome={} layer={} reason={} detail={} similarity={:.4f} ms={:.2f} "
-      "id={}",
-      hit ? "hit" : "miss", hit ? enhanced_gptcache::to_string(lookup.layer) : "-",
-      hit ? "-" : enhanced_gptcache::to_string(lookup.reason), lookup.detail.empty() ? "-" : lookup.detail,
-      hit ? lookup.similarity : (lookup.nearest ? lookup.nearest->similarity : 0.0), latency_ms,
-      lookup.request_id);
+  const double nearest = lookup.nearest ? lookup.nearest->similarity : 0.0;
+  base::log_event("decision", {{"route", "/cache/lookup"},
+                               {"outcome", hit ? "hit" : "miss"},
+                               {"layer", hit ? enhanced_gptcache::to_string(lookup.layer) : ""},
+                               {"reason", hit ? "" : enhanced_gptcache::to_string(lookup.reason)},
+                               {"detail", lookup.detail},
+                               {"similarity", hit ? lookup.similarity : nearest, 4},
+                               {"ms", latency_ms, 2},
+                               {"id", lookup.request_id}});
 }
 
 void ServerMetrics::on_error(ErrorCode code) { errors_.with({base::error_row(code).label}).add(); }
@@ -204,6 +206,21 @@ void ServerMetrics::watch_server(const http::Server& server) {
       &http::ServerStats::bad_requests);
   one("http_timeouts_total", "Connections closed for being slow.", Kind::kCounter,
       &http::ServerStats::timeouts);
+  // Nothing without TLS: a zero would look like a certificate that ended in 1970.
+  registry_.collector(family("tls_certificate_expiry_timestamp_seconds",
+                             "When the certificate of server.tls_cert_file ends, seconds since 1970."),
+                      Kind::kGauge, [&server] {
+                        const int64_t at = server.stats().tls_expires_at_s;
+                        if (at == 0) return std::vector<Sample>{};
+                        return std::vector<Sample>{{{}, static_cast<double>(at)}};
+                      });
+  registry_.collector(family("tls_reload_total", "Changed certificate files, by result.", {"result"}),
+                      Kind::kCounter, [&server] {
+                        const http::ServerStats stats = server.stats();
+                        if (stats.tls_expires_at_s == 0) return std::vector<Sample>{};
+                        return std::vector<Sample>{{{"applied"}, as_double(stats.tls_reloads)},
+                                                   {{"rejected"}, as_double(stats.tls_failures)}};
+                      });
 }
 
 void ServerMetrics::watch_reloads(const config::SettingsSource& source) {

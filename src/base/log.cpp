@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -8,17 +9,41 @@
 #include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <iterator>
 #include <memory>
+
+#include "base/canonical_json.h"
+#include "base/log_event.h"
 
 namespace enhanced_gptcache::base {
 namespace {
 
 std::atomic<int> g_level{static_cast<int>(LogLevel::kInfo)};
+std::atomic<bool> g_json{false};
+
+/// What a line in JSON begins with on its way to the formatter; text never does, its control characters are
+/// escaped. So lines of both kinds may be under way while the setting changes.
+constexpr char kJsonMark = '\x1e';
+
+class LineFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& line, spdlog::memory_buf_t& out) override {
+    if (line.payload.size() == 0 || *line.payload.begin() != kJsonMark) return text_.format(line, out);
+    spdlog::details::log_msg rest = line;
+    rest.payload = spdlog::string_view_t(line.payload.data() + 1, line.payload.size() - 1);
+    json_.format(rest, out);
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<LineFormatter>(); }
+
+ private:
+  spdlog::pattern_formatter text_{"%Y-%m-%dT%H:%M:%S.%e%z %l %v"};
+  spdlog::pattern_formatter json_{R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"};
+};
 
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
     auto made = std::make_shared<spdlog::logger>("egptc", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    made->set_formatter(std::make_unique<LineFormatter>());
     made->set_level(spdlog::level::debug);
     made->flush_on(spdlog::level::info);
     return made;
@@ -61,6 +86,8 @@ bool parse_log_level(std::string_view name, LogLevel& level) {
   return true;
 }
 
+void set_log_json(bool json) { g_json.store(json, std::memory_order_relaxed); }
+
 void set_log_level(LogLevel level) { g_level.store(static_cast<int>(level), std::memory_order_relaxed); }
 
 bool log_enabled(LogLevel level) {
@@ -71,7 +98,7 @@ bool add_log_file(const std::string& path) {
   try {
     auto sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, 50U << 20U, 5);
     ::chmod(path.c_str(), 0640);
-    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    sink->set_formatter(std::make_unique<LineFormatter>());
     logger().sinks().push_back(std::move(sink));  // before the server's threads start
     return true;
   } catch (const spdlog::spdlog_ex& error) {
@@ -83,7 +110,39 @@ bool add_log_file(const std::string& path) {
 void write_log(LogLevel level, std::string_view message) {
   static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
                                                           spdlog::level::warn, spdlog::level::err};
-  logger().log(kLevels[static_cast<int>(level)], escape_lines(message));
+  const spdlog::level::level_enum at = kLevels[static_cast<int>(level)];
+  if (!g_json.load(std::memory_order_relaxed)) return logger().log(at, escape_lines(message));
+  std::string line(1, kJsonMark);
+  line += R"("message":)";
+  append_json_string(line, repair_utf8(message));
+  logger().log(at, line);
+}
+
+void log_event(std::string_view event, std::initializer_list<LogField> fields) {
+  if (!log_enabled(LogLevel::kInfo)) return;
+  const bool json = g_json.load(std::memory_order_relaxed);
+  std::string line;
+  line.reserve(256);
+  if (json) {
+    line += kJsonMark;
+    line += R"("event":)";
+    append_json_string(line, event);
+  } else {
+    line += event;
+  }
+  const auto out = std::back_inserter(line);
+  for (const LogField& field : fields) {
+    line += json ? ",\"" : " ";
+    line += field.name;
+    line += json ? "\":" : "=";
+    if (field.digits >= 0)
+      fmt::format_to(out, "{:.{}f}", field.number, field.digits);
+    else if (json)
+      append_json_string(line, repair_utf8(field.text));
+    else
+      line += escape_lines(field.text.empty() ? "-" : field.text);
+  }
+  logger().log(spdlog::level::info, line);
 }
 
 }  // namespace enhanced_gptcache::base

@@ -254,6 +254,7 @@ ServerStats Server::stats() const {
   if (impl_->rules->tls) {
     stats.tls_reloads = impl_->rules->tls->reloads();
     stats.tls_failures = impl_->rules->tls->failures();
+    stats.tls_expires_at_s = impl_->rules->tls->expires_at_s();
   }
   return stats;
 }

@@ -39,6 +39,7 @@ struct RouteName {
 struct ServerStats {
   uint64_t connections = 0, connections_total = 0, connections_refused = 0, requests = 0, bad_requests = 0,
            timeouts = 0, in_flight = 0, tls_reloads = 0, tls_failures = 0;
+  int64_t tls_expires_at_s = 0;  ///< when the certificate in force ends, since 1970; 0: no TLS
 };
 
 /// Called once per finished request on the connection's thread; must not block.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/log.h"
 #include "http/server_thread.h"
@@ -40,6 +41,14 @@ void add_name(std::vector<std::string>& names, std::string_view kind, const ASN1
   if (std::none_of(value.begin(), value.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; }))
     names.push_back(std::string(kind) + std::string(value));
   OPENSSL_free(utf8);
+}
+
+/// When the own certificate of a context ends, seconds since 1970; 0 when it does not say.
+int64_t end_of(const SSL_CTX* context) {
+  const X509* certificate = SSL_CTX_get0_certificate(context);
+  std::tm end{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) return 0;
+  return ::timegm(&end);
 }
 
 std::vector<std::string> names_of(const X509* certificate) {
@@ -178,6 +187,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::open(TlsOptions options) {
   std::unique_ptr<TlsContext> made(new TlsContext(std::move(options)));
   made->stamp_ = stamp(made->options_);
   EGPTC_TRY(made->context_, load(made->options_));
+  made->expires_at_s_ = end_of(made->context_.get());
   return made;
 }
 
@@ -196,6 +206,7 @@ void TlsContext::refresh() {
     return;
   }
   context_ = std::move(*loaded);
+  expires_at_s_ = end_of(context_.get());
   reloads_.fetch_add(1, std::memory_order_relaxed);
   base::log_info("tls: a new certificate is in force for new connections");
 }

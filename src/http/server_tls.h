@@ -59,6 +59,8 @@ class TlsContext {
   void refresh();
   uint64_t reloads() const { return reloads_.load(std::memory_order_relaxed); }
   uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
+  /// When the certificate in force ends, seconds since 1970.
+  int64_t expires_at_s() const { return expires_at_s_.load(std::memory_order_relaxed); }
 
  private:
   using ContextPtr = std::shared_ptr<SSL_CTX>;
@@ -73,6 +75,7 @@ class TlsContext {
   std::string stamp_;      // guarded by mutex_
   int64_t looked_us_ = 0;  // guarded by mutex_
   std::atomic<uint64_t> reloads_{0}, failures_{0};
+  std::atomic<int64_t> expires_at_s_{0};
 };
 
 }  // namespace enhanced_gptcache::http

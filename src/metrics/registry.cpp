@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -122,15 +123,15 @@ class FamilyOf final : public AnyFamily, public Family<Metric> {
   }
 
   Metric& with(Labels values) override {
-    EGPTC_CHECK(values.size() == options().labels.size());
-    Values key(values.begin(), values.end());
-    const std::lock_guard lock(mutex_);
-    auto found = series_.find(key);
-    if (found != series_.end()) return *found->second;
-    if (series_.size() >= options().series_max) key.assign(key.size(), std::string(kOther));
-    std::unique_ptr<Metric>& slot = series_[std::move(key)];
-    if (!slot) slot = make_();
-    return *slot;
+    const size_t hash = hash_of(values);
+    for (size_t i = 0; i < kProbes; ++i) {
+      const Known* known = known_[(hash + i) % kSlots].load(std::memory_order_acquire);
+      if (known == nullptr) break;
+      if (known->hash == hash &&
+          std::equal(values.begin(), values.end(), known->values->begin(), known->values->end()))
+        return *known->metric;
+    }
+    return add(values, hash);
   }
 
   const std::vector<double>& bounds() const { return bounds_; }
@@ -143,10 +144,52 @@ class FamilyOf final : public AnyFamily, public Family<Metric> {
     return out;
   }
 
+  /// A series that with() finds without lock or allocation: requests ask for the same few again and again.
+  /// Series are never removed, so what a slot once holds it holds for good.
+  struct Known {
+    size_t hash;
+    const Values* values;  // the key in series_
+    Metric* metric;
+  };
+  static constexpr size_t kSlots = 256, kProbes = 8;
+
+  static size_t hash_of(Labels values) {
+    size_t hash = 0;
+    for (const std::string_view value : values) hash = hash * 31 + std::hash<std::string_view>{}(value);
+    return hash;
+  }
+
+  Metric& add(Labels values, size_t hash) {
+    EGPTC_CHECK(values.size() == options().labels.size());
+    Values key(values.begin(), values.end());
+    const std::lock_guard lock(mutex_);
+    const bool is_full = series_.size() >= options().series_max && series_.count(key) == 0;
+    if (is_full) key.assign(key.size(), std::string(kOther));
+    const auto found = series_.try_emplace(std::move(key)).first;
+    if (!found->second) found->second = make_();
+    if (!is_full) remember({hash, &found->first, found->second.get()});
+    return *found->second;
+  }
+
+  /// Where every slot in reach is taken, with() goes on asking add(). The caller holds mutex_.
+  void remember(const Known& one) {
+    for (size_t i = 0; i < kProbes; ++i) {
+      std::atomic<const Known*>& slot = known_[(one.hash + i) % kSlots];
+      const Known* taken = slot.load(std::memory_order_relaxed);
+      if (taken != nullptr && taken->metric == one.metric) return;
+      if (taken != nullptr) continue;
+      kept_.push_back(one);
+      slot.store(&kept_.back(), std::memory_order_release);
+      return;
+    }
+  }
+
   const Make make_;
   const std::vector<double> bounds_;
   mutable std::mutex mutex_;
   std::map<Values, std::unique_ptr<Metric>> series_;  // guarded by mutex_
+  std::deque<Known> kept_;                            // guarded by mutex_; what known_ points to
+  std::array<std::atomic<const Known*>, kSlots> known_{};
 };
 
 /// Samples asked for at render time.

@@ -1,7 +1,7 @@
 #pragma once
 // Counters, gauges and histograms with labels, cheap enough for the request path, and their
-// Prometheus text (exposition format 0.0.4). Hot paths look a metric up once, keep the reference,
-// and then pay one relaxed atomic add on a cell their thread shares with few others.
+// Prometheus text (exposition format 0.0.4). A request pays a hash of the labels and one relaxed atomic
+// add on a cell its thread shares with few others; bench/metrics_cost.py says what that comes to.
 //
 // Cardinality is bounded: a family holds at most `series_max` label sets; further ones are counted
 // under the label value "other" in every label.
@@ -72,8 +72,8 @@ class Histogram {
 
 using Labels = std::initializer_list<std::string_view>;  ///< values, in the order of the family's names
 
-/// All series of one name. Thread rule: any thread; with() locks for a moment, so keep what it returns
-/// (valid as long as the registry).
+/// All series of one name. Thread rule: any thread. with() finds a series it has made before without lock or
+/// allocation and locks for a moment for a new one; what it returns is valid as long as the registry.
 template <typename Metric>
 class Family {
  public:

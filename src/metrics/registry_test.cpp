@@ -96,6 +96,24 @@ TEST(Registry, LabelSetsAreBounded) {
   EXPECT_EQ(&family.with({"8", "y"}), &family.with({"9", "y"}));
 }
 
+TEST(Registry, ManySeriesAreKeptApartByEveryThread) {
+  Registry registry;
+  constexpr int kSeries = 1000;  // more than are found without the lock
+  auto& family = registry.counters({"x_total", "X.", {"a", "b"}, kSeries});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&family] {
+      for (int i = 0; i < kSeries; ++i) family.with({std::to_string(i), "y"}).add(static_cast<uint64_t>(i));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < kSeries; ++i) {
+    EXPECT_EQ(family.with({std::to_string(i), "y"}).value(), static_cast<uint64_t>(4 * i));
+  }
+  family.with({"y", "1"}).add();
+  EXPECT_EQ(family.with({"other", "other"}).value(), 1u) << "labels count by their place";
+}
+
 TEST(Registry, CollectedLabelSetsAreBounded) {
   Registry registry;
   registry.collector({"x", "X.", {"a"}, 2}, Kind::kGauge, [] {

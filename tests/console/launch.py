@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Starts the stand-in and two real servers, one with security off and one with keys, as the wire tests do,
-then runs `node --test` with Chromium against them. Before that, builds the console again from its sources
-and compares it with what is committed.
+"""Starts the stand-in and three real servers, one with security off, one with keys and one that knows its
+callers by certificate, as the wire tests do, then runs `node --test` with Chromium against them. Before that,
+builds the console again from its sources and compares it with what is committed.
 
 usage: launch.py [arguments of node --test]
 
@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent / "wire"))
 
 import harness  # noqa: E402  found through the path above
 import secure  # noqa: E402
+import test_tls as tls  # noqa: E402
 import tokens  # noqa: E402
 
 CONSOLE = harness.ROOT / "console"
@@ -48,10 +49,28 @@ def browser() -> str:
     return found
 
 
-def environment(plain: harness.Server, secured: secure.SecureServer, standin: harness.StandIn) -> dict:
+class Certified:
+    """A server that takes the certificate of an operator, who has no key."""
+
+    def __init__(self, folder: pathlib.Path, standin: harness.StandIn):
+        folder.mkdir()
+        authority = tls.Authority(folder, "root")
+        self.cert, self.key = authority.issue("night shift", "")
+        self.server = tls.start(
+            folder / "server", standin, authority, *authority.issue("server"), (self.cert, self.key),
+            EGPTC_SERVER__TLS_CLIENT_CA_FILE=authority.path,
+            EGPTC_SECURITY__CLIENT_CERTIFICATES="CN:night shift=operator@acme")
+
+    def told(self) -> dict:
+        return {"url": self.server.url, "cert": str(self.cert), "key": str(self.key)}
+
+
+def environment(plain: harness.Server, secured: secure.SecureServer, certified: Certified,
+                standin: harness.StandIn) -> dict:
     keys = {role: secured.create(role=role, name=role, tenant="acme")["key"] for role in secure.ROLES}
     token = tokens.hs256(tokens.claims(role="operator", sub="olga"))
-    values = {"url": plain.url, "secured": secured.url, "standin": standin.url, "keys": keys, "token": token}
+    values = {"url": plain.url, "secured": secured.url, "standin": standin.url, "keys": keys, "token": token,
+              "certified": certified.told()}
     return {**os.environ, "EGPTC_CONSOLE": json.dumps(values), "EGPTC_CHROMIUM": browser()}
 
 
@@ -67,21 +86,24 @@ def run(folder: pathlib.Path, arguments: list[str]) -> int:
         secure.environment(EGPTC_SECURITY__JWT_ISSUER=tokens.ISSUER,
                            EGPTC_SECURITY__JWT_AUDIENCE=tokens.AUDIENCE,
                            EGPTC_SECURITY__JWT_SECRET=tokens.SECRET))
+    servers = [plain, secured]
     try:
         plain.start()
         secured.start()
+        certified = Certified(folder / "certified", standin)
+        servers.append(certified.server)
         command = ["node", "--test", "--test-reporter=spec", *arguments, *TESTS]
-        status = subprocess.run(command, cwd=HERE, env=environment(plain, secured, standin),
+        status = subprocess.run(command, cwd=HERE, env=environment(plain, secured, certified, standin),
                                 timeout=LIMIT_SECONDS * harness.SLOWNESS).returncode
         # Streams of the browser have ended with it, so nothing holds the drain.
-        for server in (plain, secured):
+        for server in servers:
             stopped = server.stop()
             if stopped != 0:
                 print(f"the server ended with {stopped}: {server.log()[-2000:]}", file=sys.stderr)
                 status = status or stopped
         return status
     finally:
-        for server in (plain, secured):
+        for server in servers:
             if server.process is not None:
                 server.process.kill()
         standin.stop()

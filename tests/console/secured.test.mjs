@@ -121,6 +121,21 @@ test("a token signs in by its role", async () => {
   await page.finish();
 });
 
+test("whose certificate has a role is in without a key", async () => {
+  const { url: origin, cert, key } = setup.certified;
+  const clientCertificates = [{ origin, certPath: cert, keyPath: key }];
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, clientCertificates });
+  const page = await context.newPage();
+  await page.goto(`${origin}/console`);
+  await page.locator("[data-who]").getByText("operator").waitFor();
+  assert.match(await page.locator("[data-who]").textContent(), /certificate:.*night shift/);
+  const seen = (await viewTitles(page)).filter((title) => title !== "Erasure");
+  assert.deepEqual(seen, SEEN.operator);
+  await page.getByRole("button", { name: "Use a key" }).click();
+  await page.getByLabel("API key or token").waitFor();
+  await context.close();
+});
+
 test("keys are made, shown once, rotated and revoked", async () => {
   const page = await openPage(browser, url, { expected: REFUSED });
   await signIn(page, keys.admin);

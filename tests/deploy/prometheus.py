@@ -24,14 +24,18 @@ def quickened(rules: str) -> str:
     return re.sub(r"for: \d+[mh]", "for: 2s", rules)
 
 
+def filled(expression: str) -> str:
+    """An expression of the dashboard with Grafana's variables filled in as for a short range."""
+    values = {"$__rate_interval": "15s", "$__range": "60s", "$job": ".*", "$instance": ".*"}
+    for name, value in values.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
 def dashboard_expressions() -> list[tuple[str, str]]:
-    """(panel title, expression) of every target, Grafana's variables filled in as for a short range."""
-    found = []
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
-        for target in panel.get("targets", []):
-            expression = target["expr"].replace("$__rate_interval", "15s").replace("$__range", "60s")
-            found.append((panel["title"], expression.replace("$job", ".*").replace("$instance", ".*")))
-    return found
+    """(panel title, expression) of every target."""
+    return [(panel["title"], filled(target["expr"])) for panel in json.loads(DASHBOARD.read_text())["panels"]
+            for target in panel.get("targets", [])]
 
 
 class Prometheus:

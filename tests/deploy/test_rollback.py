@@ -1,6 +1,7 @@
 """Deploy and roll back in a scratch root, with the real server, a service command that is no systemd, and
 releases that work, fail, or leave data behind that the old one cannot read."""
 
+import json
 import os
 import pathlib
 import signal
@@ -121,6 +122,19 @@ def test_deploy_twice_roll_back_and_validate(site):
     assert site.links()[0] == "1.1.0" and site.serves()
 
 
+def test_what_root_makes_belongs_to_the_owner_of_the_layout(site):
+    owner = 4242 if os.geteuid() == 0 else os.geteuid()
+    os.chown(site.root, owner, -1)
+    (site.root / "config.prod.yaml").unlink()
+    given = site.releases / "first.yaml"
+    site.releases.mkdir()
+    given.write_text(CONFIG)
+    done(site.deploy(site.release("1.0.0"), "--config", os.path.relpath(given)))
+    for path in ("config.prod.yaml", "data", "data/cache"):
+        assert (site.root / path).stat().st_uid == owner, path
+    assert (site.root / "config.prod.yaml").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_version_that_does_not_start_takes_itself_back(site):
     done(site.deploy(site.release("1.0.0")))
     broken = site.release("2.0.0", 'echo "cannot start" >&2; exit 1')
@@ -164,6 +178,11 @@ def test_a_share_of_the_hits_first(site):
     settings = machine.succeed("curl", "-fsS", site.url + "/admin/config")
     assert '"serve_percent":{"origin":"admin"' in settings.replace(" ", "").replace("\n", "") \
         or '"value":5' in settings.replace(" ", "")
+    # The version before served everything, and does so again.
+    done(site.run("emergency_rollback.sh"))
+    share = json.loads(machine.succeed("curl", "-fsS", site.url + "/admin/config"))
+    assert share["sections"]["cache"]["serve_percent"]["value"] == 100
+    assert (site.root / "data/admin_config.json.rolled_back").exists()
 
 
 def test_old_releases_go_current_and_previous_stay(site):

@@ -10,6 +10,8 @@ import subprocess
 import pytest
 
 import harness
+import transcript
+import transcript_plan
 
 ROOT = harness.ROOT
 GUIDE = ROOT / "docs/deployment-guide.md"
@@ -101,3 +103,23 @@ def test_the_commands_run(operator, name, text):
 
 def test_some_blocks_are_run():
     assert len(blocks_to_run()) >= 6
+
+
+def guide_lines() -> list[str]:
+    return [transcript.code(line) for _, lines in transcript.blocks(GUIDE.read_text()) for line in lines]
+
+
+def test_the_plan_of_the_transcript_names_lines_of_the_guide():
+    lines = guide_lines()
+    assert len(lines) > 50
+    planned = set(transcript_plan.INSTEAD) | set(transcript_plan.BEFORE)
+    assert not planned - set(lines), sorted(planned - set(lines))
+
+
+def test_the_transcript_is_of_this_guide_and_ended_well():
+    """Whoever changes a line runs tests/docs/transcript.py again."""
+    text = (ROOT / "docs/deployment-transcript.md").read_text()
+    told = set(re.findall(r"^(?:\$|# the guide:) (.*)$", text, re.M))
+    missing = [line for line in guide_lines() if line not in told]
+    assert not missing, missing
+    assert "All of them ended as they should." in text

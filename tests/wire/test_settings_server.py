@@ -1,6 +1,7 @@
 """Every key of monitoring, resources, server, upstream, embedder, security and storage changes what it
 says it changes."""
 
+import json
 import threading
 
 import pytest
@@ -54,6 +55,32 @@ def test_logging(start_server, key):
         assert not [line for line in lines_of(lookup) if "/cache/lookup" in line]
     with setting(server, monitoring__log_level="ERROR"):
         assert lines_of(lookup) == []
+
+
+@changes("monitoring.log_format")
+def test_log_format(start_server, key):
+    server = start_server({"EGPTC_MONITORING__DETAILED_LOGGING": "true"})
+    body = {"model": 'a "model"\nof {mine}', "messages": [{"role": "user", "content": "Is it a box?"}]}
+    with setting(server, monitoring__log_format="json"):
+        before = len(server.log())
+        answer = server.post("/v1/chat/completions", body, key)
+        server.get("/live")
+        lines = [json.loads(line) for line in server.log()[before:].splitlines()]
+    assert lines and all({"time", "level"} < set(line) for line in lines)
+    access = next(line for line in lines if line.get("route") == "/v1/chat/completions" and "bytes" in line)
+    assert access["event"] == "access" and access["model"] == body["model"] and access["status"] == 200
+    assert access["id"] == answer.headers["X-Cache-Request-Id"] and access["ms"] > 0
+    assert [line["outcome"] for line in lines if line.get("event") == "decision"] == ["miss"]
+    before = len(server.log())
+    server.get("/live")
+    assert " info access method=GET route=/live status=200 " in server.log()[before:]
+
+
+def test_log_in_json_from_the_first_line_on(start_server):
+    server = start_server({"EGPTC_MONITORING__LOG_FORMAT": "json"})
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    assert any("listens on" in line.get("message", "") for line in lines) and lines[-1]["level"] == "info"
 
 
 @changes("monitoring.log_file")

@@ -248,7 +248,7 @@ def test_a_new_certificate_is_taken_while_it_runs(standin, tmp_path, authority):
         cert.write_bytes(made_cert.read_bytes())
 
     install("first")
-    server = start(tmp_path / "server", standin, authority, cert, key)
+    server = start(tmp_path / "server", standin, authority, cert, key, EGPTC_SECURITY__METRICS_OPEN="true")
     assert serial(server) == "first"
     with server.connect() as kept:
         install("second")
@@ -261,6 +261,11 @@ def test_a_new_certificate_is_taken_while_it_runs(standin, tmp_path, authority):
     assert "old certificate stays" in server.log()
     install("third")
     harness.wait_until(lambda: serial(server) == "third", 15, "the next one")
+    figures = server.metrics()
+    assert figures['tls_reload_total{result="applied"}'] == 2
+    assert figures['tls_reload_total{result="rejected"}'] == 1
+    day = 24 * 3600
+    assert 1 * day < figures["tls_certificate_expiry_timestamp_seconds"] - time.time() <= 2 * day
     assert server.stop() == 0
 
 

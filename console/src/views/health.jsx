@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../api.js";
-import { ms, time } from "../format.js";
+import { ms, percent, time } from "../format.js";
 import { Badge, Card, Problem, Table, View, useLoad } from "../parts.jsx";
 
 const EVERY_MS = 10_000;
@@ -52,8 +52,9 @@ function Checks({ checks }) {
     [
       "Memory",
       <Status of={memory.status} />,
-      `${memory.usage_percent?.toFixed(1)} % of the limit (warning from ${memory.threshold_warning} %, ` +
-        `critical from ${memory.threshold_critical} %)`,
+      `${percent(memory.usage_percent / 100)} of the limit (warning from ` +
+        `${percent(memory.threshold_warning / 100, 0)}, ` +
+        `critical from ${percent(memory.threshold_critical / 100, 0)})`,
     ],
     [
       "Configuration",
@@ -73,11 +74,11 @@ function Components({ components }) {
     .filter(([, one]) => typeof one === "object")
     .map(([name, one]) => ({
       key: name,
-      cells: [name, <Status of={one.status} />, one.enabled ? "on" : "off", one.detail ?? ""],
+      cells: [name, <Status of={one.status} />, one.enabled ? (one.detail ?? "") : "switched off"],
     }));
   return (
     <Card title="Components" wide>
-      <Table caption="Components" columns={["Component", "Status", "Switched", "Says"]} rows={rows} />
+      <Table caption="Components" columns={["Component", "Status", "Says"]} rows={rows} />
     </Card>
   );
 }

@@ -148,8 +148,8 @@ function Figures({ samples, now }) {
         <Latency now={now} />
         <Decisions now={now} />
         <Savings samples={samples} />
-        {now.cost ? <Costs cost={now.cost} /> : null}
         <Feedback now={now} />
+        {now.cost ? <Costs cost={now.cost} /> : null}
       </div>
     </>
   );
@@ -223,7 +223,7 @@ function Latency({ now }) {
   const rows = distribution(now.latency).map((bin) => ({
     name: bin.name,
     value: bin.hits + bin.misses,
-    text: `${count(bin.hits)} hits, ${count(bin.misses)} others`,
+    text: `${plural(bin.hits, "hit")}, ${plural(bin.misses, "other")}`,
   }));
   return (
     <Card title="Latency distribution">
