@@ -98,7 +98,7 @@ def evictions(server) -> dict[str, float]:
 
 
 def check(server, key, acknowledged) -> None:
-    """Every id is there, none was evicted or could have been, and a sample of the answers to the last byte."""
+    """Every id is there, none was or could have been evicted, and a sample of the answers byte by byte."""
     found = all_ids(server, key)
     missing = {entry for entry, _, _ in acknowledged} - found
     evicted = evictions(server)
