@@ -230,7 +230,7 @@ def test_the_address_of_keys_cannot_be_set_over_the_network(standin, tmp_path):
     address = f"http://127.0.0.1:{issuer.server_port}/keys"
     server = secure.start(tmp_path, standin.base_url, **environment(EGPTC_SECURITY__JWT_SECRET=tokens.SECRET))
     try:
-        for name in (address, "https://169.254.169.254/latest", "https://id.example/keys"):
+        for name in (address, "https://169.254.169.254/latest", "https://keys.example/keys"):
             for body in ({"security.jwt_jwks_url": name}, {"security": {"jwt_jwks_url": name}}):
                 for path in ("/admin/config", "/admin/config?dry_run=true"):
                     done = server.request(
@@ -242,7 +242,7 @@ def test_the_address_of_keys_cannot_be_set_over_the_network(standin, tmp_path):
         server.start()
         assert ask(server, tokens.hs256(tokens.claims())).status_code == 200
         shown = server.get_as("/admin/config", server.admin).text
-        assert "id.example" not in shown and Issuer.calls == before, "nothing was kept, nobody was called"
+        assert "keys.example" not in shown and Issuer.calls == before, "nothing was kept, nobody was called"
     finally:
         issuer.shutdown()
         assert server.stop() == 0, server.log()[-3000:]
