@@ -106,7 +106,8 @@ def test_a_far_longer_question_answers_nobody_else(server, standin):
             again = server.chat(target + plant, key=server.key(tenant=tenant), headers=wait)
             assert again.headers["x-cache-layer"] == "exact", "whoever asks exactly this is answered"
     tried = len(TARGETS) * len(LONG_PLANTS)
-    print(f"far longer questions that answered others: {len(won[0])} of {tried} before, {len(won[2.5])} after")
+    rates = f"{len(won[0])} of {tried} before, {len(won[2.5])} after"
+    print(f"far longer questions that answered others: {rates}")
     assert won[2.5] == []
 
 
