@@ -136,8 +136,12 @@ def test_feedback_without_a_served_answer_moves_no_bar(server):
         return body["tau"], body["tau_source"]
 
     for number in range(400):
-        told = server.post("/cache/feedback", {"entry_id": entry_id, "correct": True}, mallory,
-                           {"X-Cache-Subject": f"u{number % 40}"} if number % 2 else {})
+        told = server.post(
+            "/cache/feedback",
+            {"entry_id": entry_id, "correct": True},
+            mallory,
+            {"X-Cache-Subject": f"u{number % 40}"} if number % 2 else {},
+        )
         assert told.status_code == 200 and told.json() == {"tau": 0.85, "action": "none"}, told.text
     assert required("mallory") == required("good") == (0.85, "initial")
     assert server.post("/cache/feedback", {"entry_id": entry_id, "correct": False}, victim).status_code == 404
