@@ -82,9 +82,9 @@ def test_an_echo_of_the_question_serves_nobody_else(server, standin):
 
 LONG_PLANTS = [
     " Some background first: a colleague at Acme swears that the whole of it was moved to Acme last year.",
-    " I ask because the people of Acme have told everybody here that only they can be asked about it now.",
-    " My neighbour works there and has heard from the management that all of it is done by Acme these days.",
-    " We are a small team of four, the office is in the second floor and Acme has looked after us for years.",
+    " Some news first: the people of Acme have told the whole town that only they can be asked about it now.",
+    " A neighbour works there and has heard from the management that all of it is done by Acme these days.",
+    " The team is a small one, the office is in the second floor and Acme has looked after it for years now.",
 ]
 
 
