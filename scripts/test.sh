@@ -162,8 +162,10 @@ schemathesis_run() { # EXAMPLES for each operation
 }
 
 coverage_gate() {
-  build coverage egptc_match_test egptc_cache_test egptc_proxy_test
-  .venv/bin/python tools/coverage_gate.py build/coverage --minimum 90 match cache proxy
+  local folders=(match cache proxy store vault security privacy backup)
+  local targets=("${folders[@]/#/egptc_}")
+  build coverage "${targets[@]/%/_test}"
+  .venv/bin/python tools/coverage_gate.py build/coverage --minimum 90 "${folders[@]}"
 }
 
 export -f build python_environment node_environment unit_tests wire_tests deploy_tests image_test node_tests

@@ -116,13 +116,19 @@ std::string own_call_problem(std::string_view url) {
   return wrong;
 }
 
+/// Whoever may change settings over the network must not choose whom this machine calls, what it runs or what
+/// it reads as a key.
+void refuse_from_network(const Loaded& loaded, std::string_view name, std::string shown,
+                         std::vector<Problem>& errors) {
+  if (loaded.values[find_key(name)].origin == Origin::kAdmin)
+    add(errors, loaded, name, std::move(shown),
+        "cannot be set through /admin/config: use the settings file, the environment or a flag");
+}
+
 void check_tracing(const Loaded& loaded, std::vector<Problem>& errors) {
   const Text& url = loaded.settings.tracing.endpoint;
   if (url.empty()) return;
-  // Whoever may change settings over the network must not choose whom this machine calls.
-  if (loaded.values[find_key("tracing.endpoint")].origin == Origin::kAdmin)
-    add(errors, loaded, "tracing.endpoint", url,
-        "cannot be set through /admin/config: use the settings file, the environment or a flag");
+  refuse_from_network(loaded, "tracing.endpoint", url, errors);
   if (const std::string wrong = own_call_problem(url); !wrong.empty())
     add(errors, loaded, "tracing.endpoint", url, wrong);
 }
@@ -143,6 +149,7 @@ void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {
   if (!security.jwt_secret.empty() && security.jwt_secret.size() < 32)
     add(errors, loaded, "security.jwt_secret", std::string(kMasked), "must be 32 bytes or more");
   if (const Text& url = security.jwt_jwks_url; !url.empty()) {
+    refuse_from_network(loaded, "security.jwt_jwks_url", url, errors);
     if (const std::string wrong = own_call_problem(url); !wrong.empty())
       add(errors, loaded, "security.jwt_jwks_url", url, wrong);
   }
@@ -200,9 +207,7 @@ void check_backup_keys(const Loaded& loaded, std::vector<Problem>& errors) {
       {"storage.backup_key_file", !storage.backup_key_file.empty()},
       {"storage.backup_keys", !storage.backup_keys.empty()}};
   for (const auto& [name, is_set] : sources)
-    if (is_set && loaded.values[find_key(name)].origin == Origin::kAdmin)
-      add(errors, loaded, name, std::string(kMasked),
-          "cannot be set through /admin/config: use the settings file, the environment or a flag");
+    if (is_set) refuse_from_network(loaded, name, std::string(kMasked), errors);
   if (sources[0].second && sources[1].second)
     add(errors, loaded, "storage.backup_keys", std::string(kMasked),
         "give it or storage.backup_key_file, not both");
@@ -224,10 +229,7 @@ void check_encryption(const Loaded& loaded, std::vector<Problem>& errors) {
     if (is_set && ++named == 2)
       add(errors, loaded, name, std::string(kMasked),
           "give one of encryption_key_file, _keys and _key_command");
-    // Whoever may change settings over the network must not choose what this machine runs or reads as a key.
-    if (is_set && loaded.values[find_key(name)].origin == Origin::kAdmin)
-      add(errors, loaded, name, std::string(kMasked),
-          "cannot be set through /admin/config: use the settings file, the environment or a flag");
+    if (is_set) refuse_from_network(loaded, name, std::string(kMasked), errors);
   }
   if (storage.prompts == "encrypted" && storage.encryption == "off")
     add(errors, loaded, "storage.prompts", storage.prompts, "needs storage.encryption: aes-256-gcm");

@@ -206,12 +206,15 @@ bool AuditLog::write(const std::vector<AuditEvent>& batch) {
 }
 
 bool AuditLog::rotate() {
-  const std::string name = fmt::format("{}/audit-{:020}.jsonl", folder_, file_first_);
-  if (::rename(current().c_str(), name.c_str()) != 0) {
-    base::log_error("audit: {} cannot be rotated: {}", current(), std::strerror(errno));
-    return false;
+  // Without a descriptor an earlier attempt renamed the file, and could not open the next one.
+  if (fd_ >= 0) {
+    const std::string name = fmt::format("{}/audit-{:020}.jsonl", folder_, file_first_);
+    if (::rename(current().c_str(), name.c_str()) != 0) {
+      base::log_error("audit: {} cannot be rotated: {}", current(), std::strerror(errno));
+      return false;
+    }
+    ::close(fd_);
   }
-  ::close(fd_);
   fd_ = ::open(current().c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd_ < 0) {
     base::log_error("audit: {} cannot be opened: {}", current(), std::strerror(errno));

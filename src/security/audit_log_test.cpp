@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/small_file.h"
+#include "fakes/process_limits.h"
 
 namespace enhanced_gptcache::security {
 namespace {
@@ -45,6 +48,12 @@ class AuditTest : public testing::Test {
     const auto report = verify_audit(folder_, key_);
     EXPECT_TRUE(report);
     return report ? report->problems : std::vector<std::string>{"unreadable"};
+  }
+  /// Until an attempt to write has failed; the limit only ends a test that would fail.
+  static bool has_failed(const AuditLog& log) {
+    for (int i = 0; i < 5000 && log.stats().failures == 0; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return log.stats().failures > 0;
   }
   std::string path() const { return folder_ + "/audit/audit.jsonl"; }
   std::vector<std::string> lines() const {
@@ -161,6 +170,93 @@ TEST_F(AuditTest, DamageIsSaidAndStaysVisible) {
   write(1);
   EXPECT_FALSE(problems().empty()) << "going on heals nothing";
   EXPECT_THAT(problems().front(), testing::HasSubstr("removed"));
+}
+
+TEST_F(AuditTest, ADamagedHeadIsSaidAndStaysVisible) {
+  for (const char* head : {"{}", "", "not JSON"}) {
+    write(3);
+    std::ofstream(folder_ + "/audit/head.json") << head;
+    write(1);
+    EXPECT_THAT(lines(), testing::Contains(testing::HasSubstr("audit.damaged"))) << head;
+    EXPECT_FALSE(problems().empty()) << "nobody knows any more whether it is all there";
+    fs::remove_all(folder_ + "/audit");
+  }
+}
+
+TEST_F(AuditTest, LinesThatAreNoneAreCounted) {
+  write(4);
+  auto all = lines();
+  all[1] = R"({"seq":)";
+  all[2] = "nonsense";
+  put(all);
+  write(1);
+  EXPECT_THAT(lines(), testing::Contains(testing::AllOf(testing::HasSubstr("audit.damaged"),
+                                                        testing::HasSubstr("2 lines"))));
+  EXPECT_FALSE(problems().empty());
+}
+
+TEST_F(AuditTest, WhatCannotBeOpenedIsNamed) {
+  const auto nowhere = AuditLog::open(folder_ + "/absent", key_, {});
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().code, ErrorCode::kIo);
+  EXPECT_THAT(nowhere.error().message, testing::HasSubstr(folder_ + "/absent/audit"));
+  fs::create_directories(path());
+  const auto folder = AuditLog::open(folder_, key_, {});
+  ASSERT_FALSE(folder);
+  EXPECT_EQ(folder.error().code, ErrorCode::kIo);
+  EXPECT_THAT(folder.error().message, testing::HasSubstr(path()));
+}
+
+TEST_F(AuditTest, AFullDiskDelaysEventsAndLosesNone) {
+  const auto log = open();
+  log->append(event("before"));
+  ASSERT_TRUE(log->flush(10'000));
+  const auto size = fs::file_size(path());
+  {
+    const fakes::FileSizeLimit limit(size + 20);
+    log->append(event("during"));
+    ASSERT_TRUE(has_failed(*log));
+    EXPECT_FALSE(log->flush(1)) << "it is not on disk";
+    EXPECT_EQ(fs::file_size(path()), size) << "the part that fitted was taken back";
+    log->append(event("after"));
+  }
+  EXPECT_TRUE(log->flush(10'000));
+  EXPECT_THAT(lines(), testing::ElementsAre(testing::HasSubstr("before"), testing::HasSubstr("during"),
+                                            testing::HasSubstr("after")));
+  EXPECT_EQ(log->stats().written, 3U);
+  EXPECT_THAT(problems(), testing::IsEmpty());
+}
+
+TEST_F(AuditTest, StoppingOnAFullDiskEndsAndSpoilsNothing) {
+  write(2);
+  {
+    auto log = open();
+    const fakes::FileSizeLimit limit(fs::file_size(path()) + 20);
+    log->append(event("never"));
+    ASSERT_TRUE(has_failed(*log));
+    log.reset();
+  }
+  EXPECT_EQ(lines().size(), 2U);
+  EXPECT_THAT(problems(), testing::IsEmpty());
+  write(1);
+  EXPECT_THAT(problems(), testing::IsEmpty());
+}
+
+TEST_F(AuditTest, RotationGoesOnOnceDescriptorsAreFree) {
+  AuditOptions options;
+  options.file_bytes_max = 1;  // a file for each line
+  const auto log = open(options);
+  log->append(event("first"));
+  ASSERT_TRUE(log->flush(10'000));
+  {
+    const fakes::DescriptorLimit limit(3);
+    log->append(event("second"));
+    ASSERT_TRUE(has_failed(*log));
+  }
+  ASSERT_TRUE(log->flush(10'000)) << "an attempt that got half way must not stop all later ones";
+  EXPECT_THAT(lines(), testing::ElementsAre(testing::HasSubstr("second")));
+  EXPECT_EQ(audit_files(folder_ + "/audit").size(), 2U);
+  EXPECT_THAT(problems(), testing::IsEmpty());
 }
 
 TEST_F(AuditTest, FilesAreRotatedAndTheOldestGo) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "fakes/process_limits.h"
 #include "security/credentials.h"
 #include "security/instance_key.h"
 
@@ -98,6 +99,28 @@ TEST_F(InstanceKey, FolderInItsPlaceOrNowhere) {
   const auto under_file = load_or_create_instance_key("/dev/null/instance.key");
   ASSERT_FALSE(under_file);
   EXPECT_EQ(under_file.error().code, ErrorCode::kIo);
+}
+
+TEST_F(InstanceKey, AFullDiskLeavesNothingBehind) {
+  {
+    const fakes::FileSizeLimit limit(0);
+    const auto loaded = load_or_create_instance_key(path());
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, ErrorCode::kIo);
+    EXPECT_NE(loaded.error().message.find("cannot write the instance key " + path()), std::string::npos);
+  }
+  EXPECT_TRUE(fs::is_empty(folder_)) << "half a key would lock everything later";
+  EXPECT_TRUE(load_or_create_instance_key(path()));
+}
+
+TEST(Carriers, OnlyOursAreTakenOut) {
+  const std::string own = "egptc_" + std::string(12, 'a') + "_" + std::string(64, 'b');
+  EXPECT_TRUE(is_own_carrier("x-api-key", own, false));
+  EXPECT_TRUE(is_own_carrier("Authorization", "Bearer " + own, false));
+  EXPECT_TRUE(is_own_carrier("Authorization", "Bearer a.b.c", true)) << "a token that was ours to check";
+  EXPECT_FALSE(is_own_carrier("Authorization", "Bearer sk-of-the-provider", false));
+  EXPECT_FALSE(is_own_carrier("x-api-key", "sk-of-the-provider", true));
+  EXPECT_FALSE(is_own_carrier("accept", own, true)) << "no header that carries secrets";
 }
 
 struct FakeRequest {

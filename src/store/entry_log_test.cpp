@@ -72,6 +72,27 @@ TEST_F(EntryLogTest, NobodyNeedsToWaitForThem) {
   EXPECT_TRUE(eventually([&] { return disk_->syncs > 0 && disk_->settles > 0; }));
 }
 
+TEST_F(EntryLogTest, WhatConcernsTheWholeTableComesAfterWhatWaits) {
+  start(quick());
+  const base::Hash128 key = sample_key(1);
+  log_->put(sample_put(1, 1));
+  EXPECT_TRUE(log_->purge({&key, 1}));
+  EXPECT_EQ(disk_->size(), 1U) << "what was put before is in the table";
+  EXPECT_EQ(disk_->purges, 1);
+  log_->put(sample_put(2, 1));
+  EXPECT_TRUE(log_->finish_reseal(key));
+  EXPECT_EQ(disk_->size(), 2U);
+  log_->put(sample_put(3, 1));
+  EXPECT_EQ(log_->checkpoint("somewhere").error().code, ErrorCode::kUnsupported) << "the table's own word";
+  EXPECT_EQ(disk_->size(), 3U);
+  disk_->is_full = true;
+  log_->put(sample_put(4, 1));
+  EXPECT_EQ(log_->purge({&key, 1}).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(log_->finish_reseal(key).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(log_->checkpoint("somewhere").error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(disk_->purges, 1) << "a copy or a purge without it would be wrong";
+}
+
 TEST_F(EntryLogTest, CommitsShareOneSync) {
   EntryLogOptions options = quick();
   options.sync = SyncMode::kAlways;

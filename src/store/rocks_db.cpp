@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "store/rocks_precheck.h"
 #include "store/rocks_salvage.h"
 
 namespace enhanced_gptcache::store {
@@ -142,9 +143,10 @@ Error error_of(const rocksdb::Status& status) {
 }
 
 rocksdb::Status open_database(const std::string& folder, uint64_t bytes_max, RocksDb& into) {
+  rocksdb::Status status = check_tables(folder);
+  if (!status.ok()) return status;
   // A record cut at the very end is what a kill leaves behind and was never acknowledged.
-  rocksdb::Status status =
-      open_with(rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords, folder, bytes_max, into);
+  status = open_with(rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords, folder, bytes_max, into);
   if (status.ok() || !status.IsCorruption()) return status;
   const std::string first = status.ToString();
   std::string log = read_logs(folder);

@@ -5,11 +5,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "backup/archive.h"
 #include "backup/metadata.h"
+#include "cache/graph_file.h"
 #include "embed/tokenizer.h"
 #include "match/pca_file.h"
 #include "match/pca_model.h"
@@ -213,6 +215,23 @@ void backup_seeds() {
   seed("backup", bytes({3, 0, 50}), "what is sealed");
 }
 
+void graph_seeds() {
+  const std::string path = g_root + "/graph.snapshot";
+  cache::GraphFileHead head;
+  head.dimensions = 384;
+  auto writer = cache::GraphFileWriter::create(path, {}, head);
+  std::vector<cache::GraphFileRow> rows(3);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i].id = {i, 7};
+    rows[i].links.fill(index::kNoRow);
+    for (size_t link = 0; link < 5 * i; ++link) rows[i].links[link] = static_cast<uint32_t>(link);
+  }
+  if (!writer || !writer->add(rows) || !writer->add({rows.data(), 1}) || !writer->finish()) return;
+  std::ifstream file(path, std::ios::binary);
+  seed("graph", bytes({1}), std::string(std::istreambuf_iterator<char>(file), {}));
+  std::filesystem::remove(path);
+}
+
 void text_seeds() {
   seed("text", bytes({0, 1}), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhow\ndo\n##s\n");
   seed("text", bytes({0, 0}),
@@ -255,6 +274,7 @@ int main(int count, char** arguments) {
   keystore_seeds();
   ledger_seeds();
   backup_seeds();
+  graph_seeds();
   text_seeds();
   safetensors_seeds();
   return 0;

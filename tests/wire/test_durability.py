@@ -18,12 +18,15 @@ from test_storage import NO_MODEL, kill, lookup
 ROUNDS = int(os.environ.get("EGPTC_KILL_ROUNDS", "3"))
 BATCH = 50
 LIST_MAX = 1000
-# Write buffers of 2 MiB, so that RocksDB compacts every second or so.
-SMALL_BUFFERS = {**NO_MODEL, "EGPTC_CACHE__SIZE_MB": "2000", "EGPTC_STORAGE__SIZE_MB": "64"}
-# So that the entries stay below the limits above: what is evicted would look as if it were lost.
+# Write buffers are a 32nd of the size on disk: 4 MiB, so that RocksDB compacts every few seconds.
+STORAGE_MB = 128
+SMALL_BUFFERS = {**NO_MODEL, "EGPTC_CACHE__SIZE_MB": "2000", "EGPTC_STORAGE__SIZE_MB": str(STORAGE_MB)}
 ROUNDS_A_FOLDER = 2
 RATE_MAX = 3000
+# An evicted entry would look as if it were lost. So what is written stays far below what is kept (check()
+# measures it), and the server must have evicted none.
 ENTRIES_MAX = 38_000
+ENTRY_BYTES_MAX = 0.8 * STORAGE_MB * 2**20  # the engine's own needs take the rest
 
 
 class BatchWriter(threading.Thread):
@@ -87,10 +90,23 @@ def all_ids(server, key) -> set[str]:
             return found
 
 
+def evictions(server) -> dict[str, float]:
+    metrics = server.metrics()
+    return {
+        cause: metrics[f'cache_evictions_total{{cause="{cause}"}}'] for cause in ("size", "quota", "expired")
+    }
+
+
 def check(server, key, acknowledged) -> None:
-    """Every id is there, and a sample of the answers to the last byte."""
-    missing = {entry for entry, _, _ in acknowledged} - all_ids(server, key)
-    assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged entries are gone"
+    """Every id is there, none was or could have been evicted, and a sample of the answers byte by byte."""
+    found = all_ids(server, key)
+    missing = {entry for entry, _, _ in acknowledged} - found
+    evicted = evictions(server)
+    assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged entries are gone; {evicted=}"
+    assert set(evicted.values()) == {0}, evicted
+    # Eviction stops as soon as the entries fit again, so below this there was none before the kill either.
+    held = server.metrics()["cache_bytes"]
+    assert held < 0.75 * ENTRY_BYTES_MAX, f"{held} bytes in {len(found)} entries: near the limit"
     for entry, question, answer in random.sample(acknowledged, min(40, len(acknowledged))):
         found = lookup(server, key, question)
         assert found["hit"] and found["entry_id"] == entry and found["response"] == answer, question

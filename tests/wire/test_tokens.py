@@ -17,9 +17,7 @@ QUESTION = "Which token is good enough?"
 @pytest.fixture(scope="module")
 def signers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("signers")
-    return {
-        algorithm: tokens.Signer(folder, algorithm, f"{algorithm}-1") for algorithm in ("RS256", "ES256")
-    }
+    return {algorithm: tokens.Signer(folder, algorithm, f"{algorithm}-1") for algorithm in ("RS256", "ES256")}
 
 
 def environment(**more) -> dict:
@@ -219,6 +217,32 @@ def test_keys_from_an_address(standin, tmp_path, signers):
         seen = Issuer.calls
         harness.wait_until(lambda: Issuer.calls > seen, 10, "another look")
         assert ask(server, ec).status_code == 200, "an issuer that fails takes no keys away"
+    finally:
+        issuer.shutdown()
+        assert server.stop() == 0, server.log()[-3000:]
+
+
+def test_the_address_of_keys_cannot_be_set_over_the_network(standin, tmp_path):
+    """Whoever holds an admin's key must not make this machine call addresses of its own network."""
+    issuer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    threading.Thread(target=issuer.serve_forever, daemon=True).start()
+    Issuer.keys, before = [], Issuer.calls
+    address = f"http://127.0.0.1:{issuer.server_port}/keys"
+    server = secure.start(tmp_path, standin.base_url, **environment(EGPTC_SECURITY__JWT_SECRET=tokens.SECRET))
+    try:
+        for name in (address, "https://169.254.169.254/latest", "https://keys.example/keys"):
+            for body in ({"security.jwt_jwks_url": name}, {"security": {"jwt_jwks_url": name}}):
+                for path in ("/admin/config", "/admin/config?dry_run=true"):
+                    done = server.request(
+                        "PUT", path, json=body, headers={"Authorization": f"Bearer {server.admin}"}
+                    )
+                    assert done.status_code == 400, done.text
+                    assert "security.jwt_jwks_url" in done.text and "/admin/config" in done.text
+        assert server.stop() == 0
+        server.start()
+        assert ask(server, tokens.hs256(tokens.claims())).status_code == 200
+        shown = server.get_as("/admin/config", server.admin).text
+        assert "keys.example" not in shown and Issuer.calls == before, "nothing was kept, nobody was called"
     finally:
         issuer.shutdown()
         assert server.stop() == 0, server.log()[-3000:]
