@@ -126,8 +126,11 @@ TEST_F(GraphSnapshotsTest, VectorsComeBackFromTheIndexAsTheyWere) {
     request.prompt = prompt("How do I mend a wheel?");
     request.text = "so";
     EXPECT_FALSE(cache_->store(request));
-    for (int i = 0; i < 5000 && cache_->storage_stats().is_failing; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const auto is_rebuilt = [this] {
+      const StorageStats stats = cache_->storage_stats();
+      return stats.rebuilds >= 1 && !stats.is_failing;
+    };
+    for (int i = 0; i < 10000 && !is_rebuilt(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     // It is in memory all the same.
     Filter wheel;
     wheel.query_contains = "wheel";
