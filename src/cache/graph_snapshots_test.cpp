@@ -130,7 +130,8 @@ TEST_F(GraphSnapshotsTest, VectorsComeBackFromTheIndexAsTheyWere) {
       const StorageStats stats = cache_->storage_stats();
       return stats.rebuilds >= 1 && !stats.is_failing;
     };
-    for (int i = 0; i < 10000 && !is_rebuilt(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int i = 0; i < 10000 && !is_rebuilt(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     // It is in memory all the same.
     Filter wheel;
     wheel.query_contains = "wheel";
