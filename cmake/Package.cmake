@@ -22,7 +22,8 @@ install(FILES docs/operating.md docs/settings.md docs/troubleshooting.md docs/ma
   docs/deployment-guide.md docs/controls.md DESTINATION share/doc/enhanced-gptcache COMPONENT program)
 
 # The units name the release layout under /opt; a package has its program, settings and data elsewhere.
-foreach(unit enhanced-gptcache.service enhanced-gptcache-maintenance@.service enhanced-gptcache-maintenance@.timer)
+foreach(unit enhanced-gptcache.service enhanced-gptcache.socket enhanced-gptcache-maintenance@.service
+    enhanced-gptcache-maintenance@.timer)
   file(READ deploy/systemd/${unit} text)
   string(REPLACE "/opt/enhanced-gptcache/current/bin" "/usr/bin" text "${text}")
   string(REPLACE "/opt/enhanced-gptcache/current/share" "/usr/share" text "${text}")

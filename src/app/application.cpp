@@ -16,6 +16,7 @@
 #include "app/access_log.h"
 #include "app/checkpoints.h"
 #include "app/health_checks.h"
+#include "app/inherited_socket.h"
 #include "app/live_stats.h"
 #include "app/offload.h"
 #include "app/options_from_settings.h"
@@ -202,7 +203,8 @@ void Application::Impl::commit_all(EnhancedCache& of) {
 
 /// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
 Result<void> Application::Impl::open_listener() {
-  server = std::make_unique<http::Server>(server_options(*settings, budget));
+  EGPTC_TRY(const int listener, take_inherited_socket());
+  server = std::make_unique<http::Server>(server_options(*settings, budget, listener));
   server->on_request([this](const http::ExchangePtr& exchange) { return security->admit(exchange); });
   server->on_error([](int status, const std::string& message, std::string_view) {
     return proxy::openai_error(status, message);
@@ -324,10 +326,9 @@ void Application::Impl::watch_settings() {
   }
 }
 
-/// The one order in which things stop. Threads that call back (pools, the embedder's workers) post to the
-/// event loops and use the cache, so they end before either goes; the loops end before the threads that
-/// they hand work to, so that nothing new arrives; and coroutines that are still suspended hold services, so
-/// they are destroyed while everything they refer to is alive.
+/// The one order in which things stop. Threads that call back (pools, embedder's workers) post to the loops
+/// and use the cache: they end first; the loops end before the threads that they hand work to; suspended
+/// coroutines hold services: they are destroyed while everything they refer to is alive.
 void Application::Impl::shut_down(int64_t drain_ms) {
   if (stopped) return;
   stopped = true;

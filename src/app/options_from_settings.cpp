@@ -140,11 +140,13 @@ StorageOptions storage_options(const config::Settings& settings, const std::stri
   return options;
 }
 
-http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget) {
+http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget,
+                                   int listener) {
   const auto& server = settings.server;
   http::ServerOptions options;
   options.host = server.host;
   options.port = static_cast<uint16_t>(server.port);
+  options.listener = listener;
   options.threads = budget.server_threads;
   options.connections_max = static_cast<size_t>(server.max_connections);
   options.header_bytes_max = static_cast<size_t>(server.header_kb_max) << 10U;

@@ -29,7 +29,8 @@ Options cache_options(const config::Settings& settings);
 /// The mirror on disk of a cache whose folder is `folder`; cache_options() leaves it off, for caches that
 /// live in memory.
 StorageOptions storage_options(const config::Settings& settings, const std::string& folder);
-http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget);
+http::ServerOptions server_options(const config::Settings& settings, const ThreadBudget& budget,
+                                   int listener);
 http::UpstreamOptions upstream_options(const config::Settings& settings);
 native::NativeOptions native_options(const config::Settings& settings);
 OtlpOptions otlp_options(const config::Settings& settings);

@@ -58,6 +58,8 @@ class Server::Impl {
   void on_accept(tcp::socket socket, size_t index);
   size_t least_loaded() const;
   uint64_t open_connections() const;
+  Result<void> open_acceptor();
+  void begin_accepting();
   void drain(int64_t timeout_ms);
   void stop();
   void destroy_pending();
@@ -73,6 +75,32 @@ class Server::Impl {
   bool accepting = false;  // first thread only
 };
 
+Result<void> Server::Impl::open_acceptor() {
+  const ServerOptions& options = rules->options;
+  error_code error;
+  EGPTC_TRY(const asio::ip::address address, resolve_host(options.host));
+  const tcp::endpoint endpoint(address, options.port);
+  acceptor = std::make_unique<tcp::acceptor>(threads.front()->context());
+  const std::string wanted = options.host + " port " + std::to_string(options.port);
+  if (options.listener < 0) {
+    acceptor->open(endpoint.protocol(), error);
+    if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor->bind(endpoint, error);
+    if (!error) acceptor->listen(1024, error);
+    if (error) return fail(ErrorCode::kUnavailable, "cannot listen on " + wanted + ": " + error.message());
+    return {};
+  }
+  acceptor->assign(endpoint.protocol(), options.listener, error);
+  const tcp::endpoint found = error ? tcp::endpoint() : acceptor->local_endpoint(error);
+  if (error) return fail(ErrorCode::kUnavailable, "cannot take over the passed socket: " + error.message());
+  // What may listen where is decided by the settings (authentication, for one), so they must say the truth.
+  if (found.address() != address || (options.port != 0 && found.port() != options.port))
+    return fail(ErrorCode::kInvalidArgument, "the passed socket listens on " + found.address().to_string() +
+                                                 " port " + std::to_string(found.port()) +
+                                                 ", but server.host and server.port say " + wanted);
+  return {};
+}
+
 Result<void> Server::Impl::start() {
   EGPTC_CHECK(workers.empty());
   const ServerOptions& options = rules->options;
@@ -82,27 +110,22 @@ Result<void> Server::Impl::start() {
       rules->hsts_line =
           "Strict-Transport-Security: max-age=" + std::to_string(options.hsts_seconds) + "\r\n";
   }
-  error_code error;
-  EGPTC_TRY(const asio::ip::address address, resolve_host(options.host));
-  const tcp::endpoint endpoint(address, options.port);
-  acceptor = std::make_unique<tcp::acceptor>(threads.front()->context());
-  acceptor->open(endpoint.protocol(), error);
-  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(1024, error);
-  if (error) {
-    return fail(ErrorCode::kUnavailable, "cannot listen on " + options.host + " port " +
-                                             std::to_string(options.port) + ": " + error.message());
-  }
+  EGPTC_TRY_VOID(open_acceptor());
   port = acceptor->local_endpoint().port();
   accept_pause = std::make_unique<asio::steady_timer>(threads.front()->context());
-  accepting = true;
-  accept_next();
+  if (options.listener < 0 || rules->is_open.load(std::memory_order_acquire)) begin_accepting();
   for (const auto& thread : threads) {
     thread->start_sweeping();
     workers.emplace_back([thread] { thread->run(); });
   }
   return {};
+}
+
+/// On the first thread, or before it runs.
+void Server::Impl::begin_accepting() {
+  if (accepting) return;
+  accepting = true;
+  accept_next();
 }
 
 void Server::Impl::accept_next() {
@@ -223,7 +246,13 @@ Result<void> Server::start() {
 
 Result<void> Server::start_closed() { return impl_->start(); }
 
-void Server::open_routes() { impl_->rules->is_open.store(true, std::memory_order_release); }
+void Server::open_routes() {
+  impl_->rules->is_open.store(true, std::memory_order_release);
+  if (impl_->acceptor != nullptr)
+    impl_->threads.front()->post([impl = impl_.get()] {
+      if (impl->acceptor != nullptr && impl->acceptor->is_open()) impl->begin_accepting();
+    });
+}
 
 uint16_t Server::port() const { return impl_->port; }
 

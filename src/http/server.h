@@ -14,6 +14,9 @@ namespace enhanced_gptcache::http {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  ///< 0: any free one; Server::port() tells
+  /// A socket that listens at host and port already, which the server takes over; -1: it makes one. Callers
+  /// wait in its queue until the routes are open.
+  int listener = -1;
   size_t threads = 1;
   size_t connections_max = 4096;       ///< above it new connections get 503 and are closed
   size_t header_bytes_max = 32 << 10;  ///< 431 above

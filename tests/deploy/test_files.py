@@ -159,8 +159,8 @@ def test_units_are_valid_and_hardened(tmp_path):
         text = unit.read_text().replace("User=gptcache", "User=root").replace("Group=gptcache", "Group=root")
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.M)
         (tmp_path / unit.name).write_text(text)
-    for name in ("enhanced-gptcache.service", "enhanced-gptcache-maintenance@daily.service",
-                 "enhanced-gptcache-maintenance@weekly.timer"):
+    for name in ("enhanced-gptcache.service", "enhanced-gptcache.socket",
+                 "enhanced-gptcache-maintenance@daily.service", "enhanced-gptcache-maintenance@weekly.timer"):
         done = machine.run(machine.program("systemd-analyze"), "verify", "--man=no", tmp_path / name,
                            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:/lib/systemd/system"})
         complaints = [line for line in done.stderr.splitlines() if "enhanced-gptcache" in line]
