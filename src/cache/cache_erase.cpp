@@ -195,6 +195,8 @@ Result<void> CacheImpl::erase_from_disk(const Erasing& erasing, std::vector<Reco
   if (log_ != nullptr) {
     log_->clear_quarantine();
     EGPTC_TRY_VOID(log_->commit());
+    // A table that was put aside meanwhile may hold the subject, too.
+    log_->clear_quarantine();
   }
   std::vector<base::Hash128> keys = keys_of(removed);
   removed.clear();
@@ -248,6 +250,7 @@ void CacheImpl::replay_erasures() {
   if (log_ != nullptr) {
     log_->clear_quarantine();
     const auto purged = log_->purge({});
+    log_->clear_quarantine();
     if (!purged) base::log_error("erasures are not finished: {}", purged.error().message);
     is_done = is_done && purged;
   }

@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "cache/cache_impl.h"
 
 namespace enhanced_gptcache::cache {
@@ -19,12 +21,13 @@ constexpr int kNice = 10;
 
 }  // namespace
 
-void CacheImpl::tend_graphs() {
+void CacheImpl::be_gentle() {
+  if (std::exchange(building_.is_gentle, true)) return;
   // Of this thread alone, on Linux.
-  if (gardener_ && !building_.is_gentle) {
-    building_.is_gentle = true;
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
-  }
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+}
+
+void CacheImpl::tend_graphs() {
   bool is_built = false;
   while (!building_.is_stopping) {
     std::shared_ptr<Partition> partition;

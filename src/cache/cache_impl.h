@@ -90,13 +90,18 @@ class CacheImpl final : public EnhancedCache, public LearningSource {
   void maintain();
   /// A part of maintain(): moves entries into the graphs of large partitions, saves these when it is time.
   void tend_graphs();
+  /// The calling thread yields to whatever answers requests, from now on.
+  void be_gentle();
   /// Has a thread call maintain() from now on.
   void start_maintenance(std::chrono::milliseconds interval) {
     // Apart: its last step waits for the disk, and what expires must not.
     if (log_ != nullptr) resealer_.emplace(interval, [this] { reseal_some(); });
     maintenance_.emplace(interval, [this] { keep_house(); });
     // A graph may take minutes, and what expires must not wait for it either.
-    gardener_.emplace(interval, [this] { tend_graphs(); });
+    gardener_.emplace(interval, [this] {
+      be_gentle();
+      tend_graphs();
+    });
   }
 
  private:

@@ -157,9 +157,10 @@ class CompactMap {
 
   /// Publishes a copy with room for `entries`, without tombstones; returns the old table.
   std::unique_ptr<Table> rebuild(Shard& shard, size_t entries) {
-    std::unique_ptr<Table> old(shard.table.load(std::memory_order_relaxed));
+    // First of all, because it may throw.
     Table* fresh = nullptr;
     if (entries > 0) fresh = new Table(std::bit_ceil(std::max(kCapacityMin, entries * 2)));
+    std::unique_ptr<Table> old(shard.table.load(std::memory_order_relaxed));
     for (size_t i = 0; old != nullptr && fresh != nullptr && i <= old->mask; ++i) {
       const uint64_t word = old->slots[i].load(std::memory_order_relaxed);
       if (word <= kTombstone) continue;

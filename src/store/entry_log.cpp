@@ -32,7 +32,7 @@ EntryLog::EntryLog(std::unique_ptr<EntryTable> table, const EntryLogOptions& opt
 
 void EntryLog::start(Refill refill, bool needs_replacing) {
   refill_ = std::move(refill);
-  needs_refill_ = needs_replacing;
+  needs_refill_ = needs_replacing_ = needs_replacing;
   synced_us_ = settled_us_ = now_us();
   thread_ = std::thread([this] { run(); });
 }
@@ -234,8 +234,8 @@ void EntryLog::try_again(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   Result<void> done = table_->recover();
   lock.lock();
-  if (!done && done.error().code == ErrorCode::kCorrupt) needs_refill_ = true;
-  if (needs_refill_) done = replace_table(lock);
+  if (!done && done.error().code == ErrorCode::kCorrupt) needs_refill_ = needs_replacing_ = true;
+  if (needs_replacing_ || (done && needs_refill_)) done = replace_table(lock);
   if (!done) return failed({}, done.error());
   if (!write_batch(lock)) return;
   is_failing_ = false;
@@ -243,15 +243,21 @@ void EntryLog::try_again(std::unique_lock<std::mutex>& lock) {
   base::log_info("storage can be written again");
 }
 
-/// What waits in the queue is part of what memory holds by now, so the refill covers it.
+/// What waits in the queue is part of what memory holds by now, so the refill covers it. A refill that failed
+/// halfway goes on in the same table: replacing it again would remove what was put aside the first time.
 Result<void> EntryLog::replace_table(std::unique_lock<std::mutex>& lock) {
-  lock.unlock();
-  Result<void> done = table_->replace();
-  lock.lock();
-  if (!done) return done;
-  replacements_.fetch_add(1, std::memory_order_relaxed);
-  waiting_bytes_.fetch_sub(bytes_of(queue_), std::memory_order_relaxed);
-  queue_.clear();
+  Result<void> done;
+  if (needs_replacing_) {
+    lock.unlock();
+    done = table_->replace();
+    lock.lock();
+    if (!done) return done;
+    needs_replacing_ = false;
+    replacements_.fetch_add(1, std::memory_order_relaxed);
+    waiting_bytes_.fetch_sub(bytes_of(queue_), std::memory_order_relaxed);
+    queue_.clear();
+    waiting_.store(0, std::memory_order_relaxed);
+  }
   lock.unlock();
   done = refill_([this] { return relieve(); });
   lock.lock();
@@ -261,7 +267,7 @@ Result<void> EntryLog::replace_table(std::unique_lock<std::mutex>& lock) {
 
 /// In a refill. Whoever waits for a commit goes on waiting: what that is about may come later.
 Result<void> EntryLog::relieve() {
-  if (waiting_bytes() < kRefillBytes) return {};
+  if (waiting_bytes() < std::min<uint64_t>(kRefillBytes, options_.queue_bytes_max / 2)) return {};
   std::unique_lock lock(mutex_);
   std::vector<EntryChange> batch = std::exchange(queue_, {});
   waiting_.store(0, std::memory_order_relaxed);

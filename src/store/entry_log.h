@@ -113,6 +113,7 @@ class EntryLog {
   std::string problem_;
   bool is_stopping_ = false;
   bool needs_refill_ = false;
+  bool needs_replacing_ = false;  // before the refill
 
   // The log's thread only.
   int64_t synced_us_ = 0, settled_us_ = 0, tried_us_ = 0;

@@ -29,7 +29,7 @@ class EntryLogTest : public testing::Test {
     for (uint64_t n = 0; n < refilled_; ++n) {
       log_->put(sample_put(n, 9, refilled_bytes_));
       if (auto done = relief(); !done) return done;
-      if (fails_at_ == n && refills_ == 1) disk_->is_damaged = true;
+      if (fails_at_ == n && refills_ == 1) (is_full_then_ ? disk_->is_full : disk_->is_damaged) = true;
     }
     return {};
   }
@@ -48,6 +48,7 @@ class EntryLogTest : public testing::Test {
   uint64_t refilled_ = 3;
   size_t refilled_bytes_ = 0;
   uint64_t fails_at_ = UINT64_MAX;  // the first time
+  bool is_full_then_ = false;       // else damaged
 };
 
 TEST_F(EntryLogTest, WritesInOrderAndCommits) {
@@ -189,7 +190,7 @@ TEST_F(EntryLogTest, ALargeRefillIsWrittenInParts) {
   EXPECT_EQ(log_->stats().waiting_bytes, 0U);
 }
 
-TEST_F(EntryLogTest, ARefillThatFailsHalfwayBeginsAgain) {
+TEST_F(EntryLogTest, ARefillIntoATableThatIsDamagedBeginsAgain) {
   refilled_ = 40;
   refilled_bytes_ = size_t{1} << 20U;
   fails_at_ = 20;
@@ -198,6 +199,21 @@ TEST_F(EntryLogTest, ARefillThatFailsHalfwayBeginsAgain) {
   ASSERT_TRUE(log_->commit());
   EXPECT_EQ(refills_, 2);
   EXPECT_EQ(log_->stats().replacements, 2U);
+  EXPECT_EQ(log_->stats().waiting_bytes, 0U);
+}
+
+TEST_F(EntryLogTest, ARefillOntoAFullDiskGoesOnInTheSameTable) {
+  refilled_ = 40;
+  refilled_bytes_ = size_t{1} << 20U;
+  fails_at_ = 20;
+  is_full_then_ = true;
+  start(quick(), true);
+  ASSERT_TRUE(eventually([&] { return log_->stats().is_failing; }));
+  disk_->is_full = false;
+  ASSERT_TRUE(eventually([&] { return disk_->size() == 40 && log_->accepts(); }));
+  ASSERT_TRUE(log_->commit());
+  EXPECT_GE(refills_, 2);
+  EXPECT_EQ(log_->stats().replacements, 1U) << "what was put aside stays where it is";
   EXPECT_EQ(log_->stats().waiting_bytes, 0U);
 }
 

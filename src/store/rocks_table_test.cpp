@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <random>
@@ -280,6 +282,29 @@ TEST(RocksTable, FlippedFlagsAtTheEndOfATableStopNobody) {
   }
   EXPECT_GT(tried, 0U);
   EXPECT_GT(aside, 0U) << "a table that cannot be read is put aside";
+}
+
+TEST(RocksTable, AFileThatAKilledProcessDidNotFinishCostsNothing) {
+  const TestFolder folder;
+  const Answers expected = Damaged(folder).expected;
+  std::string whole;
+  for (const fs::path& file : data_files(folder.path / "entries"))
+    if (file.extension() == ".sst") {
+      std::ifstream in(file, std::ios::binary);
+      whole.assign(std::istreambuf_iterator<char>(in), {});
+    }
+  ASSERT_GT(whole.size(), 200U);
+  // No manifest lists it, whatever it ends with.
+  for (int round = 0; round < 60; ++round) {
+    const size_t size = 60 + (whole.size() - 61) * static_cast<size_t>(round) / 60;
+    std::string cut = whole.substr(0, size);
+    if (round % 2 == 1) std::fill(cut.begin() + 8, cut.end(), static_cast<char>(0xf0 + round % 16));
+    std::ofstream(folder.path / "entries" / "999999.sst", std::ios::binary) << cut;
+    auto opened = open_rocks_table(options_of(folder));
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_FALSE((*opened)->stats().was_replaced) << size;
+    EXPECT_EQ(load(**opened), expected) << size;
+  }
 }
 
 TEST(RocksTable, AFileCutShortGivesNoWrongAnswer) {
