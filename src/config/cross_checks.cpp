@@ -118,17 +118,33 @@ std::string own_call_problem(std::string_view url) {
 
 /// Whoever may change settings over the network must not choose whom this machine calls, what it runs or what
 /// it reads as a key.
-void refuse_from_network(const Loaded& loaded, std::string_view name, std::string shown,
-                         std::vector<Problem>& errors) {
+void refuse_from_network(const Loaded& loaded, std::string_view name, std::vector<Problem>& errors) {
   if (loaded.values[find_key(name)].origin == Origin::kAdmin)
-    add(errors, loaded, name, std::move(shown),
+    add(errors, loaded, name, std::string(kMasked),
         "cannot be set through /admin/config: use the settings file, the environment or a flag");
+}
+
+/// All of it in one rule: every file, and every address that is called.
+void check_origins(const Loaded& loaded, std::vector<Problem>& errors) {
+  static constexpr std::string_view kOthers[] = {"upstream.base_url",
+                                                 "upstream.routes",
+                                                 "upstream.https_proxy",
+                                                 "storage.keystore_path",
+                                                 "tracing.endpoint",
+                                                 "storage.backup_keys",
+                                                 "storage.encryption_key_command",
+                                                 "storage.encryption_keys",
+                                                 "security.jwt_jwks_url"};
+  for (const KeySpec& key : keys()) {
+    const std::string name = key.name();
+    const bool is_named = std::find(std::begin(kOthers), std::end(kOthers), name) != std::end(kOthers);
+    if (is_named || name.ends_with("_file")) refuse_from_network(loaded, name, errors);
+  }
 }
 
 void check_tracing(const Loaded& loaded, std::vector<Problem>& errors) {
   const Text& url = loaded.settings.tracing.endpoint;
   if (url.empty()) return;
-  refuse_from_network(loaded, "tracing.endpoint", url, errors);
   if (const std::string wrong = own_call_problem(url); !wrong.empty())
     add(errors, loaded, "tracing.endpoint", url, wrong);
 }
@@ -149,7 +165,6 @@ void check_jwt(const Loaded& loaded, std::vector<Problem>& errors) {
   if (!security.jwt_secret.empty() && security.jwt_secret.size() < 32)
     add(errors, loaded, "security.jwt_secret", std::string(kMasked), "must be 32 bytes or more");
   if (const Text& url = security.jwt_jwks_url; !url.empty()) {
-    refuse_from_network(loaded, "security.jwt_jwks_url", url, errors);
     if (const std::string wrong = own_call_problem(url); !wrong.empty())
       add(errors, loaded, "security.jwt_jwks_url", url, wrong);
   }
@@ -206,8 +221,6 @@ void check_backup_keys(const Loaded& loaded, std::vector<Problem>& errors) {
   const std::pair<const char*, bool> sources[] = {
       {"storage.backup_key_file", !storage.backup_key_file.empty()},
       {"storage.backup_keys", !storage.backup_keys.empty()}};
-  for (const auto& [name, is_set] : sources)
-    if (is_set) refuse_from_network(loaded, name, std::string(kMasked), errors);
   if (sources[0].second && sources[1].second)
     add(errors, loaded, "storage.backup_keys", std::string(kMasked),
         "give it or storage.backup_key_file, not both");
@@ -229,7 +242,6 @@ void check_encryption(const Loaded& loaded, std::vector<Problem>& errors) {
     if (is_set && ++named == 2)
       add(errors, loaded, name, std::string(kMasked),
           "give one of encryption_key_file, _keys and _key_command");
-    if (is_set) refuse_from_network(loaded, name, std::string(kMasked), errors);
   }
   if (storage.prompts == "encrypted" && storage.encryption == "off")
     add(errors, loaded, "storage.prompts", storage.prompts, "needs storage.encryption: aes-256-gcm");
@@ -279,6 +291,7 @@ void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
 
 void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vector<Problem>& warnings) {
   const Settings& settings = loaded.settings;
+  check_origins(loaded, errors);
   check_ca_file(loaded, errors);
   check_namespace_shares(loaded, errors);
   check_prices(loaded, errors);

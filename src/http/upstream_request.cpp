@@ -70,9 +70,12 @@ bool has_dot_segment(std::string_view path) {
   path = path.substr(0, path.find('?'));
   std::string segment;
   for (size_t i = 0; i <= path.size(); ++i) {
-    const bool encoded = path.substr(i, 3) == "%2e" || path.substr(i, 3) == "%2E";
-    if (encoded) i += 2;
-    if (i < path.size() && path[i] != '/') {
+    const std::string_view three = path.substr(i, 3);
+    const bool encoded = three == "%2e" || three == "%2E";
+    // Gateways may decode these before they take the path apart.
+    const bool divides = three == "%2f" || three == "%2F" || three == "%5c" || three == "%5C";
+    if (encoded || divides) i += 2;
+    if (i < path.size() && !divides && path[i] != '/' && path[i] != '\\') {
       segment += encoded ? '.' : path[i];
       continue;
     }

@@ -35,8 +35,10 @@ void GraphRows::add_segment(size_t index) {
   const size_t bytes = up_to(vectors_at_ + kSegmentRows * row_bytes_, kLine);
   // A walk jumps from row to row: with small pages, each jump would be a miss of the translation buffer, too.
   const bool is_large = bytes >= kHugePage;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(is_large ? kHugePage : kLine, bytes));
-  EGPTC_CHECK(memory != nullptr);
+  // Not aligned_alloc, which wants a multiple of the alignment.
+  void* place = nullptr;
+  EGPTC_CHECK(::posix_memalign(&place, is_large ? kHugePage : kLine, bytes) == 0);
+  auto* const memory = static_cast<std::byte*>(place);
   // Advice: without huge pages it is slower and no less right.
   if (is_large) ::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   for (size_t i = 0; i < kSegmentRows; ++i) new (memory + i * head_bytes_) Head{kDeadLabel, 0, 0};

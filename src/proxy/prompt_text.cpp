@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/canonical_json.h"
+#include "cache/eligibility.h"
 #include "proxy/json_view.h"
 #include "proxy/request_body.h"
 
@@ -206,6 +207,8 @@ ApiResult<void> complete_prompt(const RequestBody& body, const PromptRules& rule
   if (!read) return read;
   prompt.shape = shape_of(body, prompt);
   if (rules.mask_system) prompt.system = mask_volatile(prompt.system);
+  // The words around a named question tell whose it is as well as its own.
+  if (!prompt.personal) prompt.personal = cache::is_personal(prompt);
   if (!rules.named_query.empty() && !prompt.query.empty()) apply_named_query(rules.named_query, prompt);
   return {};
 }

@@ -1,7 +1,6 @@
 #include "proxy/proxy.h"
 
 #include "base/canonical_json.h"
-#include "cache/eligibility.h"
 #include "proxy/asker_memo.h"
 #include "proxy/call.h"
 #include "proxy/completion.h"
@@ -143,7 +142,6 @@ void serve_cached(const CallPtr& call, Dialect dialect) {
     return;
   }
   if (!is_known) {
-    call->prompt.personal = cache::is_personal(call->prompt);
     remember_personal(call->prompt, call->controls.query, *call->prompt.personal);
     if (answer_exactly(call)) return;
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -18,6 +19,7 @@ constexpr size_t kSingleKeysMax = 32;
 /// RocksDB takes files away on a thread of its own, a moment after it needs them no more.
 constexpr std::chrono::seconds kWaitMax{20};
 constexpr std::chrono::milliseconds kWaitStep{5};
+constexpr std::chrono::milliseconds kWaitStepMax{500};
 
 std::set<std::string> files_of(const std::string& folder, const char* extension) {
   std::set<std::string> names;
@@ -52,8 +54,11 @@ std::string leftover(RocksDb& db, const std::string& folder, const std::set<std:
 }  // namespace
 
 Result<void> purge(RocksDb& db, const std::string& folder, std::span<const base::Hash128> keys) {
-  // Something in every memory table, so that the flush closes the log that is written now.
+  // Something in every memory table, so that the flush closes the log that is written now: a removal of what
+  // is not there is enough.
   rocksdb::Status status = db.db->Put({}, db.meta, "probe", "");
+  for (rocksdb::ColumnFamilyHandle* family : {db.entries, db.directory})
+    if (status.ok()) status = db.db->Delete({}, family, "probe");
   const std::set<std::string> old_logs = files_of(folder, ".log");
   rocksdb::FlushOptions flush;
   flush.allow_write_stall = true;
@@ -69,15 +74,19 @@ Result<void> purge(RocksDb& db, const std::string& folder, std::span<const base:
       if (status.ok()) status = compact(db, family, &slice, &slice);
     }
   }
-  // Logs of earlier runs are found by a full scan only, which RocksDB makes every six hours, or now.
-  if (status.ok()) status = db.db->DisableFileDeletions();
-  if (status.ok()) status = db.db->EnableFileDeletions(false);
   if (!status.ok()) return fail(error_of(status));
   const auto end = std::chrono::steady_clock::now() + kWaitMax;
+  auto step = kWaitStep;
   for (std::string old = leftover(db, folder, old_logs); !old.empty(); old = leftover(db, folder, old_logs)) {
     if (std::chrono::steady_clock::now() > end)
       return fail(ErrorCode::kIo, fmt::format("{}/{} is still there", folder, old));
-    std::this_thread::sleep_for(kWaitStep);
+    // Logs of earlier runs are found by a full scan only, which RocksDB makes every six hours, or now. Again
+    // and again, because what was in use at one look may be free at the next.
+    status = db.db->DisableFileDeletions();
+    if (status.ok()) status = db.db->EnableFileDeletions(false);
+    if (!status.ok()) return fail(error_of(status));
+    std::this_thread::sleep_for(step);
+    step = std::min(2 * step, kWaitStepMax);
   }
   return {};
 }

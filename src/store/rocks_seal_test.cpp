@@ -369,5 +369,21 @@ TEST_F(SealedTable, PurgeLeavesNoByteOfWhatWasRemovedOrReplaced) {
   EXPECT_EQ(load(*table).size(), 100U);
 }
 
+TEST_F(SealedTable, PurgeOfATableAtRestWaitsForNothing) {
+  auto table = must_open("");
+  write(*table, {put_of(1, "xylophone", ""), put_of(2, "other", "")});
+  ASSERT_TRUE(table->settle());
+  // All is in table files now, and no log holds anything of it.
+  write(*table, {sample_removal(1)});
+  ASSERT_TRUE(table->settle());
+  const base::Hash128 one = sample_key(1);
+  for (int round = 0; round < 3; ++round) {
+    const auto done = table->purge({&one, 1});
+    EXPECT_TRUE(done) << done.error().message;
+    EXPECT_FALSE(is_on_disk("xylophone"));
+  }
+  EXPECT_EQ(load(*table).size(), 1U);
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache::store

@@ -1,5 +1,6 @@
 """Every key of upstream, and the time limit of connecting, changes what it says it changes."""
 
+import signal
 import subprocess
 
 import pytest
@@ -36,16 +37,19 @@ def test_request_timeout_bounds_connecting(start_server, key):
 
 @changes("upstream.base_url")
 def test_base_url(start_server, standin, key):
-    server = start_server({"EGPTC_UPSTREAM__BASE_URL": None},
-                          config=harness.REQUIRED_SECTIONS +
-                          f"upstream: {{base_url: '{standin.url}/one/v1'}}\n")
+    text = harness.REQUIRED_SECTIONS + "upstream: {base_url: '%s/%s/v1'}\n"
+    server = start_server({"EGPTC_UPSTREAM__BASE_URL": None}, config=text % (standin.url, "one"))
     server.chat("Where do I go first?", key=key)
-    with setting(server, upstream__base_url=f"{standin.url}/two/v1"):
-        server.chat("Where do I go next?", key=key)
-    assert [
-    r["target"] for r in standin.requests()] == [
-        "/one/v1/chat/completions",
-         "/two/v1/chat/completions"]
+    server.config_path.write_text(text % (standin.url, "two"))
+    server.process.send_signal(signal.SIGHUP)
+    asked = iter(range(100))
+
+    def is_elsewhere():
+        server.chat(f"Where do I go next, number {next(asked)}?", key=key)
+        return standin.requests()[-1]["target"] == "/two/v1/chat/completions"
+
+    assert standin.requests()[0]["target"] == "/one/v1/chat/completions"
+    harness.wait_until(is_elsewhere, 10, "requests at the new address")
 
 
 @changes("upstream.api_key_file")

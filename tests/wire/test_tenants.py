@@ -208,3 +208,17 @@ def test_what_anybody_might_ask_is_shared_between_users(server, key):
     }
     assert server.post("/v1/chat/completions", {**body, "user": "anna"}, key).headers["x-cache"] == "MISS"
     assert server.post("/v1/chat/completions", {**body, "user": "bob"}, key).headers["x-cache"] == "HIT"
+
+
+def test_a_named_question_is_personal_by_the_words_around_it(server, key):
+    """X-Cache-Query names the question; whose it is stands in the text it was taken from."""
+    body = {
+        "model": "stand-in-1",
+        "messages": [{"role": "user", "content": "Please tell me about my salary history"}],
+    }
+    headers = {"X-Cache-Query": "salary history"}
+    for name in ("", "anna", "bob"):
+        named = {**body, "user": name} if name else body
+        for expected in ("MISS", "HIT"):
+            answer = server.post("/v1/chat/completions", named, key, headers)
+            assert answer.headers["x-cache"] == expected, name

@@ -248,6 +248,26 @@ def test_the_address_of_keys_cannot_be_set_over_the_network(standin, tmp_path):
         assert server.stop() == 0, server.log()[-3000:]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"upstream.api_key_file": "/etc/hostname"},
+        {"upstream.https_proxy": "http://127.0.0.1:1"},
+        {"upstream.routes": [{"model": "m*", "base_url": "http://127.0.0.1:1/v1"}]},
+        {"security.jwt_secret_file": "/etc/hostname"},
+        {"storage.keystore_path": "/tmp"},
+        {"server.tls_key_file": "/etc/hostname", "server.tls_cert_file": "/etc/hostname"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_no_address_and_no_file_is_named_over_the_network(server, change):
+    for path in ("/admin/config", "/admin/config?dry_run=true"):
+        done = server.request("PUT", path, json=change, headers={"Authorization": f"Bearer {server.admin}"})
+        assert done.status_code == 400, done.text
+        for key in change:
+            assert f"{key}: cannot be set through /admin/config" in done.text, done.text
+
+
 @changes("security.jwt_secret_file")
 def test_settings_that_do_not_go_together(tmp_path):
     secret = tmp_path / "secret"
