@@ -8,10 +8,12 @@
 #include <string_view>
 
 #include "cache/eligibility.h"
+#include "match/ascii.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
 
+using match::is_word_byte;
 using std::string_view;
 
 template <size_t N>
@@ -92,11 +94,6 @@ constexpr Filter kFirst = [] {
   return filter;
 }();
 
-bool is_word_byte(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-         byte >= 0x80;
-}
 bool ends_sentence(char c) { return c == '.' || c == '?' || c == '!' || c == ';' || c == ':' || c == '\n'; }
 
 /// A word as read: in lower case, cut to what any listed word has.

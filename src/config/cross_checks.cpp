@@ -218,15 +218,13 @@ void check_tls(const Loaded& loaded, std::vector<Problem>& errors) {
 
 void check_backup_keys(const Loaded& loaded, std::vector<Problem>& errors) {
   const auto& storage = loaded.settings.storage;
-  const std::pair<const char*, bool> sources[] = {
-      {"storage.backup_key_file", !storage.backup_key_file.empty()},
-      {"storage.backup_keys", !storage.backup_keys.empty()}};
-  if (sources[0].second && sources[1].second)
+  const bool has_file = !storage.backup_key_file.empty(), has_keys = !storage.backup_keys.empty();
+  if (has_file && has_keys)
     add(errors, loaded, "storage.backup_keys", std::string(kMasked),
         "give it or storage.backup_key_file, not both");
   const bool has_master = !storage.encryption_key_file.empty() || !storage.encryption_keys.empty() ||
                           !storage.encryption_key_command.empty();
-  if (storage.backup_encryption != "off" && !sources[0].second && !sources[1].second && !has_master)
+  if (storage.backup_encryption != "off" && !has_file && !has_keys && !has_master)
     add(errors, loaded, "storage.backup_encryption", storage.backup_encryption,
         "needs a key: storage.backup_key_file, EGPTC_STORAGE__BACKUP_KEYS or the keys of storage.encryption");
 }

@@ -35,7 +35,7 @@ bool is_same_ignoring_case(std::string_view a, std::string_view b) {
 /// in haste.
 std::string case_difference(const Texts& a, const Texts& b) {
   for (const std::string& word : a) {
-    const bool has_digit = std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool has_digit = std::any_of(word.begin(), word.end(), is_digit);
     if (word.size() < 2 || (word.size() > 3 && !has_digit)) continue;
     if (std::find(b.begin(), b.end(), word) != b.end()) continue;
     const auto other = std::find_if(b.begin(), b.end(),

@@ -10,10 +10,6 @@
 namespace enhanced_gptcache::match {
 namespace {
 
-/// Bytes of letters outside ASCII count as letters, so that "café" and "Köln" stay one word.
-bool is_word_byte(char c) {
-  return is_upper(c) || is_lower(c) || is_digit(c) || (static_cast<unsigned char>(c) & 0x80U) != 0;
-}
 bool is_vowel(char c) { return std::string_view("aeiouy").find(c) != std::string_view::npos; }
 bool ends_with(std::string_view word, std::string_view end) {
   return word.size() >= end.size() && word.substr(word.size() - end.size()) == end;
