@@ -8,7 +8,6 @@ import servers
 
 MODEL_MACS_A_TOKEN = 10.6e6  # multiply-adds; as many bytes of int8 weights
 QUERY_TOKENS = 12
-WARM_ENTRIES = 100_000
 
 
 def query_texts(bench):
@@ -167,8 +166,8 @@ def warm(bench):
     with servers.Ours(bench.binary, bench.server_core, storage=folder, **large):
         pass
     key = folder / "instance.key"
-    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", WARM_ENTRIES, folder, key)
-    out = {"entries": WARM_ENTRIES, "filled": filled}
+    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", bench.rows, folder, key)
+    out = {"entries": bench.rows, "filled": filled}
     with servers.Ours(bench.binary, bench.server_core, storage=folder, **large) as server:
         _, headers, _ = servers.call(
             server.port, "/cache/lookup", {"query": "What is the name of part 99999 of assembly 1030?"}
