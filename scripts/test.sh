@@ -140,7 +140,8 @@ fuzz_target() { # NAME SECONDS
     -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/found/$1/" "build/fuzz/corpus/$1" \
     "build/fuzz/seeds/$1" 2>"build/fuzz/$1.log" ||
     { tail -n 60 "build/fuzz/$1.log"; echo "fuzz target $1 failed" >&2; return 1; }
-  printf 'fuzz %-12s %s executions\n' "$1" "$(awk '/number_of_executed_units/ {print $2}' "build/fuzz/$1.log")"
+  printf 'fuzz %-12s %s executions\n' "$1" \
+    "$(awk '/number_of_executed_units/ {print $2}' "build/fuzz/$1.log")"
 }
 
 fuzz_targets() { # SECONDS for each; one on each core
