@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import re
 import subprocess
 import threading
 import time
@@ -215,6 +216,7 @@ def test_a_full_disk_stops_storing_and_recovers(start_server, small_disk, key):
     server = start_server({**NO_MODEL, "EGPTC_STORAGE__PATH": small_disk / "storage",
                            "EGPTC_STORAGE__SYNC": "always"})
     store(server, key, QUESTION, "Click forgot.")
+    assert re.search(r"has only \d+ MB free", storage_check(server)["detail"]), "told before it is full"
     filler = small_disk / "filler"
     with open(filler, "wb") as file:
         try:
