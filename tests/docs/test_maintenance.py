@@ -2,6 +2,7 @@
 systemd accepts and starts a round of deploy/maintenance/maintenance.sh that exists."""
 
 import gzip
+import json
 import os
 import pathlib
 import re
@@ -142,3 +143,31 @@ def test_each_timer_starts_a_round(name):
     for variable in re.findall(r"^Environment=(GPTCACHE_\w+)=", service, re.M):
         assert variable in script, variable
     assert re.search(rf"^  daily .*\b{name}\b|^  {name} ", script, re.M)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "deploy/maintenance/maintenance.sh",
+        "docs/maintenance.md",
+        "docs/troubleshooting.md",
+        "docs/operating.md",
+        "deploy/alerting/README.md",
+    ],
+)
+def test_every_series_that_is_named_exists(site, page):
+    text = (ROOT / page).read_text()
+    series = {name.partition("{")[0] for name in site.metrics()}
+    ends = "_total|_bytes|_seconds|_percent|_entries|_state|_failing"
+    prefixes = (
+        "cache|storage|upstream|http|process|errors|requests|response|tls|config|memory|cpu|limit|probe"
+    )
+    named = set(re.findall(rf"\b((?:{prefixes})_\w*(?:{ends}))\b", text))
+    # With TLS, with a failed call, and settings of the same form.
+    others = {"tls_certificate_expiry_timestamp_seconds", "tls_reload_total", "upstream_failures_total"}
+    table = {
+        row.get("key", row.get("name", "").partition(".")[2])
+        for row in json.loads(harness.run_binary("validate-config", "--table").stdout)
+    }
+    assert not named - series - others - table, sorted(named - series - others - table)
+    assert not re.search(r"\b(redis|postgres)_\w+_(total|seconds|bytes)\b", text)
