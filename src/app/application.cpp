@@ -230,14 +230,14 @@ void Application::Impl::open_routes() {
   if (!settings->tracing.endpoint.empty())
     tracing = std::make_shared<OtlpExporter>(otlp_options(*settings), metrics.registry());
   configure_monitoring(*settings);
-  proxy::ProxyParts parts;
-  parts.cache = cache.get();
-  parts.upstream = upstream;
-  parts.embedder = embedder;
+  proxy::ProxyParts parts{.cache = cache.get(), .upstream = upstream, .embedder = embedder};
   parts.instance_key = instance_key;
   parts.observer = &proxy_metrics;
   parts.watch = &security->limiter();
   parts.trace_sink = tracing;
+  parts.is_only_tenant = [this](const security::Identity& who) {
+    return security->is_only_tenant(who.tenant, *source.current());
+  };
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
       native_options_of(*settings), *cache,

@@ -4,6 +4,7 @@
 
 #include "app/access_guard.h"
 #include "app/credential.h"
+#include "proxy/completion.h"
 #include "proxy/errors.h"
 #include "proxy/forward.h"
 
@@ -84,6 +85,10 @@ Gatekeeper::Rules Gatekeeper::rules_of(const config::Settings& settings) {
 void Gatekeeper::configure(const config::Settings& settings) { rules_.set(rules_of(settings)); }
 
 bool Gatekeeper::admit(const http::ExchangePtr& exchange) const {
+  // Proxied calls get theirs where they are answered.
+  const std::string_view path = exchange->request().path;
+  if (path.starts_with("/cache/") || path.starts_with("/admin"))
+    exchange->notes.request_id = proxy::fresh_request_id();
   // Held by a reference, not pinned: a refusal is sent from here, and that may take up the next request.
   const std::shared_ptr<const Rules> held = rules_.get();
   const Rules& rules = *held;

@@ -219,6 +219,7 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.judge_model = settings.cache.judge_model;
   options.padded_namespaces = settings.cache.hit_delay_padding;
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
+  options.share_provider_account = settings.upstream.shared_resources == "allow";
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
   options.embedding_model = settings.context.embedding_model;
   return options;

@@ -31,6 +31,10 @@ class SecurityParts {
   /// Something the server did by itself.
   void audit_event(std::string event, std::string detail);
 
+  /// Do no key (revoked or expired ones count, admins' and viewers' do not), certificate row or tokens let
+  /// callers of another tenant in?
+  bool is_only_tenant(std::string_view tenant, const config::Settings& settings) const;
+
   security::KeyStore& keys() { return *keys_; }
   security::Limiter& limiter() { return *limiter_; }
   security::AuditLog* audit_log() { return audit_.get(); }  ///< null: security.audit is off

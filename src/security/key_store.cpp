@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <unordered_map>
 
 #include "base/canonical_json.h"
@@ -12,6 +13,7 @@
 #include "base/small_file.h"
 #include "security/api_key.h"
 #include "security/key_file.h"
+#include "security/provider_use.h"
 
 namespace enhanced_gptcache::security {
 namespace {
@@ -67,6 +69,7 @@ struct KeyStore::Table {
   };
   std::vector<KeyRecord> records;
   std::unordered_map<uint64_t, Row> active;
+  std::set<std::string, std::less<>> tenants;  ///< of all records that use a provider, revoked ones too
 };
 
 KeyStore::KeyStore(std::string path, const base::SecretKey& instance_key, const base::Clock& clock)
@@ -103,6 +106,7 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::string& folder,
 Result<void> KeyStore::commit(std::vector<KeyRecord> records, bool in_any_case) {
   auto fresh = std::make_shared<Table>();
   for (const KeyRecord& record : records) {
+    if (uses_provider(record.wish.role)) fresh->tenants.insert(tenant_of_name(record.wish.tenant));
     if (record.revoked_ms != 0) continue;
     Table::Row row;
     if (!parse_sha256(record.hash, row.hash))
@@ -249,6 +253,12 @@ Result<void> KeyStore::drop_adopted() {
 }
 
 std::vector<KeyRecord> KeyStore::list() const { return table()->records; }
+
+bool KeyStore::has_other_tenant(std::string_view tenant) const {
+  const base::EpochGuard pin;
+  const auto& tenants = (*table_.load(std::memory_order_acquire))->tenants;
+  return tenants.size() > (tenants.contains(tenant) ? 1U : 0U);
+}
 
 bool KeyStore::has_active_admin() const {
   const auto now = table();

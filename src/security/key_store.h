@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -76,6 +77,9 @@ class KeyStore {
   /// In the order they were made, revoked ones included.
   std::vector<KeyRecord> list() const;
   bool has_active_admin() const;
+  /// Was a client's or operator's key ever made for another tenant than this (Identity::tenant)? What a
+  /// revoked one left at a provider is still there. Waits for nobody.
+  bool has_other_tenant(std::string_view tenant) const;
   const std::string& path() const { return path_; }
 
  private:
