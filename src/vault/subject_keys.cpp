@@ -96,6 +96,11 @@ Result<void> SubjectKeys::begin_file() {
   return write_head(false, false);
 }
 
+void SubjectKeys::discard_new() {
+  const std::lock_guard lock(mutex_);
+  if (is_new_ && ciphers_.empty()) ::unlink(path_.c_str());
+}
+
 Result<void> SubjectKeys::write_head(bool is_all_sealed, bool has_shared_entries) {
   std::string head(kSlotBytes, '\0');
   std::memcpy(head.data(), kHeadMagic.data(), kHeadMagic.size());

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import {
+  PHONE,
   api,
   checkAccess,
+  checkWidth,
   eventually,
   openPage,
   settled,
@@ -198,6 +200,15 @@ test("keys are made, shown once, rotated and revoked", async () => {
   await page.getByLabel("Filter").fill("rotated");
   await checkAccess(page, "audit");
   await shoot(page, "audit");
+  assert.ok((await page.evaluate(() => document.querySelector("header").offsetHeight)) <= 64, "one row for an admin");
+  // On a phone a row is a block of named lines, none of them squeezed.
+  await page.setViewportSize(PHONE);
+  const width = await page.evaluate(() => document.querySelector(".stack td:last-child").offsetWidth);
+  assert.ok(width > 260, `what happened is ${width} px wide`);
+  await checkWidth(page, "audit on a phone");
+  await checkAccess(page, "audit on a phone");
+  await page.getByLabel("Filter").fill("");
+  await shoot(page, "audit-secured-phone");
   await page.finish();
 });
 
