@@ -46,6 +46,22 @@ bool refuse_over_limit(const http::ExchangePtr& exchange, const security::LimitR
                  {"RateLimit-Reset", wait}});
 }
 
+/// A limit that whoever set it could not take back before long.
+std::string too_slow_to_undo(const config::Settings& settings) {
+  constexpr double kSlowest = 1.0 / 60;
+  const auto& limits = settings.limits;
+  const std::pair<const char*, double> rates[] = {
+      {"limits.requests_per_second_key", limits.requests_per_second_key},
+      {"limits.requests_per_second_user", limits.requests_per_second_user},
+      {"limits.requests_per_second_ip", limits.requests_per_second_ip}};
+  for (const auto& [name, rate] : rates)
+    if (rate > 0 && rate < kSlowest)
+      return fmt::format(
+          "{}: with {:g}, less than one call in a minute, this very caller could not take it back", name,
+          rate);
+  return {};
+}
+
 }  // namespace
 
 std::optional<base::IpAddress> client_address(const http::Request& request,
@@ -195,6 +211,7 @@ bool Gatekeeper::still_admits(const http::Request& request) const {
 }
 
 std::string Gatekeeper::why_locked_out(const http::Request& request, const config::Settings& settings) const {
+  if (std::string slow = too_slow_to_undo(settings); !slow.empty()) return slow;
   if (!enabled_) {
     const auto refused = check_access(settings, request);
     return refused ? "this very call would be refused: " + refused->message : std::string();

@@ -38,7 +38,7 @@ class Gatekeeper {
   /// limit counts it.
   bool still_admits(const http::Request& request) const;
   /// Why a request that was admitted would be refused under these settings, naming the one that does; empty:
-  /// it would be admitted. Limits are not looked at.
+  /// it would be admitted. Of limits only those are looked at that leave less than a call in a minute.
   std::string why_locked_out(const http::Request& request, const config::Settings& settings) const;
 
  private:
