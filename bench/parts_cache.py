@@ -8,7 +8,6 @@ import servers
 
 MODEL_MACS_A_TOKEN = 10.6e6  # multiply-adds; as many bytes of int8 weights
 QUERY_TOKENS = 12
-WARM_ENTRIES = 100_000
 
 
 def query_texts(bench):
@@ -160,21 +159,23 @@ def start(bench):
 
 
 def warm(bench):
-    """Start over stored entries: written by the library with a server's key, then served."""
+    """Start over stored entries on all cores: written by the library with a server's key, then served."""
     folder = bench.work / "warm"
     subprocess.run(["rm", "-rf", folder], check=True)
     large = {"cache.size_mb": 16384, "storage.size_mb": 65536, "resources.max_memory_mb": 16384}
     with servers.Ours(bench.binary, bench.server_core, storage=folder, **large):
         pass
     key = folder / "instance.key"
-    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", WARM_ENTRIES, folder, key)
-    out = {"entries": WARM_ENTRIES, "filled": filled}
-    with servers.Ours(bench.binary, bench.server_core, storage=folder, **large) as server:
-        _, headers, _ = servers.call(
-            server.port, "/cache/lookup", {"query": "What is the name of part 99999 of assembly 1030?"}
-        )
+    filled = bench.run(bench.build / "cache_bench", bench.model, "fill", bench.rows, folder, key)
+    out = {"entries": bench.rows, "filled": filled}
+    cores = f"{bench.server_core},{bench.load_core}"
+    with servers.Ours(bench.binary, cores, storage=folder, **large) as server:
+        asked = {"query": "What is the name of part 99999 of assembly 1030?"}
+        found = json.loads(servers.call(server.port, "/cache/lookup", asked, key=None)[2])
         out.update(
-            ready_s=server.ready_ms / 1e3, resident_mb=server.resident_mb(), layer=headers["X-Cache-Layer"]
+            ready_s=server.ready_ms / 1e3,
+            resident_mb=server.resident_mb(),
+            layer=found.get("layer") or found["reason"],
         )
     subprocess.run(["rm", "-rf", folder], check=True)
     return out
