@@ -43,12 +43,6 @@ uint64_t memory_limit(const config::Settings& settings) {
   return base::memory_limit_bytes(static_cast<uint64_t>(settings.resources.max_memory_mb) << 20U);
 }
 
-void apply_log_settings(const config::Settings& settings) {
-  base::LogLevel level = base::LogLevel::kInfo;
-  if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
-  base::set_log_json(settings.monitoring.log_format == "json");
-}
-
 /// Who calls the native API by a key or token of ours. A token's subject cannot be talked over.
 Result<native::Caller> native_caller(const security::IdentityPtr& identity, std::string_view subject) {
   if (!subject.empty() && !identity->controls.has(security::Control::kSubject))

@@ -215,8 +215,7 @@ void SubjectKeys::file(Slot slot) {
   std::vector<Slot>& all = slots_[slot.ref.subject];
   bool is_newest = true;
   for (const Slot& other : all)
-    is_newest =
-        is_newest && (other.ref != slot.ref || other.is_retired || other.created_ms <= slot.created_ms);
+    is_newest &= other.ref != slot.ref || other.is_retired || other.created_ms <= slot.created_ms;
   if (is_newest) current_[slot.ref] = slot.key;
   ciphers_[slot.key.id] = slot.key.cipher;
   ++tenants_[slot.ref.tenant];
@@ -247,10 +246,7 @@ Result<DataKey> SubjectKeys::key_for(const SubjectRef& ref) {
   auto written = write_slot(slot, view_of(plain));
   OPENSSL_cleanse(plain.data(), plain.size());
   EGPTC_TRY_VOID(std::move(written));
-  if (free_.empty())
-    ++slot_count_;
-  else
-    free_.pop_back();
+  free_.empty() ? static_cast<void>(++slot_count_) : free_.pop_back();
   const DataKey key = slot.key;
   file(std::move(slot));
   return key;

@@ -200,7 +200,8 @@ test("keys are made, shown once, rotated and revoked", async () => {
   await page.getByLabel("Filter").fill("rotated");
   await checkAccess(page, "audit");
   await shoot(page, "audit");
-  assert.ok((await page.evaluate(() => document.querySelector("header").offsetHeight)) <= 64, "one row for an admin");
+  const high = await page.evaluate(() => document.querySelector("header").offsetHeight);
+  assert.ok(high <= 64, `the header of an admin is ${high} px high: more than a row`);
   // On a phone a row is a block of named lines, none of them squeezed.
   await page.setViewportSize(PHONE);
   const width = await page.evaluate(() => document.querySelector(".stack td:last-child").offsetWidth);

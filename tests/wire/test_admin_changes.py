@@ -1,5 +1,5 @@
-"""What PUT /admin/config may not do: be accepted today and refuse the next start, lock its caller out, or tell
-what files there are. And what a refused start leaves behind."""
+"""What PUT /admin/config may not do: be accepted and refuse the next start, lock its caller out, or tell what
+files there are. And what a refused start leaves behind."""
 
 import json
 import os

@@ -256,7 +256,8 @@ def test_doctor_and_health_agree_on_the_verifier(start_server, tmp_path, damaged
     found = checks["verifier"]
     assert status == 1 and not found["ok"] and told["status"] == "warning"
     assert found["detail"].startswith(told["detail"]) and str(folder) in found["detail"]
-    status, checks = doctor(tmp_path, EGPTC_CACHE__VERIFIER_DIR=str(folder.parent), EGPTC_CACHE__VERIFIER="off")
+    off = {"EGPTC_CACHE__VERIFIER_DIR": str(folder.parent), "EGPTC_CACHE__VERIFIER": "off"}
+    status, checks = doctor(tmp_path, **off)
     assert status == 0 and "not in use" in checks["verifier"]["detail"]
 
 
