@@ -125,8 +125,8 @@ class Server:
     def start(self, wait: bool = True) -> "Server":
         log = open(self.log_path, "ab")
         command = [*self.wrapper, str(BINARY), "serve", *self.arguments]
-        self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log,
-                                        stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log,
+                                        stderr=log, stdin=subprocess.DEVNULL)
         log.close()
         if wait:
             wait_until(self._is_ready, START_SECONDS / SLOWNESS, "/ready answering 200")
