@@ -105,8 +105,8 @@ export function Tile({ label, value, note, name }) {
 
 export const Badge = ({ kind, children }) => <span class={`badge ${kind ?? ""}`}>{children}</span>;
 
-/** rows: [[cell...]]; columns: names, or {name, number: true}. What has more than three columns shows each row
- * as a block of named lines on a phone; the roles stay said, because the style takes them away there. */
+/** rows: [[cell...]]; columns: names, or {name, number: true}. With more than three columns a row is a block
+ * of named lines on a phone; the roles are said, because the style takes them away there. */
 export function Table({ caption, columns, rows, empty = "Nothing here.", visibleCaption }) {
   const specs = columns.map((column) => (typeof column === "string" ? { name: column } : column));
   if (rows.length === 0) return <p class="empty">{empty}</p>;

@@ -123,8 +123,7 @@ class Application::Impl {
   bool stopped = false;
 };
 
-/// Everything that a start may be refused for comes before the first file is written; only the folder is
-/// made, because the packed model may lie in it.
+/// What a start is refused for comes before the first file; only the folder is made, for the packed model.
 Result<void> Application::Impl::open_storage() {
   EGPTC_TRY(auto vault, open_vault(*settings));
   EGPTC_TRY_VOID(check_before_start(*settings, vault.get()));
