@@ -38,11 +38,11 @@ def free_port():
 
 
 def call(port, path, body=None, key="sk-bench", timeout=60):
-    """Status, headers and text of one request; waits for nothing but the answer. None: without a key."""
-    headers = {"Content-Type": "application/json"}
-    if key is not None:
-        headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    """Status, headers and text of one request; waits for nothing but the answer."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
+    )
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(request, data, timeout) as answer:
         return answer.status, answer.headers, answer.read().decode()
