@@ -116,7 +116,7 @@ test("a token signs in by its role", async () => {
   const page = await openPage(browser, url, { expected: REFUSED });
   await signIn(page, token);
   await page.locator("[data-who]").getByText("operator").waitFor();
-  await page.getByText("jwt:olga").waitFor();
+  await page.locator('[data-who][title="jwt:olga"]').waitFor();  // beside the role where there is room
   await store("Which gate is open on Sundays?", "The west gate.", {}, { url, key: token });
   await show(page, "Entries");
   await page.getByRole("link", { name: "Which gate is open on Sundays?" }).waitFor();
