@@ -178,6 +178,13 @@ Result<NewKey> KeyStore::create(const KeyWish& wish) {
 
 namespace {
 
+bool holds_active_admin(const std::vector<KeyRecord>& records, int64_t now_ms) {
+  return std::any_of(records.begin(), records.end(), [now_ms](const KeyRecord& record) {
+    const bool expired = record.wish.expires_ms != 0 && record.wish.expires_ms <= now_ms;
+    return record.wish.role == Role::kAdmin && record.revoked_ms == 0 && !expired;
+  });
+}
+
 Result<KeyRecord*> find_active(std::vector<KeyRecord>& records, std::string_view prefix) {
   for (KeyRecord& record : records)
     if (record.prefix == prefix && record.revoked_ms == 0) return &record;
@@ -205,22 +212,23 @@ Result<NewKey> KeyStore::rotate(std::string_view prefix, int64_t grace_ms) {
   return made;
 }
 
-Result<void> KeyStore::revoke(std::string_view prefix) {
+Result<void> KeyStore::revoke(std::string_view prefix, bool keeps_an_admin) {
   const std::lock_guard lock(mutex_);
   std::vector<KeyRecord> records = table()->records;
   EGPTC_TRY(KeyRecord* const record, find_active(records, prefix));
   record->revoked_ms = clock_.wall_ms();
+  if (keeps_an_admin && !holds_active_admin(records, record->revoked_ms))
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} is the last active admin key and the caller's own: make another one first "
+                            "(keys create --role admin), then revoke this one with it",
+                            prefix));
   record->old_hash.clear();
   return commit(std::move(records), true);
 }
 
 Result<void> KeyStore::adopt_admin(std::string_view key) {
+  EGPTC_TRY_VOID(check_admin_key_form(key));
   const auto parts = parse_api_key(key);
-  if (!parts)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the admin key must have the form egptc_<{} hexadecimal digits>_<{} hexadecimal "
-                            "digits>, lower case (egptc_$(openssl rand -hex 6)_$(openssl rand -hex 32))",
-                            kKeyPrefixDigits, kKeySecretDigits));
   const std::lock_guard lock(mutex_);
   const std::string hash = hash_of(key);
   std::vector<KeyRecord> records = table()->records;
@@ -260,13 +268,6 @@ bool KeyStore::has_other_tenant(std::string_view tenant) const {
   return tenants.size() > (tenants.contains(tenant) ? 1U : 0U);
 }
 
-bool KeyStore::has_active_admin() const {
-  const auto now = table();
-  const int64_t now_ms = clock_.wall_ms();
-  return std::any_of(now->records.begin(), now->records.end(), [now_ms](const KeyRecord& record) {
-    const bool expired = record.wish.expires_ms != 0 && record.wish.expires_ms <= now_ms;
-    return record.wish.role == Role::kAdmin && record.revoked_ms == 0 && !expired;
-  });
-}
+bool KeyStore::has_active_admin() const { return holds_active_admin(table()->records, clock_.wall_ms()); }
 
 }  // namespace enhanced_gptcache::security
