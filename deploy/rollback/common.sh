@@ -42,7 +42,8 @@ service() { # start|stop; what it starts must not inherit the lock
 }
 
 notify() {
-  [ -z "${GPTCACHE_NOTIFY:-}" ] || by_command "$GPTCACHE_NOTIFY" "$1" || say "WARNING: the notification failed"
+  [ -z "${GPTCACHE_NOTIFY:-}" ] || by_command "$GPTCACHE_NOTIFY" "$1" ||
+    say 'WARNING: the notification failed'
 }
 
 # Runs a program where the service runs and with its variables. The file is read as systemd reads it: nothing
@@ -63,17 +64,20 @@ as_service() ( # COMMAND...
   exec "$@"
 )
 
-# The storage folder by some settings, without a slash at the end; the layout's own when they cannot be read.
-storage_of() { # BINARY CONFIG
+# The storage folder by some settings, without a slash at the end; the layout's own when neither program can
+# read them.
+storage_of() { # CONFIG BINARY OTHER-BINARY
   local path
-  path=$(as_service "$1" validate-config "$2" --print storage.path 2>/dev/null) || path=data/cache
+  path=$(as_service "$2" validate-config "$1" --print storage.path 2>/dev/null) ||
+    path=$(as_service "$3" validate-config "$1" --print storage.path 2>/dev/null) || path=data/cache
   [ -z "$path" ] || (cd "$root" && realpath -m -- "$path")
 }
 # The ledger of erasures, which may lie apart from the storage folder.
-ledger_of() { # BINARY CONFIG STORAGE
+ledger_of() { # STORAGE CONFIG BINARY OTHER-BINARY
   local path
-  path=$(as_service "$1" validate-config "$2" --print storage.keystore_path 2>/dev/null) || path=''
-  printf '%s/erasures.ledger\n' "$(cd "$root" && realpath -m -- "${path:-$3/keystore}")"
+  path=$(as_service "$3" validate-config "$2" --print storage.keystore_path 2>/dev/null) ||
+    path=$(as_service "$4" validate-config "$2" --print storage.keystore_path 2>/dev/null) || path=''
+  printf '%s/erasures.ledger\n' "$(cd "$root" && realpath -m -- "${path:-$1/keystore}")"
 }
 
 # Writes a file anew with its owner and mode, as a whole.
@@ -88,10 +92,14 @@ admin_value() { # FILE KEY
 set_admin_value() { # FILE KEY VALUE; an empty value takes the key away
   local text=''
   if [ -f "$1" ]; then
-    if grep -qvE '^[{}]$|^\{\}$|^  "[a-z0-9_.]+": ".*",?$' "$1"; then return 1; fi
+    if grep -qvE '^[{}]?$|^\{\}$|^  "[a-z0-9_.]+": ".*",?$' "$1"; then return 1; fi
     text=$(grep -E '^  "' "$1" | grep -vF "  \"$2\": " | sed 's/,$//' || true)
   fi
   [ -z "$3" ] || text=${text:+$text$'\n'}"  \"$2\": \"$3\""
+  if [ -z "$text" ]; then
+    rm -f "$1"
+    return
+  fi
   printf '{\n%s\n}\n' "$(sed '$!s/$/,/' <<<"$text")" | rewrite "$1"
 }
 

@@ -73,11 +73,12 @@ version=$("$binary" version) || die "bin/enhanced-gptcache of $release does not 
 as_service "$binary" validate-config "${new_config:-$config}" ||
   die "$name does not accept ${new_config:-$config}; nothing was changed"
 
-data=$(storage_of "$binary" "${new_config:-$config}")
+data=$(storage_of "${new_config:-$config}" "$binary" "$binary")
 if [ -n "$old" ] && [ -f "$config" ] && [ -n "$new_config" ]; then
-  served=$(storage_of "$root/current/bin/enhanced-gptcache" "$config")
-  [ "$data" = "$served" ] || die "storage.path goes from ${served:-nothing} to ${data:-nothing}: move the data\
- and change the setting first; a rollback would lose keys and erasures"
+  served=$(storage_of "$config" "$root/current/bin/enhanced-gptcache" "$binary")
+  [ "$data" = "$served" ] ||
+    die "storage.path goes from ${served:-nothing} to ${data:-nothing}: a rollback would lose keys and" \
+      'erasures; move the data and change the setting first'
 fi
 # Room for a second copy of the data; the copy of the last deployment makes way when it has to.
 kilobytes() { [ ! -d "$1" ] || du -sk "$1" | cut -f1; }
@@ -116,7 +117,7 @@ say "unpacked $version as releases/$name"
 
 # --- the switch ------------------------------------------------------------------------------------
 # However it ends from here on, something serves: a step that fails and a signal take it all back.
-is_switched=false
+is_stopped=false is_switched=false
 take_back() {
   local status=$?
   trap - EXIT
@@ -128,9 +129,12 @@ take_back() {
     rm -f "$root/current"
     die "there is no earlier version to go back to"
   fi
-  if [ "$is_switched" = true ]; then
+  if [ "$is_stopped" = false ]; then
+    :
+  elif [ "$is_switched" = true ]; then
     "$here/emergency_rollback.sh" --automatic || die "and the rollback to $old failed: act by hand"
   else
+    point_previous "$old" || true
     service start && becomes_healthy || die "and $old does not become healthy: act by hand"
   fi
   [ ! -e "$config.backup.earlier" ] || mv -f "$config.backup.earlier" "$config.backup" || true
@@ -143,7 +147,9 @@ take_back() {
 # lines of the audit log unsaid, is not copied either; nor is what the server makes by itself.
 copy_data() {
   local path
-  if [ -e "$data.before" ] && [ "$keeps_earlier" = true ]; then mv -T "$data.before" "$data.before.earlier"; fi
+  if [ -e "$data.before" ] && [ "$keeps_earlier" = true ]; then
+    mv -T "$data.before" "$data.before.earlier"
+  fi
   rm -rf "$data.before" "$data.before.new"
   mkdir "$data.before.new"
   for path in "$data"/* "$data"/.[!.]*; do
@@ -154,9 +160,9 @@ copy_data() {
       *) cp -a --reflink=auto "$path" "$data.before.new/" ;;
     esac
   done
+  printf '%s\n' "$old" >"$data.before.new/.of"
   chmod --reference="$data" "$data.before.new"
-  [ "$(id -u)" -ne 0 ] || chown --reference="$data" "$data.before.new"
-  printf '%s\n' "$old" >"$data.before.of"
+  [ "$(id -u)" -ne 0 ] || chown --reference="$data" "$data.before.new" "$data.before.new/.of"
   mv -T "$data.before.new" "$data.before"
 }
 rm -rf "$config.backup.earlier" "${data:-$root/data/cache}.before.earlier"
@@ -171,12 +177,13 @@ if [ -f "$config" ]; then
   mv -f "$config.backup.new" "$config.backup"
   [ -z "$old" ] || cp -p "$config" "$root/releases/$old/.config"
 fi
+is_stopped=true
 service stop
 # What the new version makes of the data, the old one may not be able to read: it gets its own back then.
 [ -z "$old" ] || [ -z "$data" ] || [ ! -d "$data" ] || copy_data
-is_switched=true
 [ -z "$old" ] || point previous "$old"
 point current "$name"
+is_switched=true
 if [ -n "$new_config" ]; then
   install -m 0640 "$new_config" "$config.new"
   if [ -f "$config.backup" ]; then
@@ -194,7 +201,8 @@ if [ -n "$serve_percent" ]; then
   [ ! -e "$admin" ] || is_new=false
   set_admin_value "$admin" "$share" "$serve_percent"
   [ "$is_new" = false ] || own "$admin"
-  [ "$(as_service "$target/bin/enhanced-gptcache" validate-config "$config" --print "$share")" = "$serve_percent" ]
+  is=$(as_service "$target/bin/enhanced-gptcache" validate-config "$config" --print "$share")
+  [ "$is" = "$serve_percent" ] || die "$share is $is by the settings, not $serve_percent"
   say "$share is $serve_percent; raise it with PUT $url/admin/config"
 fi
 say "current is $name${old:+, previous is $old}"

@@ -2,9 +2,10 @@
 # Goes back to the version that served before, with the settings it had.
 #   emergency_rollback.sh [--to RELEASE] [--keep-config]
 #
-# Data the old version cannot read is set aside (<storage.path>.from-...) and replaced by the copy deploy.sh made
-# before the switch. API keys, changes of /admin/config, the audit log and the keystore with its ledger of
-# erasures never go back: what was revoked or erased since stays so. maintenance.sh removes old copies.
+# Data the old version cannot read is set aside (<storage.path>.from-...) and replaced by the copy that
+# deploy.sh made before the switch. API keys, changes of /admin/config, the audit log and the keystore with
+# its ledger of erasures never go back: what was revoked or erased since stays so. maintenance.sh removes
+# old copies.
 # Variables: common.sh. Exit codes: 0 serves again, 1 not, 2 usage.
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
@@ -17,7 +18,7 @@ while [ $# -gt 0 ]; do
     --to) [ $# -ge 2 ] || usage_error '--to needs the name of a release'; to=$2; shift 2 ;;
     --keep-config) keep_config=true; shift ;;
     --automatic) shift ;;  # called by deploy.sh, which holds the lock
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) usage_error "unknown argument $1" ;;
   esac
 done
@@ -30,15 +31,16 @@ to=${to:-$(release_of previous)}
 binary=$root/releases/$to/bin/enhanced-gptcache
 [ -x "$binary" ] || die "releases/$to holds no bin/enhanced-gptcache"
 [ "$to" != "$bad" ] || die "$to serves already: name another release with --to ($(ls -m "$root/releases"))"
-data=$(storage_of "$root/releases/${bad:-$to}/bin/enhanced-gptcache" "$config")
-ledger=$(ledger_of "$root/releases/${bad:-$to}/bin/enhanced-gptcache" "$config" "$data")
+bad_binary=$root/releases/${bad:-$to}/bin/enhanced-gptcache
+data=$(storage_of "$config" "$bad_binary" "$binary")
+ledger=$(ledger_of "$data" "$config" "$bad_binary" "$binary")
 
 # --- settings: whatever fails here, the old version starts with those there are ---------------------
 put_settings_back() {
   local theirs=$root/releases/$to/.config
   [ -f "$theirs" ] || theirs=$config.backup
   [ -f "$theirs" ] || return 0
-  if [ "$(storage_of "$binary" "$theirs")" != "$data" ]; then
+  if [ "$(storage_of "$theirs" "$binary" "$bad_binary")" != "$data" ]; then
     say "WARNING: $theirs names another storage.path; going on with the present settings" >&2
     return 0
   fi
@@ -88,22 +90,23 @@ open_ledger() { # LEDGER
 }
 put_data_back() {
   local kept of aside
-  of=$(cat "$data.before.of" 2>/dev/null) || of=$to
+  of=$(cat "$data.before/.of" 2>/dev/null) || of=$to
   [ "$of" = "$to" ] || die "$to does not become healthy, and the copy of the data is that of $of"
   rm -rf "$data.back"
-  cp -a --reflink=auto "$data.before" "$data.back"
-  for kept in keystore instance.key api_keys.json admin.key admin_config.json audit taus.bin error_budgets.bin; do
-    rm -rf "$data.back/$kept"  # of a copy that an earlier deploy.sh made
-    [ ! -e "$data/$kept" ] || cp -a "$data/$kept" "$data.back/"
+  cp -a --reflink=auto "$data.before" "$data.back" || return 1
+  for kept in keystore instance.key api_keys.json admin.key admin_config.json audit taus.bin \
+    error_budgets.bin; do
+    rm -rf "${data:?}.back/$kept" || return 1  # of a copy that an earlier deploy.sh made
+    [ ! -e "$data/$kept" ] || cp -a "$data/$kept" "$data.back/" || return 1
   done
-  rm -f "$data.back/LOCK" "$data.back/keystore/LOCK"
+  rm -f "$data.back/.of" "$data.back/LOCK" "$data.back/keystore/LOCK" || return 1
   if [ "$ledger" = "$data/keystore/erasures.ledger" ]; then
-    open_ledger "$data.back/keystore/erasures.ledger"
+    open_ledger "$data.back/keystore/erasures.ledger" || return 1
   else
-    open_ledger "$ledger"
+    open_ledger "$ledger" || return 1
   fi
   aside=$data.from-${bad:-unknown}-$(date -u +%Y%m%d_%H%M%S)
-  mv -T "$data" "$aside"
+  mv -T "$data" "$aside" || return 1
   mv -T "$data.back" "$data" || { mv -T "$aside" "$data"; return 1; }
   # A second copy of the keys would outlive their destruction.
   rm -rf "$aside/keystore"
@@ -115,9 +118,16 @@ say "rolling back from ${bad:-nothing} to $to"
 # Before the stop: a disk that refuses this leaves what serves alone.
 point current "$to" || die "the link current could not be changed; nothing was changed"
 # However it ends, something is started; nor does a terminal that goes away end it.
-trap 'service start || true' EXIT
+stop() {
+  trap 'service start || true' EXIT
+  service stop
+}
+start() {
+  trap - EXIT
+  service start && becomes_healthy
+}
 trap : HUP INT TERM PIPE
-service stop || say 'WARNING: the service could not be stopped; going on'
+stop || say 'WARNING: the service could not be stopped; going on'
 [ -z "$data" ] || [ -e "$data" ] || [ ! -d "$data.back" ] || mv -T "$data.back" "$data"
 if [ "$keep_config" = false ]; then
   put_settings_back
@@ -125,15 +135,14 @@ if [ "$keep_config" = false ]; then
 fi
 [ -z "$data" ] || check_admin_changes
 
-if ! { service start && becomes_healthy; }; then
+if ! start; then
   [ -n "$data" ] && [ -d "$data.before" ] ||
     die "$to does not become healthy, and there is no copy of its data"
   say "WARNING: $to does not become healthy on the present data; giving it the copy from before" >&2
-  service stop || true
+  stop || true
   put_data_back || die "the copy of the data could not be put in place; the present data is untouched"
-  { service start && becomes_healthy; } || die "$to does not become healthy: see its log"
+  start || die "$to does not become healthy: see its log"
 fi
-trap - EXIT
 point_previous "$to" || say 'WARNING: the link previous could not be changed' >&2
 notify "Enhanced GPTCache: rolled back from ${bad:-nothing} to $to"
 say "rollback finished: $to serves"
