@@ -156,7 +156,7 @@ copy_data() {
     [ -e "$path" ] || continue
     case "${path##*/}" in
       keystore | instance.key | api_keys.json | admin.key | admin_config.json | audit) ;;
-      LOCK | checkpoints | quarantine) ;;
+      LOCK | checkpoints | quarantine | index) ;;
       *) cp -a --reflink=auto "$path" "$data.before.new/" ;;
     esac
   done

@@ -99,7 +99,7 @@ put_data_back() {
     rm -rf "${data:?}.back/$kept" || return 1  # of a copy that an earlier deploy.sh made
     [ ! -e "$data/$kept" ] || cp -a "$data/$kept" "$data.back/" || return 1
   done
-  rm -f "$data.back/.of" "$data.back/LOCK" "$data.back/keystore/LOCK" || return 1
+  rm -rf "$data.back/.of" "$data.back/LOCK" "$data.back/keystore/LOCK" "$data.back/index" || return 1
   if [ "$ledger" = "$data/keystore/erasures.ledger" ]; then
     open_ledger "$data.back/keystore/erasures.ledger" || return 1
   else
