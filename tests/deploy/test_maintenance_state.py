@@ -1,4 +1,4 @@
-"""What a round of maintenance tells again and what it does not, old copies of the data, and the nightly backup.
+"""What a round of maintenance tells again and what it does not, old copies of the data, the nightly backup.
 A stand-in answers for the server, so that its counters are what the test says."""
 
 import datetime

@@ -56,7 +56,7 @@ def test_nothing_erased_or_revoked_comes_back_with_the_data(site):
     admin = (data / "admin.key").read_text().strip()
 
     def make() -> dict:
-        status, made = call(site, "POST", "/admin/keys", {"role": "client"}, admin)
+        status, made = call(site, "POST", "/admin/keys", {"role": "operator", "tenant": "one"}, admin)
         assert status == 201
         return made
 
