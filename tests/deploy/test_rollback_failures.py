@@ -74,7 +74,7 @@ def test_nothing_erased_or_revoked_comes_back_with_the_data(site):
     later = make()
     assert call(site, "PUT", "/admin/config", {"cache": {"ttl_seconds": 4321}}, admin)[0] == 200
 
-    output = done(site.run("emergency_rollback.sh", GPTCACHE_WAIT="3"))
+    output = done(site.run("emergency_rollback.sh", GPTCACHE_WAIT="8"))
     assert "giving it the copy from before" in output and not (data / "FORMAT").exists()
     assert hit(site, "Common question?", key["key"]) and not hit(site, f"{TEXT}?", key["key"])
     assert files_with(data, TEXT) == [], "nor is it in a file"
@@ -159,7 +159,7 @@ def test_a_signal_in_the_middle_takes_it_back(site, name):
         assert process.wait(60 * harness.SLOWNESS) == 1
     assert "1.0.0 serves again" in (site.root / "output").read_text()
     assert_as_before(site)
-    assert "did not become healthy" in done(site.deploy(slow, GPTCACHE_WAIT="1"), 1), "it can be tried again"
+    assert "did not become healthy" in done(site.deploy(slow, GPTCACHE_WAIT="8"), 1), "it can be tried again"
     assert_as_before(site)
 
 
@@ -197,7 +197,7 @@ def test_there_is_still_something_to_go_back_to(site):
         done(site.deploy(site.release(f"1.{number}.0")))
     assert site.links() == ("1.2.0", "1.1.0")
     broken = site.release("2.0.0", "exit 1")
-    done(site.deploy(broken, GPTCACHE_WAIT="1"), 1)
+    done(site.deploy(broken, GPTCACHE_WAIT="8"), 1)
     assert site.links() == ("1.2.0", "1.1.0"), "as it was"
     done(site.run("emergency_rollback.sh"))
     assert site.links() == ("1.1.0", "1.0.0") and site.serves()
