@@ -10,6 +10,7 @@
 #include "base/keyed_hash.h"
 #include "enhanced_gptcache/result.h"
 #include "store/entry_table.h"
+#include "store/rocks_wal.h"
 
 namespace enhanced_gptcache::store {
 
@@ -21,6 +22,8 @@ struct RocksDb {
   rocksdb::ColumnFamilyHandle* directory = nullptr;
   /// What the write-ahead log held when records of it had to be skipped; empty: it was whole.
   std::string damaged_log;
+  /// Changes that damaged records of the write-ahead log held, and that are lost.
+  std::vector<LostChange> lost;
 
   RocksDb() = default;
   ~RocksDb();

@@ -14,6 +14,8 @@
 #include "store/rocks_mark.h"
 #include "store/rocks_purge.h"
 #include "store/rocks_seal.h"
+#include "store/rocks_spare.h"
+#include "store/rocks_wal.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -68,6 +70,7 @@ class RocksTable final : public EntryTable {
  private:
   std::string mark_path() const { return options_.folder + ".mark"; }
   rocksdb::Status open_whole(RocksDb& into) const;
+  void mend(const Mark& mark, RocksDb& into) const;
   bool is_open() const { return db_ != nullptr && db_->db != nullptr; }
   Result<void> check_open() const;
   Result<void> open_or_begin();
@@ -95,6 +98,7 @@ class RocksTable final : public EntryTable {
 Result<void> RocksTable::open() {
   EGPTC_TRY_VOID(open_or_begin());
   EGPTC_TRY_VOID(check_meta());
+  keep_missing_spares(*db_, options_.folder);
   return sync();  // opening started another manifest
 }
 
@@ -116,10 +120,11 @@ Result<void> RocksTable::open_or_begin() {
   return {};
 }
 
-/// Not an older state than was last synced. A log with damaged records is judged entry by entry when it is
-/// loaded.
+/// Not an older state than was last synced. Damage that its copies and its log's records can make good is
+/// made good first; a log for which that cannot be done is judged entry by entry when it is loaded.
 rocksdb::Status RocksTable::open_whole(RocksDb& into) const {
   const Mark mark = read_mark(mark_path());
+  mend(mark, into);
   if (!is_manifest_whole(options_.folder, mark))
     return rocksdb::Status::Corruption("its manifest has changed since it was last synced");
   const rocksdb::Status status = open_database(options_.folder, options_.bytes_max, into);
@@ -128,10 +133,21 @@ rocksdb::Status RocksTable::open_whole(RocksDb& into) const {
   return rocksdb::Status::Corruption("it opens as an older state than was last synced");
 }
 
+/// Only under the lock that RocksDB will take: another process may be writing these files.
+void RocksTable::mend(const Mark& mark, RocksDb& into) const {
+  rocksdb::Env* env = rocksdb::Env::Default();
+  rocksdb::FileLock* lock = nullptr;
+  if (!env->LockFile(options_.folder + "/LOCK", &lock).ok()) return;
+  mend_from_spares(options_.folder, mark);
+  into.lost = mend_logs(options_.folder, mark.sequence).lost;
+  env->UnlockFile(lock);
+}
+
 /// The newest one only: it is for people to look at, not for us.
 Result<void> RocksTable::put_aside() {
   clear_quarantine();
   remove_mark(mark_path());
+  remove_spares(options_.folder);
   EGPTC_TRY_VOID(make_folder(options_.quarantine));
   const std::string to = fmt::format("{}/entries-{}", options_.quarantine, base::system_clock().wall_ms());
   std::error_code error;
@@ -236,6 +252,7 @@ Result<LoadReport> RocksTable::load(size_t threads, const Take& take) {
   log_was_damaged_ = !db_->damaged_log.empty();
   auto report = load_entries(*db_, options_.sealer.get(), threads, take);
   db_->damaged_log = {};
+  db_->lost = {};
   return report;
 }
 
@@ -284,7 +301,9 @@ Result<void> RocksTable::sync_keystore() const {
 Result<void> RocksTable::purge(std::span<const base::Hash128> keys) {
   const std::shared_lock lock(mutex_);
   EGPTC_TRY_VOID(check_open());
-  return store::purge(*db_, options_.folder, keys);
+  EGPTC_TRY_VOID(store::purge(*db_, options_.folder, keys));
+  drop_dead_spares(options_.folder);
+  return {};
 }
 
 Result<void> RocksTable::finish_reseal(const base::Hash128& key) {

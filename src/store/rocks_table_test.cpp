@@ -249,6 +249,10 @@ TEST(RocksTable, FlippedBitsInItsFilesGiveNoWrongAnswerAndAreCounted) {
     }
     const TableStats stats = (*opened)->stats();
     const size_t missing = expected.size() - answers.size();
+    std::printf("FLIP %s %s size=%zu at=%zu missing=%zu damaged=%zu aside=%d log=%d\n",
+                file.extension().c_str(), file.filename().c_str(),
+                size_t(fs::file_size(folder.path / "entries" / file.filename())), size_t(bit / 8), missing,
+                size_t(report.damaged), int(stats.was_replaced), int(stats.log_was_damaged));
     ASSERT_TRUE(missing <= report.damaged || stats.was_replaced || stats.log_was_damaged)
         << missing << " are missing, " << report.damaged << " were counted";
     noticed += missing > 0 ? 1 : 0;
