@@ -92,8 +92,12 @@ Result<void> EntryLog::checkpoint(const std::string& folder) {
 }
 
 Result<void> EntryLog::purge(std::span<const base::Hash128> keys) {
+  table_->clear_quarantine();
   EGPTC_TRY_VOID(commit());
-  return table_->purge(keys);
+  auto done = table_->purge(keys);
+  // A table that was put aside meanwhile may hold it, too.
+  table_->clear_quarantine();
+  return done;
 }
 
 Result<void> EntryLog::finish_reseal(const base::Hash128& key) {

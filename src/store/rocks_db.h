@@ -22,6 +22,8 @@ struct RocksDb {
   rocksdb::ColumnFamilyHandle* directory = nullptr;
   /// What the write-ahead log held when records of it had to be skipped; empty: it was whole.
   std::string damaged_log;
+  /// Records of it are lost, and nothing tells which keys they were of.
+  bool is_log_unclear = false;
   /// Changes that damaged records of the write-ahead log held, and that are lost.
   std::vector<LostChange> lost;
 

@@ -292,8 +292,8 @@ class Loader {
 Result<LoadReport> load_entries(RocksDb& from, const EntrySealer* sealer, size_t threads,
                                 const EntryTable::Take& take) {
   KeySet doubtful;
-  bool is_blind = false;
-  if (!from.damaged_log.empty()) {
+  bool is_blind = from.is_log_unclear;
+  if (!is_blind && !from.damaged_log.empty()) {
     auto found = doubtful_keys(from, from.damaged_log);
     // A damaged log and a damaged directory at once leave nothing to go by.
     is_blind = !found;

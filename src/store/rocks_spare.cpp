@@ -111,12 +111,18 @@ class SpareKeeper final : public rocksdb::EventListener {
       keep_table_file(folder_, fs::path(info.file_path).filename().string(), info.cf_name,
                       info.table_properties.data_size);
   }
-  void OnTableFileDeleted(const rocksdb::TableFileDeletionInfo& info) override {
-    std::error_code ignored;
-    fs::remove(spare_folder(folder_) + "/" + fs::path(info.file_path).filename().string(), ignored);
+  /// After a crash the number of a file that never came to count is used again.
+  void OnTableFileCreationStarted(const rocksdb::TableFileCreationBriefInfo& info) override {
+    forget(info.file_path);
   }
+  void OnTableFileDeleted(const rocksdb::TableFileDeletionInfo& info) override { forget(info.file_path); }
 
  private:
+  void forget(const std::string& path) const {
+    std::error_code ignored;
+    fs::remove(spare_folder(folder_) + "/" + fs::path(path).filename().string(), ignored);
+  }
+
   const std::string folder_;
 };
 

@@ -139,7 +139,9 @@ void RocksTable::mend(const Mark& mark, RocksDb& into) const {
   rocksdb::FileLock* lock = nullptr;
   if (!env->LockFile(options_.folder + "/LOCK", &lock).ok()) return;
   mend_from_spares(options_.folder, mark);
-  into.lost = mend_logs(options_.folder, mark.sequence).lost;
+  MendedLogs mended = mend_logs(options_.folder, mark.sequence);
+  into.lost = std::move(mended.lost);
+  into.is_log_unclear = mended.is_unclear;
   env->UnlockFile(lock);
 }
 

@@ -99,6 +99,7 @@ std::optional<Op> op_at(std::string_view in) {
 /// What is known of the changes of one key in a damaged batch.
 struct KeyChanges {
   size_t in_entries = 0, in_directory = 0;  ///< that can be read whole
+  size_t listed = 0;                        ///< of the latter those that name an id
   bool has_broken = false;                  ///< others cannot
   bool has_put = false;
   base::Hash128 id;
@@ -108,7 +109,7 @@ struct KeyChanges {
 /// A damaged batch, read as far as it goes.
 class DamagedBatch {
  public:
-  explicit DamagedBatch(std::string_view payload) {
+  explicit DamagedBatch(std::string_view payload) : payload_(payload) {
     size_t at = std::min(kBatchHeadBytes, payload.size());
     while (at < payload.size()) {
       const std::string_view rest = payload.substr(at);
@@ -127,8 +128,16 @@ class DamagedBatch {
     }
   }
 
-  /// Changes that it accounts for: each key stands in both families.
-  uint64_t accounted() const { return 2 * keys_.size() + metas_; }
+  /// Changes of which it is known what they were of. Of a key that was hit as often as its bytes are there
+  /// (one with a flipped bit is another key, and not its twin), or both where it is listed with an id: no
+  /// single damaged place changes that key and its twin, which an entry's bytes lie between.
+  uint64_t accounted() const {
+    uint64_t count = metas_;
+    for (const auto& [key, changes] : keys_)
+      count += changes.is_whole() ? changes.in_entries + changes.in_directory
+                                  : std::max<uint64_t>(mentions_of(key), 2 * changes.listed);
+    return count;
+  }
 
   /// A batch without what was damaged: of a key that was hit only the removal from the directory, without
   /// which nothing of it counts. Numbers of changes that are missing are used up, so that the table comes as
@@ -157,14 +166,26 @@ class DamagedBatch {
   }
 
  private:
+  uint64_t mentions_of(const base::Hash128& key) const {
+    const std::string bytes = key_bytes(key);
+    uint64_t count = 0;
+    for (size_t at = payload_.find(bytes); at != std::string_view::npos; at = payload_.find(bytes, at + 1))
+      ++count;
+    return count;
+  }
+
   void add(const Op& op) {
     KeyChanges& changes = keys_[op.key];
     ++(op.family == kEntries ? changes.in_entries : changes.in_directory);
     changes.has_put = changes.has_put || op.is_put;
-    if (op.is_put && op.family == kDirectory) changes.id = key_of(op.value);
+    if (op.is_put && op.family == kDirectory) {
+      changes.id = key_of(op.value);
+      ++changes.listed;
+    }
     ops_.push_back(op);
   }
 
+  const std::string_view payload_;
   std::vector<Op> ops_;
   std::map<base::Hash128, KeyChanges> keys_;
   uint64_t metas_ = 0;
@@ -232,7 +253,7 @@ class Mender {
       ++into.damaged_records;
       const DamagedBatch batch(record.payload);
       const Numbers numbers = place_of(i, batch);
-      if (numbers.first == 0 || numbers.count > batch.accounted()) return false;
+      if (numbers.first == 0 || numbers.count > batch.accounted()) return reached_ >= synced_ && drop_from(i);
       record.payload = batch.rebuild(numbers.first, numbers.count, into.lost);
       reached_ = last_of(numbers);
     }
@@ -254,6 +275,12 @@ class Mender {
     const uint64_t marked = synced_ < place.first ? 0 : synced_ - place.first + 1;
     if (is_last && (marked > place.count || place.count > batch.accounted())) place.count = marked;
     return place;
+  }
+
+  /// What no sync has promised may end before it: that is what a loss of power leaves.
+  bool drop_from(size_t i) {
+    for (; i < records_.size(); ++i) *records_[i] = {{}, true};
+    return true;
   }
 
   const uint64_t synced_;
@@ -298,7 +325,11 @@ MendedLogs mend_logs(const std::string& folder, uint64_t synced) {
   for (size_t i = 0; i + 1 < logs.size(); ++i)
     if (!logs[i].torn.empty()) return {};
   MendedLogs mended;
-  if (!Mender(logs, synced).mend(mended)) return {};
+  if (!Mender(logs, synced).mend(mended)) {
+    mended = {};
+    mended.is_unclear = true;
+    return mended;
+  }
   for (Log& log : logs)
     if (has_damage(log) && !rewrite(log)) return {};
   base::log_warning("storage: {} records of the write-ahead log are damaged, {} entries of them are lost",

@@ -20,9 +20,9 @@ struct LostChange {
 };
 
 struct MendedLogs {
-  /// That are gone from the logs now. 0: nothing was changed, because they are whole, or because it is not
-  /// certain which keys the damage may have changed.
-  uint64_t damaged_records = 0;
+  uint64_t damaged_records = 0;  ///< that are gone from the logs now
+  /// Nothing was changed: a change that was synced is missing and nothing tells which key it was of.
+  bool is_unclear = false;
   std::vector<LostChange> lost;
 };
 
