@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -63,6 +64,18 @@ std::optional<Op> head_at(std::string_view in) {
       (in[1] != kEntries && in[1] != kDirectory) || in[2] != static_cast<char>(kKeyBytes))
     return std::nullopt;
   return Op{in[0] == kPut, in[1], key_of(in.substr(kPrefixBytes)), {}, {}};
+}
+
+/// With one bit flipped at most.
+bool is_nearly_prefix(std::string_view in) {
+  int least = 8;
+  for (const char tag : {kDelete, kPut})
+    for (const char family : {kEntries, kDirectory}) {
+      const auto flipped = [](char a, char b) { return std::popcount(static_cast<unsigned char>(a ^ b)); };
+      least = std::min(
+          least, flipped(in[0], tag) + flipped(in[1], family) + flipped(in[2], static_cast<char>(kKeyBytes)));
+    }
+  return least <= 1;
 }
 
 /// Changes of the family `default` and of keys that are none of entries, which RocksTable writes now and
@@ -166,11 +179,14 @@ class DamagedBatch {
   }
 
  private:
+  /// At the head of a change, or what would be one but for a bit: bytes that were wiped out repeat anything.
   uint64_t mentions_of(const base::Hash128& key) const {
     const std::string bytes = key_bytes(key);
     uint64_t count = 0;
     for (size_t at = payload_.find(bytes); at != std::string_view::npos; at = payload_.find(bytes, at + 1))
-      ++count;
+      count += at >= kBatchHeadBytes + kPrefixBytes && is_nearly_prefix(payload_.substr(at - kPrefixBytes))
+                   ? 1
+                   : 0;
     return count;
   }
 
