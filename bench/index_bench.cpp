@@ -4,15 +4,19 @@
 // faiss. Pin it: `taskset -c 1 index_bench ...`.
 //
 // usage: index_bench FILE DIMENSIONS QUERIES [ROWS...]
+//        index_bench FILE DIMENSIONS QUERIES partitions COUNT ROWS_EACH
+// The second: many small partitions, each query to one of them, and again after half of the rows of each were
+// replaced one by one.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <random>
+#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "index/vector_index.h"
@@ -108,11 +112,78 @@ void run(const Vectors& all, size_t rows, size_t queries) {
   if (spare > 0) measure(index, all, held, queries, "after churn");
 }
 
+/// Rows of partition `p` are p * each ..., and what replaced them comes from behind all of those.
+struct Partitions {
+  std::vector<std::unique_ptr<VectorIndex>> indexes;
+  std::vector<std::vector<size_t>> held;
+};
+
+void measure(const Partitions& all, const Vectors& vectors, size_t queries, const char* state) {
+  std::vector<double> times;
+  size_t right = 0, rows = 0, bytes = 0;
+  for (const auto& index : all.indexes) {
+    rows += index->size();
+    bytes += index->bytes();
+  }
+  for (size_t q = 0; q < queries; ++q) {
+    const std::span<const float> query = vectors[vectors.size() - 1 - q];
+    const size_t p = q * 7919 % all.indexes.size();
+    const auto start = Clock::now();
+    const std::vector<Neighbour> found = all.indexes[p]->search(query, 8, -1.0F);
+    times.push_back(seconds_since(start) * 1e6);
+    float best = -2;
+    for (const size_t row : all.held[p]) best = std::max(best, dot(vectors[row], query));
+    if (!found.empty() && dot(vectors[found.front().label], query) >= best - 1e-3F) ++right;
+  }
+  std::sort(times.begin(), times.end());
+  std::printf(
+      "{\"partitions\": %zu, \"rows\": %zu, \"state\": \"%s\", \"recall_at_1\": %.4f, \"p50_us\": %.1f, "
+      "\"p99_us\": %.1f, \"bytes_per_row\": %.1f}\n",
+      all.indexes.size(), rows, state, static_cast<double>(right) / static_cast<double>(queries),
+      times[times.size() / 2], times[times.size() * 99 / 100],
+      static_cast<double>(bytes) / static_cast<double>(rows));
+  std::fflush(stdout);
+}
+
+int run_partitions(const Vectors& vectors, size_t count, size_t each, size_t queries) {
+  const size_t replaced = each / 2;
+  if (count == 0 || each < 2 || count * (each + replaced) + queries > vectors.size()) {
+    std::fprintf(stderr, "COUNT ROWS_EACH: %zu and %zu need more rows than the file's %zu\n", count, each,
+                 vectors.size());
+    return 2;
+  }
+  Partitions all{{}, std::vector<std::vector<size_t>>(count)};
+  const auto start = Clock::now();
+  for (size_t p = 0; p < count; ++p) {
+    all.indexes.push_back(std::make_unique<VectorIndex>(vectors.dimensions));
+    for (size_t row = p * each; row < (p + 1) * each; ++row) {
+      all.indexes[p]->add(row, vectors[row]);
+      all.held[p].push_back(row);
+    }
+  }
+  std::printf("{\"partitions\": %zu, \"rows_each\": %zu, \"build_seconds\": %.2f}\n", count, each,
+              seconds_since(start));
+  measure(all, vectors, queries, "built");
+  const auto churn = Clock::now();
+  for (size_t p = 0; p < count; ++p) {
+    for (size_t i = 0; i < replaced; ++i) {
+      const size_t row = count * each + p * replaced + i;
+      all.indexes[p]->remove(all.held[p][i * 2]);
+      all.indexes[p]->add(row, vectors[row]);
+      all.held[p][i * 2] = row;
+    }
+  }
+  std::printf("{\"partitions\": %zu, \"churned\": %zu, \"churn_seconds\": %.2f}\n", count, count * replaced,
+              seconds_since(churn));
+  measure(all, vectors, queries, "after churn");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fputs("usage: index_bench FILE DIMENSIONS QUERIES [ROWS...]\n", stderr);
+    std::fputs("usage: index_bench FILE DIMENSIONS QUERIES [ROWS... | partitions COUNT ROWS_EACH]\n", stderr);
     return 2;
   }
   const size_t dimensions = std::strtoul(argv[2], nullptr, 10);
@@ -122,6 +193,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s holds no more than %zu rows of %zu floats\n", argv[1], queries, dimensions);
     return 1;
   }
+  if (argc == 7 && std::string_view(argv[4]) == "partitions")
+    return run_partitions(all, std::strtoul(argv[5], nullptr, 10), std::strtoul(argv[6], nullptr, 10),
+                          queries);
   for (int i = 4; i < argc; ++i) {
     const size_t rows = std::strtoul(argv[i], nullptr, 10);
     if (rows == 0 || rows + queries > all.size()) {

@@ -2,15 +2,17 @@
 """Nearest-neighbour search in one large partition: ours, hnswlib and faiss on the same vectors, in one run.
 
 usage: index_compare.py --bench INDEX_BENCH --model-vectors FILE.npy [--edits FILE.npy] [--rows N]
-                        [--queries N] [--work DIR]
+                        [--queries N] [--work DIR] [--partitions N]
 
 Nobody has a million questions at hand. With --edits (rows of a text and of the same text after an edit of a
 word or two, alternating) a row is the embedding of a real text moved by what an edit did to another one, so
 that it varies as real ones do. Without, it is two real ones mixed, with a little noise (seed 1). For each
 engine: build time, recall@1 against the exact answer, latency, bytes a row. hnswlib and faiss come from PyPI
-(`pip install hnswlib faiss-cpu`); one that is missing is left out and said so. Pin it to one core:
-`taskset -c 1 python3 index_compare.py ...`.
+(`pip install hnswlib faiss-cpu`); one that is missing is left out and said so. With --partitions the rows are
+spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat index is
+taken). Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
 """
+
 import argparse
 import json
 import pathlib
@@ -33,13 +35,13 @@ def make_vectors(base, edits, rows, path):
         one, other = base[random.integers(len(base), size=(2, count))]
         if edits is not None:
             mixed = one + edits[random.integers(len(edits), size=count)]
-            real = base[first:first + count]
-            mixed[:len(real)] = real
+            real = base[first : first + count]
+            mixed[: len(real)] = real
         else:
             share = random.uniform(0, 0.8, (count, 1))
             noise = random.normal(0, 0.5 / numpy.sqrt(DIMENSIONS), (count, DIMENSIONS))
             mixed = one + share * other + noise
-        made[first:first + count] = mixed / numpy.linalg.norm(mixed, axis=1, keepdims=True)
+        made[first : first + count] = mixed / numpy.linalg.norm(mixed, axis=1, keepdims=True)
     if edits is not None:
         random.shuffle(made)
     made.flush()
@@ -50,7 +52,7 @@ def exact(rows, queries):
     """Best similarity of each query."""
     best = numpy.full(len(queries), -2, dtype=numpy.float32)
     for first in range(0, len(rows), 100_000):
-        best = numpy.maximum(best, (queries @ rows[first:first + 100_000].T).max(axis=1))
+        best = numpy.maximum(best, (queries @ rows[first : first + 100_000].T).max(axis=1))
     return best
 
 
@@ -62,12 +64,16 @@ def measure(search, rows, queries, best):
         found = search(query)
         times.append((time.perf_counter() - begun) * 1e6)
         right += rows[found] @ query >= most - 1e-3
-    return {"recall_at_1": right / len(queries), "p50_us": float(numpy.percentile(times, 50)),
-            "p99_us": float(numpy.percentile(times, 99))}
+    return {
+        "recall_at_1": right / len(queries),
+        "p50_us": float(numpy.percentile(times, 50)),
+        "p99_us": float(numpy.percentile(times, 99)),
+    }
 
 
 def run_hnswlib(rows, queries, best):
     import hnswlib
+
     index = hnswlib.Index(space="ip", dim=DIMENSIONS)
     index.init_index(max_elements=len(rows), ef_construction=160, M=16)
     begun = time.perf_counter()
@@ -82,6 +88,7 @@ def run_hnswlib(rows, queries, best):
 
 def run_faiss(rows, queries, best):
     import faiss
+
     faiss.omp_set_num_threads(1)
     index = faiss.IndexHNSWFlat(DIMENSIONS, 16, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 160
@@ -95,9 +102,98 @@ def run_faiss(rows, queries, best):
 
 
 def run_ours(options, path):
-    command = [options.bench, str(path), str(DIMENSIONS), str(options.queries), str(options.rows)]
+    command = [options.bench, str(path), str(DIMENSIONS), str(options.queries)]
+    each = options.rows // max(1, options.partitions)
+    command += (
+        ["partitions", str(options.partitions), str(each)] if options.partitions else [str(options.rows)]
+    )
     for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
         yield {"engine": "enhanced-gptcache", **json.loads(line)}
+
+
+def resident_mb():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+class SmallHnswlib:
+    """One partition; the place of what is deleted is used again."""
+
+    name = "hnswlib"
+
+    def __init__(self, labels, rows):
+        import hnswlib
+
+        self.index = hnswlib.Index(space="ip", dim=DIMENSIONS)
+        self.index.init_index(max_elements=len(rows), ef_construction=160, M=16, allow_replace_deleted=True)
+        self.index.set_num_threads(1)
+        self.index.set_ef(64)
+        self.index.add_items(rows, labels)
+
+    def replace(self, old, new, rows):
+        for gone, label, row in zip(old, new, rows):
+            self.index.mark_deleted(gone)
+            self.index.add_items(row[None], [label], replace_deleted=True)
+
+    def search(self, query):
+        return self.index.knn_query(query, k=8)[0][0][0]
+
+
+class SmallFaiss:
+    """One partition, every row looked at."""
+
+    name = "faiss flat"
+
+    def __init__(self, labels, rows):
+        import faiss
+
+        self.index = faiss.IndexIDMap(faiss.IndexFlatIP(DIMENSIONS))
+        self.index.add_with_ids(rows, labels)
+
+    def replace(self, old, new, rows):
+        for gone, label, row in zip(old, new, rows):
+            self.index.remove_ids(numpy.array([gone]))
+            self.index.add_with_ids(row[None], numpy.array([label]))
+
+    def search(self, query):
+        return self.index.search(query[None], 8)[1][0][0]
+
+
+def run_partitions(kind, vectors, options):
+    """As run_partitions() of index_bench.cpp."""
+    count, each = options.partitions, options.rows // options.partitions
+    before, began = resident_mb(), time.perf_counter()
+    held = [numpy.arange(p * each, (p + 1) * each) for p in range(count)]
+    indexes = [kind(labels, numpy.ascontiguousarray(vectors[labels])) for labels in held]
+    built = time.perf_counter() - began
+    queries = numpy.ascontiguousarray(vectors[-options.queries :])
+
+    def figures(state):
+        right, times = 0, []
+        for number, query in enumerate(queries):
+            p = number * 7919 % count
+            begun = time.perf_counter()
+            found = indexes[p].search(query)
+            times.append((time.perf_counter() - begun) * 1e6)
+            right += vectors[found] @ query >= (vectors[held[p]] @ query).max() - 1e-3
+        grown = (resident_mb() - before) * 1e6 / (count * each)
+        return {
+            "engine": kind.name,
+            "partitions": count,
+            "rows": count * each,
+            "state": state,
+            "recall_at_1": right / len(queries),
+            "p50_us": float(numpy.percentile(times, 50)),
+            "p99_us": float(numpy.percentile(times, 99)),
+            "bytes_per_row": grown,
+        }
+
+    yield {**figures("built"), "build_seconds": built}
+    began = time.perf_counter()
+    for p, labels in enumerate(held):
+        new = numpy.arange(count * each + p * (each // 2), count * each + (p + 1) * (each // 2))
+        indexes[p].replace(labels[0 : 2 * len(new) : 2], new, vectors[new])
+        labels[0 : 2 * len(new) : 2] = new
+    yield {**figures("after churn"), "churn_seconds": time.perf_counter() - began}
 
 
 def main():
@@ -107,6 +203,7 @@ def main():
     parser.add_argument("--edits")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--partitions", type=int, default=0)
     parser.add_argument("--work", default=".")
     options = parser.parse_args()
     base = numpy.concatenate([numpy.load(name) for name in options.model_vectors]).astype(numpy.float32)
@@ -115,14 +212,19 @@ def main():
     if options.edits:
         pairs = numpy.load(options.edits).astype(numpy.float32)
         edits = pairs[1::2] - pairs[0::2]
-    vectors = make_vectors(base, edits, options.rows + options.rows // 5 + options.queries, path)
-    rows, queries = vectors[:options.rows], vectors[-options.queries:]
+    spare = options.rows // (2 if options.partitions else 5)
+    vectors = make_vectors(base, edits, options.rows + spare + options.queries, path)
+    rows, queries = vectors[: options.rows], vectors[-options.queries :]
     for figures in run_ours(options, path):
         print(json.dumps(figures), flush=True)
-    best = exact(rows, queries)
-    for engine in (run_hnswlib, run_faiss):
+    if options.partitions:
+        peers = [run_partitions(kind, vectors, options) for kind in (SmallHnswlib, SmallFaiss)]
+    else:
+        best = exact(rows, queries)
+        peers = [engine(rows, queries, best) for engine in (run_hnswlib, run_faiss)]
+    for peer in peers:
         try:
-            for figures in engine(rows, queries, best):
+            for figures in peer:
                 print(json.dumps(figures), flush=True)
         except ImportError as error:
             print(f"left out: {error}", file=sys.stderr)

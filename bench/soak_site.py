@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -27,12 +28,16 @@ upstream: {{base_url: "http://127.0.0.1:{upstream}/v1", api_key: sk-soak, first_
   breaker_open_seconds: 2}}
 monitoring: {{log_level: WARNING, access_log: false}}
 """
-# What systemctl would do, for one server without systemd; RestartSec is 0.2 s here.
-SERVICE = """#!/bin/sh
+# What systemctl would do, for one server without systemd; RestartSec is 0.2 s here. The port is open all the
+# time, as deploy/systemd/enhanced-gptcache.socket has it: descriptor LISTENER is passed on as number 3.
+LISTENER = 60
+SERVICE = """#!/bin/bash
 cd "{root}" || exit 1
 case "$1" in
-  start) ENHANCED_GPTCACHE_CONFIG="{root}/config.prod.yaml" setsid current/bin/enhanced-gptcache serve \\
-    >> logs/application.log 2>&1 < /dev/null & echo $! > service.pid ;;
+  start)
+    ( export ENHANCED_GPTCACHE_CONFIG="{root}/config.prod.yaml" LISTEN_PID=$BASHPID LISTEN_FDS=1
+      exec setsid current/bin/enhanced-gptcache serve 3<&{listener} {listener}<&- \\
+        >> logs/application.log 2>&1 < /dev/null ) & echo $! > service.pid ;;
   stop) [ ! -f service.pid ] || {{ pid=$(cat service.pid); kill "$pid" 2> /dev/null
     while [ -d "/proc/$pid" ] && ! grep -q "^State:.Z" "/proc/$pid/status"; do sleep 0.02; done
     rm -f service.pid; }} ;;
@@ -45,7 +50,9 @@ class Site:
 
     def __init__(self, work, binary):
         self.root, self.work = work / "opt", work
-        self.port, self.upstream = servers.free_port(), servers.free_port()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        os.dup2(self.listener.fileno(), LISTENER)
+        self.port, self.upstream = self.listener.getsockname()[1], servers.free_port()
         self.mounted, self.standin, self.window = False, None, 3
         (self.root / "logs").mkdir(parents=True)
         (self.root / "data").mkdir()
@@ -56,7 +63,7 @@ class Site:
             program.parent.mkdir(parents=True)
             shutil.copy(binary, program)
         service = work / "service"
-        service.write_text(SERVICE.format(root=self.root))
+        service.write_text(SERVICE.format(root=self.root, listener=LISTENER))
         service.chmod(0o755)
         self.environment = {
             **os.environ,
@@ -111,6 +118,7 @@ class Site:
             stderr=asyncio.subprocess.STDOUT,
             env=self.environment,
             cwd=self.root,
+            pass_fds=(LISTENER,),
         )
         output = (await process.communicate())[0].decode()
         if process.returncode:

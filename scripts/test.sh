@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh clone to every test run: installs packages, builds, fetches and verifies the model,
 # runs the unit tests (ctest), the ARM kernels (qemu), the wire tests (pytest with the openai Python SDK),
-# the Node SDK tests (node --test), the console in Chromium and the coverage gate. Each phase is bounded in
-# time and says how long it took.
+# the Node SDK tests (node --test), the console in Chromium, every fuzz target for 20 seconds and the coverage
+# gate. Each phase is bounded in time and says how long it took.
 #   ./scripts/test.sh             all of that
 #   ./scripts/test.sh --quick     no coverage build, no wire test marked slow
 #   ./scripts/test.sh --coverage  the coverage gate only
@@ -134,20 +134,20 @@ console_tests() {
 }
 
 # Finds nothing and says how many inputs it tried, or stops with the input that broke something.
-fuzz_targets() { # SECONDS for each
-  local seeds=build/fuzz/seeds name target
-  build/fuzz/egptc_fuzz_seeds "$seeds" "$PWD"
-  for target in build/fuzz/egptc_fuzz_*; do
-    name=${target##*egptc_fuzz_}
-    if [ ! -x "$target" ] || [ "$name" = seeds ]; then continue; fi
-    mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found/$name"
-    "$target" -max_total_time="$1" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
-      -verbosity=0 -artifact_prefix="build/fuzz/found/$name/" "build/fuzz/corpus/$name" "$seeds/$name" \
-      2>"build/fuzz/$name.log" ||
-      { tail -n 60 "build/fuzz/$name.log"; echo "fuzz target $name failed" >&2; return 1; }
-    printf 'fuzz %-12s %s executions\n' "$name" \
-      "$(awk '/number_of_executed_units/ {print $2}' "build/fuzz/$name.log")"
-  done
+fuzz_target() { # NAME SECONDS
+  mkdir -p "build/fuzz/corpus/$1" "build/fuzz/found/$1"
+  "build/fuzz/egptc_fuzz_$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
+    -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/found/$1/" "build/fuzz/corpus/$1" \
+    "build/fuzz/seeds/$1" 2>"build/fuzz/$1.log" ||
+    { tail -n 60 "build/fuzz/$1.log"; echo "fuzz target $1 failed" >&2; return 1; }
+  printf 'fuzz %-12s %s executions\n' "$1" \
+    "$(awk '/number_of_executed_units/ {print $2}' "build/fuzz/$1.log")"
+}
+
+fuzz_targets() { # SECONDS for each; one on each core
+  build/fuzz/egptc_fuzz_seeds build/fuzz/seeds "$PWD"
+  find build/fuzz/seeds -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort |
+    xargs -P "$jobs" -I{} bash -euo pipefail -c 'fuzz_target "$@"' fuzz_target {} "$1"
 }
 
 schemathesis_run() { # EXAMPLES for each operation
@@ -169,7 +169,7 @@ coverage_gate() {
 }
 
 export -f build python_environment node_environment unit_tests wire_tests deploy_tests image_test node_tests
-export -f console_tests arm_tests fuzz_targets schemathesis_run
+export -f console_tests arm_tests fuzz_target fuzz_targets schemathesis_run
 export -f coverage_gate
 export jobs
 run() { # NAME LIMIT FUNCTION ARGS...: a phase that is one of the functions above
@@ -199,9 +199,12 @@ sanitizer_run() { # PRESET
   run "wire tests $1" 2400 wire_tests "$1" -m "not timing"
 }
 
-fuzz_run() {
+fuzz_run() { # SECONDS for each target
   run "build fuzz" 1800 build fuzz egptc_fuzz
-  run "fuzz targets" $((15 * fuzz_seconds + 300)) fuzz_targets "$fuzz_seconds"
+  run "fuzz targets" $((15 * $1 + 300)) fuzz_targets "$1"
+}
+long_fuzz_run() {
+  fuzz_run "$fuzz_seconds"
   run "build release" 1500 build release
   phase "model" 300 ./scripts/fetch_model.sh
   run "schemathesis" 1200 schemathesis_run 10
@@ -211,6 +214,7 @@ prepare
 case "$mode" in
   default | all)
     default_run
+    fuzz_run 20
     run "coverage" 900 coverage_gate
     ;;
   quick) default_run -m "not slow" ;;
@@ -228,7 +232,7 @@ case "$mode" in
 esac
 case "$mode" in asan | all) sanitizer_run asan-ubsan ;; esac
 case "$mode" in tsan | all) sanitizer_run tsan ;; esac
-case "$mode" in fuzz | all) fuzz_run ;; esac
+case "$mode" in fuzz | all) long_fuzz_run ;; esac
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

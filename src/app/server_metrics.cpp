@@ -128,7 +128,7 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
   one("cache_lopsided_total",
       "Candidates of other callers passed over because they are far longer than the question.",
       Kind::kCounter, &CacheStats::lopsided);
-  one("cache_injections_total", "Entries kept for exact match only: their question dictates its answer.",
+  one("cache_injections_total", "Entries kept for exact match only: their question is made to deceive.",
       Kind::kCounter, &CacheStats::injections);
   registry_.collector(family("cache_evictions_total", "Entries evicted, by cause.", {"cause"}),
                       Kind::kCounter, [&cache] {

@@ -14,6 +14,7 @@
 #include "cache/pending.h"
 #include "match/guards.h"
 #include "match/injection.h"
+#include "match/word_salad.h"
 #include "store/entry_codec.h"
 
 namespace enhanced_gptcache::cache {
@@ -43,7 +44,7 @@ tl::unexpected<Error> too_large(size_t bytes, size_t bytes_max) {
 
 /// Made to be served to those who ask the question inside it: kept for who asks exactly this.
 bool is_planted(const StoreRequest& request) {
-  return match::injection_in(request.prompt.query) != nullptr ||
+  return match::injection_in(request.prompt.query) != nullptr || match::is_word_salad(request.prompt.query) ||
          match::is_echo(request.prompt.query, request.text);
 }
 

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "index/rounding.h"
 
 namespace enhanced_gptcache::index {
 namespace {
@@ -87,7 +88,7 @@ void Chunk::publish(size_t row, uint64_t label, std::span<const float> vector) {
   double left_out = 0;
   for (size_t i = 0; i < vector.size() && inverse > 0; ++i) {
     const float exact = std::clamp(vector[i] * inverse, -kValueMax, kValueMax);
-    const int value = static_cast<int>(std::lrint(exact));
+    const int value = rounded(exact);
     const int high_part = (value + 128) >> 8;  // rounds to nearest, so low_part fits a signed byte
     high[i] = static_cast<int8_t>(high_part);
     low[i] = static_cast<int8_t>(value - high_part * 256);

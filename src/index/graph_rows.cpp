@@ -9,6 +9,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "index/rounding.h"
 
 namespace enhanced_gptcache::index {
 namespace {
@@ -17,6 +18,44 @@ constexpr float kValueMax = 127;
 constexpr size_t kHugePage = size_t{2} << 20U;
 
 size_t up_to(size_t bytes, size_t multiple) { return (bytes + multiple - 1) / multiple * multiple; }
+
+struct Sums {
+  float largest = 0;
+  double absolutes = 0, squares = 0;
+};
+
+/// In lanes: with one sum, each addition waits for the one before.
+Sums sums_of(std::span<const float> vector) {
+  constexpr size_t kLanes = 8;
+  Sums lanes[kLanes];
+  const auto add = [&vector](Sums& sums, size_t i) {
+    const float absolute = std::fabs(vector[i]);
+    sums.largest = std::max(sums.largest, absolute);
+    sums.absolutes += absolute;
+    sums.squares += static_cast<double>(absolute) * absolute;
+  };
+  size_t i = 0;
+  for (; i + kLanes <= vector.size(); i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) add(lanes[lane], i + lane);
+  for (; i < vector.size(); ++i) add(lanes[0], i);
+  Sums all;
+  for (const Sums& lane : lanes) {
+    all.largest = std::max(all.largest, lane.largest);
+    all.absolutes += lane.absolutes;
+    all.squares += lane.squares;
+  }
+  return all;
+}
+
+/// A bit for each number above zero. Without a branch: half of the guesses would be wrong.
+void write_signs(std::span<const float> vector, uint8_t* signs) {
+  for (size_t i = 0; i < vector.size(); i += 8) {
+    unsigned byte = 0;
+    for (size_t bit = 0; bit < std::min<size_t>(8, vector.size() - i); ++bit)
+      byte |= static_cast<unsigned>(vector[i + bit] > 0) << bit;
+    signs[i / 8] = static_cast<uint8_t>(byte);
+  }
+}
 
 }  // namespace
 
@@ -64,25 +103,16 @@ void GraphRows::fill(uint32_t row, std::span<const float> vector) {
   std::memset(signs, 0, sign_length_ / 8);
   place.scale = 0;
   place.sign_scale = 0;
-  float largest = 0;
-  double absolutes = 0;
-  double squares = 0;
-  for (const float value : vector) {
-    largest = std::max(largest, std::fabs(value));
-    absolutes += std::fabs(value);
-    squares += static_cast<double>(value) * value;
-  }
+  const Sums sums = sums_of(vector);
   // A vector that is not finite is stored as zeros: no search with a positive floor finds it.
-  if (!std::isfinite(squares) || largest <= 0) return;
-  const float inverse = kValueMax / largest;
+  if (!std::isfinite(sums.squares) || sums.largest <= 0) return;
+  const float inverse = kValueMax / sums.largest;
   auto* out = reinterpret_cast<int8_t*>(bytes);
-  for (size_t i = 0; i < vector.size(); ++i) out[i] = static_cast<int8_t>(std::lrint(vector[i] * inverse));
-  place.scale = largest / kValueMax;
+  for (size_t i = 0; i < vector.size(); ++i) out[i] = static_cast<int8_t>(rounded(vector[i] * inverse));
+  place.scale = sums.largest / kValueMax;
   if (sign_length_ == 0) return;
-  for (size_t i = 0; i < vector.size(); ++i) {
-    if (vector[i] > 0) signs[i / 8] = static_cast<uint8_t>(signs[i / 8] | 1U << i % 8);
-  }
-  place.sign_scale = static_cast<float>(squares / absolutes);
+  write_signs(vector, signs);
+  place.sign_scale = static_cast<float>(sums.squares / sums.absolutes);
 }
 
 void GraphRows::set_links(uint32_t row, std::span<const uint32_t> links) {

@@ -5,6 +5,7 @@
 
 #include "index/chunk.h"
 #include "index/dot.h"
+#include "index/rounding.h"
 
 namespace enhanced_gptcache::index {
 namespace {
@@ -17,7 +18,7 @@ void prepare_fine(std::span<const float> query, float largest, PreparedQuery& pr
   const float inverse = kFineMax / largest;
   double left_out = 0;
   for (size_t i = 0; i < query.size(); ++i) {
-    prepared.fine[i] = static_cast<int8_t>(std::lrint(query[i] * inverse));
+    prepared.fine[i] = static_cast<int8_t>(rounded(query[i] * inverse));
     prepared.fine_sum += prepared.fine[i];
     const double rest =
         static_cast<double>(query[i]) - static_cast<double>(prepared.fine[i]) * prepared.fine_scale;
@@ -43,7 +44,7 @@ PreparedQuery prepare(std::span<const float> query) {
   double squares = 0;
   for (size_t i = 0; i < query.size(); ++i) {
     prepared.exact[i] = query[i];
-    prepared.coarse[i] = static_cast<int16_t>(std::lrint(query[i] / prepared.coarse_scale));
+    prepared.coarse[i] = static_cast<int16_t>(rounded(query[i] / prepared.coarse_scale));
     squares += static_cast<double>(query[i]) * query[i];
   }
   prepared.length = static_cast<float>(std::sqrt(squares));

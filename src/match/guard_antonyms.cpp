@@ -315,8 +315,10 @@ std::string exchanged_prefix(const Words& a, const Words& b) {
     for (const auto& [one, other] : kPairs) {
       if (!word.text.starts_with(one) || word.text.size() < one.size() + kRestBytesMin) continue;
       const std::string_view rest = word.text.substr(one.size());
+      // A name of its own: clang 14 does not let a lambda capture a structured binding.
+      const std::string_view opposite = other;
       const auto is_opposite = [&](const Word& w) {
-        return w.text.size() == other.size() + rest.size() && w.text.starts_with(other) &&
+        return w.text.size() == opposite.size() + rest.size() && w.text.starts_with(opposite) &&
                w.text.ends_with(rest);
       };
       if (std::any_of(b.words().begin(), b.words().end(), is_opposite) && !b.has_stem(word.stem) &&

@@ -76,8 +76,10 @@ std::vector<float> read_vector(std::string_view bytes) {
 }
 
 std::vector<float> unit_vector(std::vector<float> values) {
-  double squares = 0;
-  for (const float value : values) squares += static_cast<double>(value) * value;
+  // In lanes: with one sum, each addition waits for the one before.
+  double lanes[4] = {};
+  for (size_t i = 0; i < values.size(); ++i) lanes[i % 4] += static_cast<double>(values[i]) * values[i];
+  const double squares = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
   if (squares <= 0) return values;
   const auto inverse = static_cast<float>(1.0 / std::sqrt(squares));
   for (float& value : values) value *= inverse;
