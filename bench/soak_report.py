@@ -43,14 +43,13 @@ def lines_of(found):
     yield ""
     yield "| figure | value | goal |"
     yield "|---|---|---|"
-    each = outage / found["rate"] / max(1, len(restarts))
     others = sum(totals.get(name, 0) for name in OURS[1:])
     yield (
         f"| availability, every restart counted, first attempt | {share(good, counted)} | 99.9 % |\n"
         f"| the same, trying again twice as the OpenAI SDK does | {share(retried, counted)} | 99.9 % |\n"
         f"| errors of ours while it ran | {wrong} ({share(wrong, counted)}) | under 0.1 % |\n"
         f"| answers of another tenant, or to another question | {others} | 0 |\n"
-        f"| first attempts lost to {len(restarts)} restarts | {outage} ({each:.2f} s each) | |\n"
+        f"| first attempts lost to {len(restarts)} restarts | {outage} | |\n"
         f"| the provider's errors, passed on while it was made to fail | {totals.get(UPSTREAM, 0)} | |\n"
         f"| stores refused while the disk was full | {totals.get('storage full', 0)} | |"
     )

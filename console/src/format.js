@@ -2,11 +2,13 @@
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const small = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 
 export const count = (value) => (value == null ? "–" : whole.format(value));
 /** "1 label", "2 labels". */
 export const plural = (value, word) => `${whole.format(value)} ${word}${value === 1 ? "" : "s"}`;
-export const compact = (value) => (value == null ? "–" : short.format(value));
+export const compact = (value) =>
+  value == null ? "–" : (Math.abs(value) < 1 ? small : short).format(value);
 export const percent = (share, digits = 1) =>
   share == null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`;
 export const fixed = (value, digits = 3) => (value == null ? "–" : Number(value).toFixed(digits));

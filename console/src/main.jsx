@@ -60,8 +60,9 @@ function ThemeButton() {
     setName(chosen);
   };
   return (
-    <button type="button" class="small" onClick={next} aria-label={`Colours: ${name}. Change`}>
-      {{ auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" }[name]}
+    <button type="button" class="small theme" onClick={next} aria-label={`Colours: ${name}. Change`}>
+      {{ auto: "◐", light: "☀", dark: "☾" }[name]}
+      <span class="word"> {{ auto: "Auto", light: "Light", dark: "Dark" }[name]}</span>
     </button>
   );
 }
@@ -100,7 +101,7 @@ function Who({ session, onSignOut }) {
   if (!session.security) return <span class="who">Security is off</span>;
   return (
     <span class="who">
-      <span data-who>
+      <span data-who title={session.id}>
         {session.role} <span class="muted">{session.id}</span>
       </span>
       <button type="button" class="small" onClick={onSignOut}>

@@ -105,28 +105,37 @@ export function Tile({ label, value, note, name }) {
 
 export const Badge = ({ kind, children }) => <span class={`badge ${kind ?? ""}`}>{children}</span>;
 
-/** rows: [[cell...]]; columns: names, or {name, number: true}. */
+/** rows: [[cell...]]; columns: names, or {name, number: true}. With more than three columns a row is a block
+ * of named lines on a phone; the roles are said, because the style takes them away there. */
 export function Table({ caption, columns, rows, empty = "Nothing here.", visibleCaption }) {
   const specs = columns.map((column) => (typeof column === "string" ? { name: column } : column));
   if (rows.length === 0) return <p class="empty">{empty}</p>;
+  const isWide = specs.length > 3;
+  const role = (name) => (isWide ? name : undefined);
   return (
     <div class="scroll" role="group" aria-label={caption} tabIndex={0}>
-      <table>
+      <table class={isWide ? "stack" : ""} role={role("table")}>
         <caption class={visibleCaption ? "" : "only-read"}>{caption}</caption>
-        <thead>
-          <tr>
+        <thead role={role("rowgroup")}>
+          <tr role={role("row")}>
             {specs.map((column) => (
-              <th scope="col" class={column.number ? "number" : ""}>
+              <th scope="col" role={role("columnheader")} class={column.number ? "number" : ""}>
                 {column.name}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody role={role("rowgroup")}>
           {rows.map((row) => (
-            <tr key={row.key}>
+            <tr key={row.key} role={role("row")}>
               {(row.cells ?? row).map((cell, at) => (
-                <td class={specs[at].number ? "number" : (specs[at].class ?? "")}>{cell}</td>
+                <td
+                  class={specs[at].number ? "number" : (specs[at].class ?? "")}
+                  role={role("cell")}
+                  data-label={isWide ? specs[at].name : undefined}
+                >
+                  {isWide ? <div class={cell === "–" ? "none" : ""}>{cell}</div> : cell}
+                </td>
               ))}
             </tr>
           ))}

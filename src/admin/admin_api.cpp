@@ -36,6 +36,8 @@ Result<std::map<std::string, std::string>> read_changes(std::string_view body) {
     if (!changes.emplace(name, setting_text(value)).second) twice = name;
   };
   for (const auto& [section, keys] : parsed.items()) {
+    if (section.empty())
+      return fail(ErrorCode::kInvalidArgument, "a section without a name: name keys as section.key");
     if (section.find('.') != std::string::npos) {
       add(section, keys);
     } else if (!keys.is_object()) {
@@ -115,8 +117,24 @@ struct AdminApi::State {
     });
   }
 
+  /// The settings are fine, the caller's place is what speaks against them.
+  static http::Response refused(const Error& error) {
+    return error.code == ErrorCode::kUnsupported ? refusal(409, error.message) : refusal(error);
+  }
+
+  /// Nobody shuts the door behind which they stand: the next call could not undo it.
+  config::SettingsSource::Guard guard_for(const ExchangePtr& exchange) const {
+    return [this, exchange](const config::Settings& settings) -> Result<void> {
+      const std::string why = hooks.why_locked_out(*exchange, settings);
+      if (why.empty()) return {};
+      return fail(
+          ErrorCode::kUnsupported,
+          why + "; nothing was changed (call from where you stay admitted, or use the settings file)");
+    };
+  }
+
   http::Response apply(const Result<config::Change>& change, std::string_view what) const {
-    if (!change) return refusal(change.error());
+    if (!change) return refused(change.error());
     base::log_info("settings: {} by an operator; changed {}, waiting for a restart {}", what,
                    change->keys.size(), change->pending_restart.size());
     return reply(200, change_json(*change, *source.loaded()));
@@ -129,16 +147,17 @@ struct AdminApi::State {
     if (!changes) return exchange->send(refusal(changes.error()));
     if (*dry_run) {
       exchange->notes.audit = "settings checked, not changed";
-      return later(exchange, [this, changes = std::move(*changes)] {
-        const auto change = source.check_admin(changes);
-        return change ? reply(200, change_json(*change, *source.loaded())) : refusal(change.error());
+      return later(exchange, [this, exchange, changes = std::move(*changes)] {
+        const auto change = source.check_admin(changes, guard_for(exchange));
+        return change ? reply(200, change_json(*change, *source.loaded())) : refused(change.error());
       });
     }
     std::string names;
     for (const auto& [name, value] : *changes) names += (names.empty() ? "" : ", ") + name;
     exchange->notes.audit = "settings changed: " + base::repair_utf8(names.substr(0, 1000));
-    later(exchange,
-          [this, changes = std::move(*changes)] { return apply(source.apply_admin(changes), "changed"); });
+    later(exchange, [this, exchange, changes = std::move(*changes)] {
+      return apply(source.apply_admin(changes, guard_for(exchange)), "changed");
+    });
   }
 };
 
@@ -186,8 +205,9 @@ void AdminApi::register_routes(http::Server& server) {
   route("PUT", "/admin/config",
         [](const State& state, const ExchangePtr& exchange) { state.change_settings(exchange); });
   route("POST", "/admin/config/reset", [](const State& state, const ExchangePtr& exchange) {
-    state.later(exchange,
-                [&state] { return state.apply(state.source.reset_admin(), "admin changes cleared"); });
+    state.later(exchange, [&state, exchange] {
+      return state.apply(state.source.reset_admin(state.guard_for(exchange)), "admin changes cleared");
+    });
   });
   route("POST", "/admin/reload", [](const State& state, const ExchangePtr& exchange) {
     state.later(exchange, [&state] { return state.apply(state.source.reload(), "reloaded"); });

@@ -19,6 +19,8 @@ struct AdminHooks {
   std::function<void(HealthStatus)> on_health;  ///< told every answer of /health; may be empty
   std::function<std::string()> summary_json;    ///< the JSON form of /metrics
   std::function<std::string()> stats_json;      ///< /admin/stats
+  /// Why this caller would be refused at /admin/config under these settings; empty: it would not.
+  std::function<std::string(const http::Exchange&, const config::Settings&)> why_locked_out;
   /// POST /admin/backup: a consistent copy of the entries, as JSON {"name", "path"}.
   std::function<Result<std::string>()> make_checkpoint;
   std::function<std::string()> list_checkpoints;                         ///< GET /admin/backup

@@ -190,7 +190,13 @@ struct SecurityApi::State {
     const std::string prefix = prefix_in(exchange->request().path, "");
     if (prefix.empty()) return exchange->send(refusal(404, "there is nothing at this path"));
     later(exchange, [this, exchange, prefix] {
-      if (auto done = hooks.keys->revoke(prefix); !done) return refusal(done.error());
+      // Whoever has another way in (another admin's key, a token, a certificate) can make a new one.
+      const auto& caller = exchange->pass;
+      const bool is_own =
+          caller != nullptr && caller->identity != nullptr && caller->identity->id == "key:" + prefix;
+      if (auto done = hooks.keys->revoke(prefix, is_own); !done)
+        return done.error().code == ErrorCode::kUnsupported ? refusal(409, done.error().message)
+                                                            : refusal(done.error());
       exchange->notes.audit = fmt::format("key {} revoked", prefix);
       return reply(200, R"({"revoked":1})");
     });

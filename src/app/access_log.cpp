@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/canonical_json.h"
+#include "base/log.h"
 #include "base/log_event.h"
 
 namespace enhanced_gptcache::app {
@@ -25,6 +26,12 @@ void log_access(const http::Exchange& exchange, int status, size_t bytes_out, in
                              {"tokens_in", static_cast<double>(notes.tokens_prompt), 0},
                              {"tokens_out", static_cast<double>(notes.tokens_completion), 0},
                              {"id", notes.request_id}});
+}
+
+void apply_log_settings(const config::Settings& settings) {
+  base::LogLevel level = base::LogLevel::kInfo;
+  if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
+  base::set_log_json(settings.monitoring.log_format == "json");
 }
 
 }  // namespace enhanced_gptcache::app

@@ -24,6 +24,7 @@
 #include "app/proxy_metrics.h"
 #include "app/security_parts.h"
 #include "app/server_metrics.h"
+#include "app/start_checks.h"
 #include "app/storage_folder.h"
 #include "app/storage_metrics.h"
 #include "app/vault_parts.h"
@@ -40,24 +41,6 @@ namespace {
 
 uint64_t memory_limit(const config::Settings& settings) {
   return base::memory_limit_bytes(static_cast<uint64_t>(settings.resources.max_memory_mb) << 20U);
-}
-
-/// What must hold before anything is opened.
-Result<void> check_listening(const config::Settings& settings) {
-  const auto& security = settings.security;
-  if (is_loopback(settings.server.host) || security.enabled || security.insecure_listen) return {};
-  return fail(
-      ErrorCode::kInvalidArgument,
-      fmt::format("server.host is {} while security is off: anybody who reaches the port could use the cache "
-                  "and its upstream key. Listen on 127.0.0.1, or set security.insecure_listen to true when "
-                  "something in front of it does the authentication",
-                  settings.server.host));
-}
-
-void apply_log_settings(const config::Settings& settings) {
-  base::LogLevel level = base::LogLevel::kInfo;
-  if (base::parse_log_level(settings.monitoring.log_level, level)) base::set_log_level(level);
-  base::set_log_json(settings.monitoring.log_format == "json");
 }
 
 /// Who calls the native API by a key or token of ours. A token's subject cannot be talked over.
@@ -88,6 +71,7 @@ class Application::Impl {
   Impl& operator=(const Impl&) = delete;
 
   Result<void> open_storage();
+  Result<void> open_model();
   Result<void> open_cache();
   using OpenedUpstream = Result<std::shared_ptr<http::UpstreamClient>>;
   Result<void> open_upstream(OpenedUpstream opened);
@@ -139,25 +123,43 @@ class Application::Impl {
   bool stopped = false;
 };
 
+/// What a start is refused for comes before the first file; only the folder is made, for the packed model.
 Result<void> Application::Impl::open_storage() {
+  EGPTC_TRY(auto vault, open_vault(*settings));
+  EGPTC_TRY_VOID(check_before_start(*settings, vault.get()));
   EGPTC_TRY(storage, StorageFolder::open(settings->storage.path));
-  EGPTC_TRY(vault_parts, open_vault_parts(*settings, storage->path()));
+  // Reading the certificate authorities takes 40 ms, beside which the model opens.
+  auto opened = std::async(std::launch::async, [options = upstream_options(*settings)] {
+    return http::UpstreamClient::create(options);
+  });
+  EGPTC_TRY_VOID(open_model());
+  EGPTC_TRY_VOID(open_upstream(opened.get()));
+  EGPTC_TRY(vault_parts, open_vault_parts(*settings, storage->path(), std::move(vault)));
   instance_key = vault_parts.instance_key;
   EGPTC_TRY(security, SecurityParts::open(*settings, storage->path(), instance_key));
   admits.store(true, std::memory_order_release);
   return {};
 }
 
-Result<void> Application::Impl::open_cache() {
-  if (settings->embedder.enabled) {
-    EGPTC_TRY(const std::string folder, find_model(*settings));
-    EGPTC_TRY(embedder, Embedder::open(embedder_options(*settings, budget, folder)));
-    base::log_info("model {}: {} dimensions, kernel {}", folder, embedder->dimensions(),
-                   embedder->kernel_name());
-  } else {
+Result<void> Application::Impl::open_model() {
+  if (!settings->embedder.enabled) {
     base::log_warning("embedder.enabled is false: only identical requests are answered from the cache");
+    return {};
   }
-  EGPTC_TRY(cache, EnhancedCache::open(stored_cache_options(*settings), embedder));
+  EGPTC_TRY(const std::string folder, find_model(*settings));
+  EGPTC_TRY(embedder, Embedder::open(embedder_options(*settings, budget, folder)));
+  base::log_info("model {}: {} dimensions, kernel {}", folder, embedder->dimensions(),
+                 embedder->kernel_name());
+  return {};
+}
+
+Result<void> Application::Impl::open_cache() {
+  auto opened = EnhancedCache::open(stored_cache_options(*settings), embedder);
+  if (!opened) {
+    discard_new_keystore(vault_parts);
+    return fail(std::move(opened).error());
+  }
+  cache = *std::move(opened);
   metrics.watch_cache(*cache);
   checkpoints = std::make_unique<Checkpoints>(*cache, storage->path());
   if (settings->storage.enabled) watch_storage(metrics.registry(), *cache);
@@ -230,14 +232,14 @@ void Application::Impl::open_routes() {
   if (!settings->tracing.endpoint.empty())
     tracing = std::make_shared<OtlpExporter>(otlp_options(*settings), metrics.registry());
   configure_monitoring(*settings);
-  proxy::ProxyParts parts;
-  parts.cache = cache.get();
-  parts.upstream = upstream;
-  parts.embedder = embedder;
+  proxy::ProxyParts parts{.cache = cache.get(), .upstream = upstream, .embedder = embedder};
   parts.instance_key = instance_key;
   parts.observer = &proxy_metrics;
   parts.watch = &security->limiter();
   parts.trace_sink = tracing;
+  parts.is_only_tenant = [this](const security::Identity& who) {
+    return security->is_only_tenant(who.tenant, *source.current());
+  };
   proxy = std::make_unique<proxy::Proxy>(proxy_options(*settings), std::move(parts));
   native = std::make_unique<native::NativeApi>(
       native_options_of(*settings), *cache,
@@ -250,6 +252,9 @@ void Application::Impl::open_routes() {
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };
   hooks.stats_json = [this] {
     return stats_json(cache->stats(), server->stats(), decisions_report(metrics.decisions(), *cache));
+  };
+  hooks.why_locked_out = [this](const http::Exchange& caller, const config::Settings& wanted) {
+    return security->why_locked_out(caller.request(), wanted);
   };
   hooks.make_checkpoint = [this] { return checkpoints->make(); };
   hooks.list_checkpoints = [this] { return checkpoints->list(); };
@@ -365,12 +370,7 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
       split_threads(settings, base::usable_cores(static_cast<size_t>(settings.resources.max_cpu_cores)));
   EGPTC_TRY_VOID(impl->open_listener());
   EGPTC_TRY_VOID(impl->open_storage());
-  // Reading the certificate authorities takes 40 ms, in which opening the cache waits for the disk.
-  auto upstream = std::async(std::launch::async, [options = upstream_options(settings)] {
-    return http::UpstreamClient::create(options);
-  });
   EGPTC_TRY_VOID(impl->open_cache());
-  EGPTC_TRY_VOID(impl->open_upstream(upstream.get()));
   impl->ready = true;
   impl->open_routes();
   impl->watch_settings();

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <random>
 
+#include "app/options_from_settings.h"
 #include "base/clock.h"
 #include "enhanced_gptcache/enhanced_cache.h"
 #include "enhanced_gptcache/pca_wrapper.h"
@@ -105,6 +106,22 @@ Result<std::string> check_cache(std::shared_ptr<const Embedder> embedder) {
   if (meaning.entry == nullptr) return fail(broken("a paraphrase of a stored question was not found"));
   return fmt::format("exact hit {:.3f} ms, semantic hit {:.2f} ms, miss {:.2f} ms", exact_ms, semantic_ms,
                      miss_ms);
+}
+
+Result<std::string> check_verifier(const config::Settings& settings,
+                                   std::shared_ptr<const Embedder> embedder) {
+  if (!wants_verifier(settings))
+    return std::string("not in use (cache.decision, cache.verifier and embedder.enabled decide)");
+  const std::string pairs(embedder == nullptr ? std::string_view() : embedder->pair_encoder_status());
+  Options options;
+  options.decision = DecisionPolicy::kVerified;
+  options.verifier_path = cache_options(settings).verifier_path;
+  EGPTC_TRY(const auto cache, EnhancedCache::open(options, std::move(embedder)));
+  const std::string problem = cache->stats().verifier_problem;
+  if (!problem.empty())
+    return fail(broken(fmt::format("only exact hits are served: {} (cache.verifier is {}, looked for as {})",
+                                   problem, settings.cache.verifier, options.verifier_path)));
+  return fmt::format("{}, made for this model; {}", settings.cache.verifier, pairs);
 }
 
 Result<std::string> check_pca(size_t target_dimensions) {

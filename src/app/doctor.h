@@ -3,6 +3,7 @@
 // one check with a verdict and a sentence. The checks are functions, so that each can be made to fail.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,10 @@ Result<std::string> check_storage(const std::string& path);
 Result<std::string> check_embedder(const Embedder& embedder);
 /// Store, exact hit, semantic hit, miss in a cache of its own, with response times.
 Result<std::string> check_cache(std::shared_ptr<const Embedder> embedder);
+/// The artifact of cache.verifier is there, is what its SHA256SUMS lists and was made for this very model:
+/// the judgement of the cache, which /health reports.
+Result<std::string> check_verifier(const config::Settings& settings,
+                                   std::shared_ptr<const Embedder> embedder);
 /// fit_transform of a random matrix: shape, finite values, decreasing variance.
 Result<std::string> check_pca(size_t target_dimensions);
 /// A false hit raises tau, a confirmed one lowers it, and the limits hold.

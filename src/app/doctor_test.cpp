@@ -10,7 +10,7 @@ namespace {
 
 /// An encoder that gives every text the same vector, of a chosen length: what a foreign or damaged
 /// model file can look like.
-class FlatEmbedder final : public Embedder {
+class FlatEmbedder : public Embedder {
  public:
   explicit FlatEmbedder(float value) : value_(value) {}
   size_t dimensions() const override { return 4; }
@@ -62,6 +62,44 @@ TEST(Doctor, CacheCheckWithoutAModelUsesTheExactLayer) {
   const auto found = check_cache(nullptr);
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_NE(found->find("semantic layer off"), std::string::npos);
+}
+
+/// Reads pairs, as far as it says: what the artifact itself is worth is looked at then.
+class PairEmbedder final : public FlatEmbedder {
+ public:
+  PairEmbedder() : FlatEmbedder(0.5F) {}
+  bool has_pair_encoder() const override { return true; }
+  std::string_view pair_encoder_status() const override { return "pairs"; }
+};
+
+TEST(Doctor, VerifierThatIsMissingDamagedOrOfAnotherModelFails) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(testing::TempDir()) / "doctor_verifier";
+  fs::remove_all(folder);
+  config::Settings settings;
+  settings.cache.verifier_dir = folder;
+  const auto message = [&](std::shared_ptr<const Embedder> embedder) {
+    const auto found = check_verifier(settings, std::move(embedder));
+    return found ? "fine: " + *found : found.error().message;
+  };
+  const auto has = [](const std::string& text, const char* part) { return text.find(part) != text.npos; };
+  const auto pairs = std::make_shared<PairEmbedder>();
+  std::string told = message(pairs);
+  EXPECT_TRUE(has(told, "only exact hits are served") && has(told, "decision.json")) << told;
+  fs::create_directories(folder);
+  fs::copy(fs::path(EGPTC_SOURCE_DIR) / "verifier/default", folder / "default");
+  EXPECT_TRUE(check_verifier(settings, pairs)) << message(pairs);
+  told = message(std::make_shared<FlatEmbedder>(0.5F));
+  EXPECT_TRUE(has(told, "no pair encoder")) << told;
+  EXPECT_TRUE(has(message(nullptr), "no embedder")) << message(nullptr);
+  std::ofstream(folder / "default/decision.json", std::ios::app) << " ";
+  told = message(pairs);
+  EXPECT_TRUE(has(told, "SHA256SUMS") || has(told, "sha256")) << told;
+  fs::remove(folder / "default/SHA256SUMS");
+  EXPECT_FALSE(check_verifier(settings, pairs));
+  settings.cache.verifier = "off";
+  EXPECT_TRUE(check_verifier(settings, nullptr)) << "nobody asks it";
+  fs::remove_all(folder);
 }
 
 TEST(Doctor, PcaAndTau) {

@@ -4,6 +4,8 @@
 
 #include "app/access_guard.h"
 #include "app/credential.h"
+#include "app/security_options.h"
+#include "proxy/completion.h"
 #include "proxy/errors.h"
 #include "proxy/forward.h"
 
@@ -45,6 +47,22 @@ bool refuse_over_limit(const http::ExchangePtr& exchange, const security::LimitR
                  {"RateLimit-Reset", wait}});
 }
 
+/// A limit that whoever set it could not take back before long.
+std::string too_slow_to_undo(const config::Settings& settings) {
+  constexpr double kSlowest = 1.0 / 60;
+  const auto& limits = settings.limits;
+  const std::pair<const char*, double> rates[] = {
+      {"limits.requests_per_second_key", limits.requests_per_second_key},
+      {"limits.requests_per_second_user", limits.requests_per_second_user},
+      {"limits.requests_per_second_ip", limits.requests_per_second_ip}};
+  for (const auto& [name, rate] : rates)
+    if (rate > 0 && rate < kSlowest)
+      return fmt::format(
+          "{}: with {:g}, less than one call in a minute, this very caller could not take it back", name,
+          rate);
+  return {};
+}
+
 }  // namespace
 
 std::optional<base::IpAddress> client_address(const http::Request& request,
@@ -84,6 +102,10 @@ Gatekeeper::Rules Gatekeeper::rules_of(const config::Settings& settings) {
 void Gatekeeper::configure(const config::Settings& settings) { rules_.set(rules_of(settings)); }
 
 bool Gatekeeper::admit(const http::ExchangePtr& exchange) const {
+  // Proxied calls get theirs where they are answered.
+  const std::string_view path = exchange->request().path;
+  if (path.starts_with("/cache/") || path.starts_with("/admin"))
+    exchange->notes.request_id = proxy::fresh_request_id();
   // Held by a reference, not pinned: a refusal is sent from here, and that may take up the next request.
   const std::shared_ptr<const Rules> held = rules_.get();
   const Rules& rules = *held;
@@ -159,27 +181,63 @@ bool Gatekeeper::identify(const http::ExchangePtr& exchange, const Rules& rules,
   return pass.identity != nullptr;
 }
 
+bool Gatekeeper::is_from_allowed_network(const security::Permission& row, const Rules& rules,
+                                         const http::Request& request) {
+  if (!row.admin_network || rules.admin_networks.empty()) return true;
+  const auto from = client_address(request, rules.trusted_proxies);
+  return from && base::contains(rules.admin_networks, *from);
+}
+
+Result<security::IdentityPtr> Gatekeeper::who_calls(const http::Request& request, const Rules& rules,
+                                                    const security::JwtRules* token_rules) const {
+  const Credential credential = find_credential(request);
+  if (!credential.problem.empty()) return fail(ErrorCode::kInvalidArgument, credential.problem);
+  if (!credential.token.empty())
+    return token_rules == nullptr ? parts_.tokens.authenticate(credential.token)
+                                  : parts_.tokens.authenticate_under(*token_rules, credential.token);
+  security::IdentityPtr who;
+  if (!credential.key.empty())
+    who = parts_.keys.authenticate(credential.key);
+  else if (request.certificate_names != nullptr)
+    who = rules.certificates.find(*request.certificate_names);
+  if (who == nullptr) return fail(ErrorCode::kInvalidArgument, "nobody that is known");
+  return who;
+}
+
 bool Gatekeeper::still_admits(const http::Request& request) const {
   if (!enabled_) return true;
   const std::shared_ptr<const Rules> rules = rules_.get();
   const security::Permission* row = security::find_permission(request.method, request.path);
   if (row == nullptr) return false;
   if (row->open) return true;
-  if (row->admin_network && !rules->admin_networks.empty()) {
-    const auto from = client_address(request, rules->trusted_proxies);
-    if (!from || !base::contains(rules->admin_networks, *from)) return false;
+  if (!is_from_allowed_network(*row, *rules, request)) return false;
+  const auto who = who_calls(request, *rules, nullptr);
+  return who && security::why_not(*row, **who).empty();
+}
+
+std::string Gatekeeper::why_locked_out(const http::Request& request, const config::Settings& settings) const {
+  if (std::string slow = too_slow_to_undo(settings); !slow.empty()) return slow;
+  if (!enabled_) {
+    const auto refused = check_access(settings, request);
+    return refused ? "this very call would be refused: " + refused->message : std::string();
   }
-  const Credential credential = find_credential(request);
-  if (!credential.problem.empty()) return false;
-  security::IdentityPtr who;
-  if (credential.token.empty() && credential.key.empty())
-    who =
-        request.certificate_names == nullptr ? nullptr : rules->certificates.find(*request.certificate_names);
-  else if (credential.token.empty())
-    who = parts_.keys.authenticate(credential.key);
-  else if (auto by_token = parts_.tokens.authenticate(credential.token))
-    who = std::move(*by_token);
-  return who != nullptr && security::why_not(*row, *who).empty();
+  const Rules rules = rules_of(settings);
+  const security::Permission* row = security::find_permission(request.method, request.path);
+  if (row == nullptr || row->open) return {};
+  if (!is_from_allowed_network(*row, rules, request)) {
+    const auto from = client_address(request, rules.trusted_proxies);
+    return fmt::format(
+        "security.admin_networks: with these and security.trusted_proxies the address of this "
+        "very caller ({}) would be refused",
+        from ? from->text() : "none that can be read");
+  }
+  const security::JwtRules token_rules = jwt_rules(settings);
+  const auto who = who_calls(request, rules, &token_rules);
+  const bool has_token = !find_credential(request).token.empty();
+  const std::string_view setting = has_token ? "security.jwt_*" : "security.client_certificates";
+  const std::string why = who ? security::why_not(*row, **who) : who.error().message;
+  if (why.empty()) return {};
+  return fmt::format("{}: with these this very caller would be refused: {}", setting, why);
 }
 
 bool Gatekeeper::admit_by_key(const http::ExchangePtr& exchange, const Rules& rules) const {
@@ -187,12 +245,9 @@ bool Gatekeeper::admit_by_key(const http::ExchangePtr& exchange, const Rules& ru
   const security::Permission* row = security::find_permission(request.method, request.path);
   if (row == nullptr) return refuse(exchange, 403, "forbidden", "this path is open to nobody");
   if (row->open || (rules.settings.security.metrics_open && row->path == "/metrics")) return false;
-  if (row->admin_network && !rules.admin_networks.empty()) {
-    const auto from = client_address(request, rules.trusted_proxies);
-    if (!from || !base::contains(rules.admin_networks, *from))
-      return refuse(exchange, 403, "forbidden",
-                    "this path is not answered for callers from this address (security.admin_networks)");
-  }
+  if (!is_from_allowed_network(*row, rules, request))
+    return refuse(exchange, 403, "forbidden",
+                  "this path is not answered for callers from this address (security.admin_networks)");
   auto pass = std::make_shared<security::Pass>();
   // Before the credential is checked, because checking one is what a flood of wrong ones would cost.
   if (is_address_over_limit(exchange, rules, *pass)) return true;

@@ -37,6 +37,9 @@ class Gatekeeper {
   /// Whether a request that was admitted once would be again, by the settings and credentials of now; no
   /// limit counts it.
   bool still_admits(const http::Request& request) const;
+  /// Why a request that was admitted would be refused under these settings, naming the one that does; empty:
+  /// it would be admitted. Of limits only those are looked at that leave less than a call in a minute.
+  std::string why_locked_out(const http::Request& request, const config::Settings& settings) const;
 
  private:
   struct Rules {
@@ -45,6 +48,11 @@ class Gatekeeper {
     bool needs_address = false;  ///< a limit counts addresses
     security::CertificateMap certificates;
   };
+  static bool is_from_allowed_network(const security::Permission& row, const Rules& rules,
+                                      const http::Request& request);
+  /// `token_rules` null: those in use.
+  Result<security::IdentityPtr> who_calls(const http::Request& request, const Rules& rules,
+                                          const security::JwtRules* token_rules) const;
   static Rules rules_of(const config::Settings& settings);
   bool admit_by_key(const http::ExchangePtr& exchange, const Rules& rules) const;
   /// Who calls, put into `pass`; false: refused and answered.

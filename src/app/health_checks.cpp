@@ -88,8 +88,7 @@ ComponentState pca_state(const EnhancedCache& cache, bool enabled) {
 /// Asked for and not to be had is a warning: exact hits go on.
 ComponentState verifier_state(const EnhancedCache& cache, const config::Settings& settings) {
   const CacheStats stats = cache.stats();
-  const bool is_wanted = settings.cache.decision == "verified" && settings.cache.verifier != "off";
-  if (!is_wanted || !settings.embedder.enabled) return {HealthStatus::kHealthy, false, ""};
+  if (!wants_verifier(settings)) return {HealthStatus::kHealthy, false, ""};
   if (!stats.verifier_problem.empty())
     return {HealthStatus::kWarning, true, "only exact hits are served: " + stats.verifier_problem};
   return {HealthStatus::kHealthy, true, settings.cache.verifier};

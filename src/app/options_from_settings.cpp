@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+
+#include "config/url_check.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -219,6 +222,7 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.judge_model = settings.cache.judge_model;
   options.padded_namespaces = settings.cache.hit_delay_padding;
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
+  options.share_provider_account = settings.upstream.shared_resources == "allow";
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;
   options.embedding_model = settings.context.embedding_model;
   return options;
@@ -232,6 +236,8 @@ EmbedderOptions embedder_options(const config::Settings& settings, const ThreadB
   options.kernel = settings.embedder.kernel;
   options.threads = budget.embed_threads;
   options.queue_max = static_cast<size_t>(settings.embedder.queue_max);
+  // One file beside the model for all that use it; where a service may not write there, a file of its own.
+  if (::access(model_dir.c_str(), W_OK) != 0) options.packed_path = settings.storage.path + "/" + kPackedName;
   if (const std::string folder = verifier_folder(settings); !folder.empty())
     options.pair_encoder_path = folder + "/pair_encoder.safetensors";
   return options;
@@ -254,8 +260,14 @@ Result<std::string> find_model(const config::Settings& settings) {
                   fmt::join(folders, ", ")));
 }
 
+bool wants_verifier(const config::Settings& settings) {
+  return settings.embedder.enabled && settings.cache.decision == "verified" &&
+         settings.cache.verifier != "off";
+}
+
 bool is_loopback(const std::string& host) {
-  return host.starts_with("127.") || host == "::1" || host == "[::1]" || host == "localhost";
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  return config::is_loopback(has_brackets ? host.substr(1, host.size() - 2) : host);
 }
 
 }  // namespace enhanced_gptcache::app

@@ -43,11 +43,18 @@ EmbedderOptions embedder_options(const config::Settings& settings, const ThreadB
 /// empty: cache.verifier is off.
 std::string verifier_folder(const config::Settings& settings);
 
+/// Of the packed model in the storage folder, for a model whose own folder cannot be written. What can be
+/// made from the model again: no backup holds it.
+inline constexpr const char* kPackedName = "model.int8.packed";
+
 /// The folders searched for the model, in order (design: embedder.model_dir, then ./models, /app/models,
 /// /usr/share).
 std::vector<std::string> model_folders(const config::Settings& settings);
 /// The first of them that exists; kNotFound lists all and says how to get the model.
 Result<std::string> find_model(const config::Settings& settings);
+
+/// Is a semantic hit decided by the verifier? /health and `doctor` look at it only then.
+bool wants_verifier(const config::Settings& settings);
 
 /// "127.0.0.0/8", "::1" and "localhost".
 bool is_loopback(const std::string& host);

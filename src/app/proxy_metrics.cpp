@@ -78,8 +78,8 @@ void ProxyMetrics::on_request(const proxy::RequestRecord& record) {
                                  {"layer", record.layer},
                                  {"reason", record.reason},
                                  {"status", static_cast<double>(record.status), 0},
-                                 {"stream", record.stream ? "true" : "false"},
-                                 {"joined", record.joined ? "true" : "false"},
+                                 {"stream", record.stream},
+                                 {"joined", record.joined},
                                  {"ms", to_ms(record.total_us), 2}});
   }
 }

@@ -6,6 +6,7 @@
 #include "app/first_key.h"
 #include "app/security_options.h"
 #include "base/request_fields.h"
+#include "security/certificates.h"
 
 namespace enhanced_gptcache::app {
 namespace {
@@ -53,6 +54,12 @@ void SecurityParts::configure(const config::Change& change) {
   limiter_->set_rules(limit_rules(now));
   gatekeeper_->configure(now);
   if (!change.keys.empty()) audit_event("settings.changed", fmt::format("{}", fmt::join(change.keys, ", ")));
+}
+
+bool SecurityParts::is_only_tenant(std::string_view tenant, const config::Settings& settings) const {
+  if (!settings.security.jwt_issuer.empty()) return false;
+  const auto rows = security::CertificateMap::parse(settings.security.client_certificates);
+  return rows && !rows->has_other_tenant(tenant) && !keys_->has_other_tenant(tenant);
 }
 
 void SecurityParts::audit(const http::Exchange& exchange, int status) {

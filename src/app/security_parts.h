@@ -26,10 +26,17 @@ class SecurityParts {
   void configure(const config::Change& change);
   bool admit(const http::ExchangePtr& exchange) const { return gatekeeper_->admit(exchange); }
   bool still_admits(const http::Request& request) const { return gatekeeper_->still_admits(request); }
+  std::string why_locked_out(const http::Request& request, const config::Settings& settings) const {
+    return gatekeeper_->why_locked_out(request, settings);
+  }
   /// Writes the finished request down if it was refused or is an administrative one.
   void audit(const http::Exchange& exchange, int status);
   /// Something the server did by itself.
   void audit_event(std::string event, std::string detail);
+
+  /// Do no key (revoked or expired ones count, admins' and viewers' do not), certificate row or tokens let
+  /// callers of another tenant in?
+  bool is_only_tenant(std::string_view tenant, const config::Settings& settings) const;
 
   security::KeyStore& keys() { return *keys_; }
   security::Limiter& limiter() { return *limiter_; }

@@ -119,8 +119,6 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
   one("cache_store_refused_total", "Entries refused by admission or size.", Kind::kCounter,
       &CacheStats::store_refused);
   one("cache_removals_total", "Entries removed by request.", Kind::kCounter, &CacheStats::removals);
-  one("cache_flights_joined_total", "Callers that shared another's computation.", Kind::kCounter,
-      &CacheStats::flights_joined);
   one("embed_failures_total", "Texts that could not be embedded.", Kind::kCounter,
       &CacheStats::embed_failures);
   one("pca_files_refused_total", "Files of principal components that could not be used at start.",
@@ -157,7 +155,8 @@ void ServerMetrics::watch_upstream(const http::UpstreamClient& upstream) {
       return samples;
     });
   };
-  each("upstream_requests_total", "Requests sent upstream.", Kind::kCounter, &http::UpstreamStats::requests);
+  each("upstream_requests_total", "Requests meant for this upstream, also when its breaker was open.",
+       Kind::kCounter, &http::UpstreamStats::requests);
   each("upstream_errors_total", "Upstream requests that failed before an answer.", Kind::kCounter,
        &http::UpstreamStats::errors);
   each("upstream_retries_total", "Further attempts.", Kind::kCounter, &http::UpstreamStats::retries);

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -74,6 +75,8 @@ Result<void> write_sealed(const std::string& path, const base::SecretKey& key, c
                             std::string(kSealedWord) + to_hex(vault.to_file(kInstanceKeyName, plain)) + "\n");
 }
 
+Result<void> to_void(const Result<base::SecretKey>& key) { return key ? Result<void>() : fail(key.error()); }
+
 }  // namespace
 
 std::string keystore_folder(const config::Settings& settings, const std::string& folder) {
@@ -129,6 +132,16 @@ Result<base::SecretKey> open_instance_key(const config::Settings& settings, cons
   return key;
 }
 
+Result<void> check_instance_key(const config::Settings& settings, const std::string& folder,
+                                const vault::Vault* vault) {
+  const std::string path = path_of_key(settings, folder);
+  auto sealed = read_sealed(path);
+  if (!sealed && sealed.error().code == ErrorCode::kNotFound) return {};
+  if (!sealed) return fail(std::move(sealed).error());
+  if (sealed->empty()) return to_void(security::load_or_create_instance_key(path));
+  return to_void(unseal(path, std::move(*sealed), vault));
+}
+
 Result<base::SecretKey> read_instance_key(const config::Settings& settings, const std::string& folder) {
   const std::string path = path_of_key(settings, folder);
   EGPTC_TRY(std::string sealed, read_sealed(path));
@@ -150,21 +163,43 @@ std::string encryption_json(const EncryptionStats& stats) {
 
 vault::KeyId parse_key_id(std::string_view hex) { return vault::hash_from(from_hex(hex)); }
 
-Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder) {
+Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder,
+                                    std::shared_ptr<vault::Vault> vault) {
   VaultParts parts;
-  EGPTC_TRY(parts.vault, open_vault(settings));
-  EGPTC_TRY(parts.instance_key, open_instance_key(settings, folder, parts.vault.get()));
-  const std::string keystore = keystore_folder(settings, folder);
-  EGPTC_TRY(parts.lock, StorageFolder::open(keystore, "storage.keystore_path"));
+  parts.vault = std::move(vault);
+  parts.keystore = keystore_folder(settings, folder);
+  std::error_code ignored;
+  parts.keystore_is_new = !std::filesystem::exists(parts.keystore, ignored);
+  EGPTC_TRY(parts.lock, StorageFolder::open(parts.keystore, "storage.keystore_path"));
   if (parts.vault != nullptr) {
-    EGPTC_TRY_VOID(parts.vault->open_keystore(subject_keys_path(keystore)));
+    // Before the instance key: a keystore that other master keys have sealed refuses.
+    EGPTC_TRY_VOID(parts.vault->open_keystore(subject_keys_path(parts.keystore)));
     // A core would hold keys and everything they protect.
     const rlimit none{0, 0};
     if (::setrlimit(RLIMIT_CORE, &none) != 0)
       base::log_warning("encryption: core dumps cannot be switched off");
   }
-  EGPTC_TRY(parts.erasures, vault::ErasureLedger::open(ledger_path(keystore), parts.instance_key));
+  EGPTC_TRY(parts.instance_key, open_instance_key(settings, folder, parts.vault.get()));
+  EGPTC_TRY(parts.erasures, vault::ErasureLedger::open(ledger_path(parts.keystore), parts.instance_key));
   return parts;
+}
+
+Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder) {
+  EGPTC_TRY(auto vault, open_vault(settings));
+  return open_vault_parts(settings, folder, std::move(vault));
+}
+
+void discard_new_keystore(VaultParts& parts) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  // RocksSeals::check() has taken back the file of keys if that is why the start is refused; else it stays.
+  if (!parts.keystore_is_new || fs::exists(subject_keys_path(parts.keystore), ignored)) return;
+  const std::string ledger = ledger_path(parts.keystore);
+  if (parts.erasures == nullptr || fs::file_size(ledger, ignored) != 0) return;
+  parts.erasures.reset();
+  fs::remove(ledger, ignored);
+  fs::remove(parts.keystore + "/" + kLockName, ignored);
+  fs::remove(parts.keystore, ignored);  // only when nothing else is in it
 }
 
 }  // namespace enhanced_gptcache::app

@@ -20,6 +20,8 @@ struct VaultParts {
   std::shared_ptr<vault::Vault> vault;  ///< null: no keys are configured
   base::SecretKey instance_key{};
   std::shared_ptr<vault::ErasureLedger> erasures;
+  std::string keystore;          ///< its folder
+  bool keystore_is_new = false;  ///< there was no such folder before
 };
 
 /// storage.keystore_path, or keystore inside the folder.
@@ -37,6 +39,9 @@ Result<std::shared_ptr<const vault::KeyRing>> backup_keys(const config::Settings
 /// it is sealed and its key is not configured.
 Result<base::SecretKey> open_instance_key(const config::Settings& settings, const std::string& folder,
                                           const vault::Vault* vault);
+/// Would open_instance_key() take the one that is there? Changes nothing; a missing one is fine.
+Result<void> check_instance_key(const config::Settings& settings, const std::string& folder,
+                                const vault::Vault* vault);
 /// The same without making or changing anything: for tools beside a running server. kNotFound.
 Result<base::SecretKey> read_instance_key(const config::Settings& settings, const std::string& folder);
 /// {"encryption", "current_key", "keys", "keys_in_use", "data_keys", "entries_waiting", "is_resealing"}
@@ -45,5 +50,11 @@ std::string encryption_json(const EncryptionStats& stats);
 vault::KeyId parse_key_id(std::string_view hex);
 /// Everything, for whoever owns the folder. kUnavailable: another process uses the keystore.
 Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder);
+/// The same with the keys of open_vault().
+Result<VaultParts> open_vault_parts(const config::Settings& settings, const std::string& folder,
+                                    std::shared_ptr<vault::Vault> vault);
+/// After a start that was refused because the stored entries belong to another keystore: takes back the empty
+/// one that open_vault_parts() has begun, which would hide that the right one is missing.
+void discard_new_keystore(VaultParts& parts);
 
 }  // namespace enhanced_gptcache::app

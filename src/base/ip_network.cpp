@@ -50,6 +50,13 @@ std::string IpAddress::limit_key() const {
   return std::string(reinterpret_cast<const char*>(bytes.data()) + from, count);
 }
 
+std::string IpAddress::text() const {
+  char shown[INET6_ADDRSTRLEN] = {};
+  const bool short_form = is_v4();
+  ::inet_ntop(short_form ? AF_INET : AF_INET6, bytes.data() + (short_form ? 12 : 0), shown, sizeof shown);
+  return shown;
+}
+
 std::optional<IpAddress> parse_ip(std::string_view text) {
   const std::string plain = bare(text);
   IpAddress address;

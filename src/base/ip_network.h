@@ -19,6 +19,7 @@ struct IpAddress {
   bool is_link_local() const;
   /// Text for limits: the address itself, of IPv6 the /64 that one customer has.
   std::string limit_key() const;
+  std::string text() const;  ///< 192.0.2.1 or 2001:db8::1
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 };
 

@@ -59,13 +59,44 @@ std::string escape_lines(std::string_view message) {
       out += "\\n";
     } else if (c == '\r') {
       out += "\\r";
-    } else if (static_cast<unsigned char>(c) < 0x20 && c != '\t') {
+    } else if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     } else {
       out += c;
     }
   }
   return out;
+}
+
+/// Characters outside ASCII that end a line or steer a terminal: C1 controls, line and paragraph separators,
+/// and those that are invisible or change the direction of text.
+void append_harmless(std::string& out, std::string_view json) {
+  for (size_t i = 0; i < json.size(); ++i) {
+    const std::string_view rest = json.substr(i);
+    const auto at = [rest](size_t n) { return n < rest.size() ? static_cast<unsigned char>(rest[n]) : 0U; };
+    const bool is_c1 = at(0) == 0xC2 && at(1) >= 0x80 && at(1) < 0xA0;
+    const bool is_general = at(0) == 0xE2 && (at(1) == 0x80 || at(1) == 0x81);
+    const unsigned code = is_general ? 0x2000U + ((at(1) & 1U) << 6U) + (at(2) & 0x3FU) : at(1);
+    const bool is_steering =
+        is_general && ((code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
+                       (code >= 0x2060 && code <= 0x2069));
+    if (is_c1 || is_steering) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", code);
+      i += is_c1 ? 1 : 2;
+    } else if (at(0) == 0x7F) {
+      out += "\\u007f";
+    } else {
+      out += json[i];
+    }
+  }
+}
+
+void append_value(std::string& out, std::string_view value) {
+  const auto is_plain = [](char c) { return c > ' ' && c < 0x7F && c != '=' && c != '"' && c != '\\'; };
+  const bool is_word = !value.empty() && value != "-" && std::all_of(value.begin(), value.end(), is_plain);
+  if (value.empty()) out += '-';
+  if (is_word) out += value;
+  if (!value.empty() && !is_word) append_harmless(out, json_string(repair_utf8(value)));
 }
 
 }  // namespace
@@ -137,10 +168,12 @@ void log_event(std::string_view event, std::initializer_list<LogField> fields) {
     line += json ? "\":" : "=";
     if (field.digits >= 0)
       fmt::format_to(out, "{:.{}f}", field.number, field.digits);
+    else if (field.is_bool)
+      line += field.text;
     else if (json)
       append_json_string(line, repair_utf8(field.text));
     else
-      line += escape_lines(field.text.empty() ? "-" : field.text);
+      append_value(line, field.text);
   }
   logger().log(spdlog::level::info, line);
 }

@@ -6,6 +6,7 @@
 
 #include "cache/cache_impl.h"
 #include "cache/eligibility.h"
+#include "cache/entry_access.h"
 #include "match/verifier.h"
 
 namespace enhanced_gptcache::cache {
@@ -93,6 +94,11 @@ Result<FeedbackResult> CacheImpl::feedback_on_decision(const Feedback& feedback)
   const std::string user = tau_user_of(*decision);
   const bool is_miss = decision->kind == Decision::Kind::kMiss;
   const bool is_own = is_callers_own(*decision, feedback);
+  if (!is_own) {
+    const RecordPtr answer = entries_.find_id(decision->entry_id);
+    if (answer != nullptr && !is_within_reach(*answer, {feedback.user, feedback.principal}))
+      return fail(ErrorCode::kNotFound, "request_id names no recent decision");
+  }
   // The answer that this miss led to may still be on its way: it is not to be learned.
   if (is_miss && !feedback.correct) generations_.advance(keys_.request(feedback.request_id));
   const RecordPtr hit = is_miss ? nullptr : entries_.find_id(decision->entry_id);

@@ -1,4 +1,5 @@
 #include "cache/cache_fixture.h"
+#include "cache/entry_access.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
@@ -207,6 +208,39 @@ TEST_F(CacheFeedbackTest, ACheckDoesNotStopItsCallerFromJudging) {
   EXPECT_EQ(stats.labels_right[static_cast<size_t>(LabelSource::kShadow)], 1U);
   EXPECT_EQ(stats.labels_right[static_cast<size_t>(LabelSource::kJudge)], 0U);
   EXPECT_EQ(stats.labels_wrong[static_cast<size_t>(LabelSource::kFeedback)], 1U);
+}
+
+TEST_F(CacheFeedbackTest, AUsersOwnAnswerIsJudgedByNobodyElse) {
+  Prompt mine = prompt("What is my balance?");
+  mine.user = "alice";
+  mine.principal = "jwt:alice";
+  StoreRequest request;
+  request.prompt = mine;
+  request.text = "12";
+  request.principal = "key:app";
+  const EntryPtr entry = cache_->get("local", put(request));
+  ASSERT_NE(entry, nullptr);
+  const std::string hit = look(mine).request_id;
+  const auto told = [&](const char* user, const char* principal) {
+    return tell({.request_id = hit, .user = user, .principal = principal, .correct = false});
+  };
+  const auto unknown = tell({.request_id = "req_none"});
+  for (const auto& [user, principal] : {std::pair("bob", "jwt:bob"), std::pair("key:other", "key:other"),
+                                        std::pair("bob", "key:app"), std::pair("", "key:other")}) {
+    const auto refused = told(user, principal);
+    ASSERT_FALSE(refused) << user << principal;
+    EXPECT_EQ(refused.error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(refused.error().message, unknown.error().message);
+    EXPECT_FALSE(is_within_reach(*entry, {user, principal}));
+  }
+  for (const auto& [user, principal] :
+       {std::pair("alice", "jwt:alice"), std::pair("key:app", "key:app"), std::pair("", "key:app"),
+        std::pair("alice", "key:other"), std::pair("", "")})
+    EXPECT_TRUE(is_within_reach(*entry, {user, principal})) << user << principal;
+  EXPECT_EQ(ask(mine), "12");
+  EXPECT_EQ(told("", "")->action, "removed") << "the tenant itself";
+  const EntryPtr shared = cache_->get("local", id_);
+  EXPECT_TRUE(is_within_reach(*shared, {"bob", "jwt:bob"}));
 }
 
 TEST_F(CacheFeedbackTest, ANamespaceHasAShareOfItsOwn) {

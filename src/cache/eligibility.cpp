@@ -73,6 +73,14 @@ Script script_of(uint32_t code) {
 
 }  // namespace
 
+FunctionWord function_word(std::string_view word) {
+  constexpr size_t kLengthMax = 6;  // of both lists
+  if (word.empty() || word.size() > kLengthMax) return FunctionWord::kNone;
+  if (std::binary_search(kStopWords.begin(), kStopWords.end(), word)) return FunctionWord::kEnglish;
+  const bool is_other = std::binary_search(kOtherLanguages.begin(), kOtherLanguages.end(), word);
+  return is_other ? FunctionWord::kOtherListed : FunctionWord::kNone;
+}
+
 bool has_content_word(std::string_view text) {
   Words words(text);
   for (std::string_view word = words.next(); !word.empty(); word = words.next()) {

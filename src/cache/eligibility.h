@@ -2,6 +2,7 @@
 // May the semantic layer look at this prompt at all? What it must not see is matched exactly or not
 // at all: a sentence encoder is only trusted on text it can read, whole.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -29,9 +30,14 @@ bool is_in_known_script(std::string_view text);
 /// languages to one corner. By word lists, so a text of names alone passes.
 bool is_in_known_language(std::string_view text);
 
+/// By the lists of is_in_known_language(): `word` in lower case.
+enum class FunctionWord : uint8_t { kNone, kEnglish, kOtherListed };
+FunctionWord function_word(std::string_view word);
+
 /// Speaks of its asker, so that the answer may differ between users: "my balance", "am I", "the PIN you sent
-/// me". A first-person pronoun, in English, German, French, Spanish, Italian, Portuguese or Dutch, that does
-/// not only stand in a frame anybody might use: "how do I tie a tie", "can you tell me", "I want to know".
+/// me"; or may do so, because its writing or language is none we have word lists for (readable.h). A
+/// first-person pronoun, in English, German, French, Spanish, Italian, Portuguese or Dutch, that does not
+/// only stand in a frame anybody might use: "how do I tie a tie", "can you tell me", "I want to know".
 bool is_personal(std::string_view text);
 /// Of the question or a turn of the user before it.
 bool is_personal(const Prompt& prompt);

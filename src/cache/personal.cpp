@@ -1,5 +1,6 @@
 // Does a prompt speak of its asker? A first-person pronoun says so, unless it only stands in the frame of a
-// question that anybody might ask ("how do I...", "can you tell me..."). In doubt it does: what is taken for
+// question that anybody might ask ("how do I...", "can you tell me..."). In doubt it does, and so does what
+// the lists cannot read: what is taken for
 // personal is only not shared between users. Words are told by lists, without grammar.
 
 #include <algorithm>
@@ -8,12 +9,11 @@
 #include <string_view>
 
 #include "cache/eligibility.h"
-#include "match/ascii.h"
+#include "cache/readable.h"
 
 namespace enhanced_gptcache::cache {
 namespace {
 
-using match::is_word_byte;
 using std::string_view;
 
 template <size_t N>
@@ -26,21 +26,25 @@ bool is_in(const std::array<string_view, N>& words, string_view word) {
 }
 
 // In the order of bytes, as all lists here. Anywhere: the speaker's own things, or what only the speaker does
-// ("ich" and the like have frames below). English, German, French, Spanish, Italian, Portuguese, Dutch.
+// ("ich" and the like have frames below). English, German, French, Spanish, Italian, Portuguese, Dutch; of
+// other languages what readable.h may not be in doubt about, because their other words look like English
+// ones.
 constexpr auto kOwn = std::to_array<string_view>(
-    {"abbiamo", "comprei",     "compr\u00e9", "conmigo",  "debo",      "devo",     "estou",      "estoy",
-     "eu",      "gan\u00e9",   "heb",         "hemos",    "ho",        "im",       "ive",        "ma",
-     "mein",    "meine",       "meinem",      "meinen",   "meiner",    "meines",   "mes",        "meu",
-     "meus",    "mi",          "mia",         "mich",     "mie",       "miei",     "mij",        "mijn",
-     "mine",    "minha",       "minhas",      "mio",      "mir",       "mis",      "moi",        "mon",
-     "my",      "myself",      "m\u00eda",    "m\u00edo", "nos",       "nosotros", "nossa",      "nosso",
-     "nostra",  "nostro",      "notre",       "nous",     "nuestra",   "nuestras", "nuestro",    "nuestros",
-     "ons",     "onze",        "our",         "ours",     "ourselves", "paguei",   "pagu\u00e9", "ped\u00ed",
-     "recebi",  "recib\u00ed", "tenemos",     "tengo",    "tenho",     "uns",      "unser",      "unsere",
-     "unserem", "unseren",     "unserer",     "wij",      "yo"});
-/// Of these only the lower-case form is meant: "Mi", "EU", "MA", "Ho Chi Minh".
-constexpr auto kLowerCaseOnly =
-    std::to_array<string_view>({"eu", "heb", "ho", "im", "ma", "mes", "mi", "mis", "mon", "nos"});
+    {"abbiamo",  "aku",      "bana",      "benim",    "comprei",    "compr\u00e9", "conmigo", "debo",
+     "devo",     "estou",    "estoy",     "eu",       "gan\u00e9",  "heb",         "hemos",   "ho",
+     "im",       "ive",      "jag",       "jeg",      "ma",         "mam",         "mein",    "meine",
+     "meinem",   "meinen",   "meiner",    "meines",   "mera",       "meri",        "mes",     "meu",
+     "meus",     "mi",       "mia",       "mich",     "mie",        "miei",        "mij",     "mijn",
+     "mine",     "minha",    "minhas",    "minun",    "mio",        "mir",         "mis",     "mitt",
+     "mnie",     "moi",      "moja",      "moje",     "mon",        "mujhe",       "my",      "myself",
+     "m\u00eda", "m\u00edo", "nos",       "nosotros", "nossa",      "nosso",       "nostra",  "nostro",
+     "notre",    "nous",     "nuestra",   "nuestras", "nuestro",    "nuestros",    "ons",     "onze",
+     "our",      "ours",     "ourselves", "paguei",   "pagu\u00e9", "ped\u00ed",   "recebi",  "recib\u00ed",
+     "saya",     "tenemos",  "tengo",     "tenho",    "uns",        "unser",       "unsere",  "unserem",
+     "unseren",  "unserer",  "wij",       "yo"});
+/// Of these only the lower-case form is meant: "Mi", "EU", "MA", "Ho Chi Minh", "Mitt".
+constexpr auto kLowerCaseOnly = std::to_array<string_view>(
+    {"aku", "bana", "eu", "heb", "ho", "im", "jag", "ma", "mam", "mes", "mi", "mis", "mitt", "mon", "nos"});
 
 constexpr auto kSubjects = std::to_array<string_view>({"i", "ich", "ik", "j", "je", "we", "wir"});
 constexpr auto kInterrogatives = std::to_array<string_view>(
@@ -142,20 +146,27 @@ class Window {
     Token token;
     size_t at = 0;
     bool starts = is_first_;
-    for (; at < rest_.size() && !is_word_byte(rest_[at]); ++at) starts = starts || ends_sentence(rest_[at]);
+    for (; at < rest_.size() && letter_bytes(rest_.substr(at)) == 0; ++at)
+      starts = starts || ends_sentence(rest_[at]);
     size_t end = at;
-    for (; end < rest_.size() && is_word_byte(rest_[end]); ++end) take(token, rest_[end]);
+    for (size_t next = 1; end < rest_.size() && next > 0; end += next) {
+      next = letter_bytes(rest_.substr(end));
+      for (size_t i = 0; i < next; ++i) take(token, rest_[end + i]);
+    }
     rest_.remove_prefix(end);
     if (token.size > 0) is_first_ = false;
     token.starts = starts || token.size == 0;
     return token;
   }
   static void take(Token& token, char c) {
-    const bool is_capital = c >= 'A' && c <= 'Z';
+    // Of the letters outside ASCII, those of Latin-1 have their capitals 32 before them.
+    const bool is_accented = token.size > 0 && token.bytes[token.size - 1] == '\xC3' &&
+                             static_cast<unsigned char>(c) >= 0x80 && static_cast<unsigned char>(c) < 0x9F;
+    const bool is_capital = is_accented || (c >= 'A' && c <= 'Z');
     token.is_upper = is_capital && (token.size == 0 || token.is_upper);
     token.is_lower = token.is_lower && !is_capital;
     if (token.size < token.bytes.size())
-      token.bytes[token.size++] = is_capital ? static_cast<char>(c - 'A' + 'a') : c;
+      token.bytes[token.size++] = is_capital ? static_cast<char>(c + 32) : c;
   }
 
   string_view rest_;
@@ -220,6 +231,7 @@ bool speaks_of_asker(const Window& window) {
 
 bool is_personal(string_view text) {
   static_assert(is_sorted_list(kOwn));
+  if (!is_readable(text)) return true;
   Window window(text);
   while (window.next())
     if (speaks_of_asker(window)) return true;

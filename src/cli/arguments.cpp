@@ -103,7 +103,8 @@ void add_validate_deployment(CLI::App& app, CommandLine& line) {
   DeploymentArguments& wanted = line.deployment;
   command->add_option("--env", wanted.environment, "what it is meant to be (default: ENV, else production)")
       ->check(CLI::IsMember({"production", "staging", "development"}));
-  command->add_option("--api-key-env", wanted.key_variable, "environment variable with a key to call with");
+  command->add_option("--api-key-env", wanted.key_variable,
+                      std::string("environment variable with a key to call with") + kDefaultKey);
   command->add_option("--backups", wanted.backups, "folder of the backups")->capture_default_str();
   command->add_option("--backup-hours", wanted.backup_hours_max, "the newest one is at most so old")
       ->check(CLI::Range(0.0, 87600.0))
@@ -146,7 +147,8 @@ void add_bench(CLI::App& app, CommandLine& line) {
   command->add_option("--path", wanted.path, "where --bodies are posted")->capture_default_str();
   command->add_option("--start", wanted.start, "first line of --bodies that is sent, from 0");
   command->add_option("--header", wanted.headers, "a header line to send; may be given more than once");
-  command->add_option("--api-key-env", wanted.key_variable, "environment variable with a key to call with");
+  command->add_option("--api-key-env", wanted.key_variable,
+                      std::string("environment variable with a key to call with") + kDefaultKey);
   command->add_flag("--json", wanted.as_json, "print the figures as JSON");
   command->callback([&line] { line.exit_code = bench(line.common, line.bench); });
 }
@@ -156,7 +158,7 @@ void add_others(CLI::App& app, CommandLine& line) {
     line.exit_code = serve(line.common);
   });
   CLI::App* command = app.add_subcommand(
-      "doctor", "Check configuration, storage, model, cache, PCA, tau and the running server.");
+      "doctor", "Check configuration, storage, model, verifier, cache, PCA, tau and the running server.");
   command->add_flag("--json", line.doctor_json, "print the findings as JSON");
   command->callback([&line] { line.exit_code = doctor(line.common, line.doctor_json); });
   app.add_subcommand("version", "Print the version.")->callback([] {

@@ -21,7 +21,7 @@ void add_backup(CLI::App& app, const Common& common, BackupArguments& wanted, in
       "file of the keys of encrypted backups; with it they are encrypted whatever the settings say");
   command->add_flag("--without-models", wanted.without_models, "leave the model files out");
   command->add_option("--api-key-env", wanted.key_variable,
-                      "environment variable with the key for the server's /admin");
+                      std::string("environment variable with the key for the server's /admin") + kDefaultKey);
   command->callback([&] { exit_code = backup(common, wanted); });
 }
 

@@ -19,7 +19,8 @@ void add_encryption(CLI::App& app, const Common& common, PrivacyCommands& comman
   CLI::App* encryption = app.add_subcommand("encryption", "Master keys of encryption at rest.");
   encryption->require_subcommand(1);
   const auto add_key = [&commands](CLI::App* command) {
-    command->add_option("--api-key-env", commands.key_variable, "environment variable with an admin's key");
+    command->add_option("--api-key-env", commands.key_variable,
+                        std::string("environment variable with an admin's key") + kDefaultKey);
   };
   CLI::App* status =
       encryption->add_subcommand("status", "Which keys are in use, and how far a rotation is.");

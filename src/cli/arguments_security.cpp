@@ -8,10 +8,8 @@ namespace {
 constexpr int64_t kGraceSecondsMax = int64_t{30} * 24 * 3600;
 
 void add_key_source(CLI::App& command, KeysArguments& wanted) {
-  command.add_option(
-      "--api-key-env", wanted.key_variable,
-      "environment variable with an admin's key (default: security.admin_key_file, then admin.key "
-      "in the storage folder)");
+  command.add_option("--api-key-env", wanted.key_variable,
+                     std::string("environment variable with an admin's key") + kDefaultKey);
   command.add_flag("--json", wanted.as_json, "print JSON");
 }
 

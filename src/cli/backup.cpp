@@ -96,6 +96,7 @@ void add_data(const std::string& storage_path, std::vector<backup::Source>& sour
   for (const auto& each : fs::directory_iterator(storage_path, error)) {
     const std::string name = each.path().filename().string();
     if (std::find(std::begin(kNotData), std::end(kNotData), name) != std::end(kNotData)) continue;
+    if (name.starts_with(app::kPackedName)) continue;
     if (each.is_regular_file()) sources.push_back({each.path().string(), "cache/" + name});
   }
 }
@@ -145,7 +146,7 @@ Result<backup::BackupKeys> sealing_keys(const config::Settings& settings, const 
 
 Result<int> make(const Common& common, const config::Loaded& loaded, const BackupArguments& wanted) {
   const config::Settings& settings = loaded.settings;
-  EGPTC_TRY(http::Headers headers, credential_from(wanted.key_variable));
+  EGPTC_TRY(http::Headers headers, caller_credential(common, settings, wanted.key_variable, true));
   backup::BackupPlan plan;
   plan.folder = wanted.output;
   EGPTC_TRY(plan.keys, sealing_keys(settings, wanted));

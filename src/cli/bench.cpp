@@ -175,7 +175,10 @@ int bench(const Common& common, const BenchArguments& wanted) {
   const auto loaded = load_or_report(common, exit_code);
   if (loaded == nullptr) return exit_code;
   const std::string url = server_url(common, loaded->settings);
-  auto credential = credential_from(wanted.key_variable);
+  // Header lines of the caller's own may hold another credential.
+  auto credential = wanted.headers.empty()
+                        ? caller_credential(common, loaded->settings, wanted.key_variable, false)
+                        : credential_from(wanted.key_variable);
   if (!credential) {
     fmt::print(stderr, "error: {}\n", credential.error().message);
     return 2;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/loader.h"
+#include "http/exchange.h"
 
 namespace enhanced_gptcache::cli {
 
@@ -69,6 +70,15 @@ int run(std::vector<std::string> arguments);
 int failure_code(const std::vector<config::Problem>& errors);
 /// Loads the settings or prints every problem to stderr (null then, and `exit_code` says how to end).
 std::shared_ptr<const config::Loaded> load_or_report(const Common& common, int& exit_code);
+/// What --api-key-env is without a value, for the help texts.
+inline constexpr const char* kDefaultKey =
+    " (default: security.admin_key_file, then admin.key in the storage folder)";
+/// Who calls the running server: the key in the environment variable of --api-key-env, else, as it is this
+/// machine's, security.admin_key_file or admin.key of the first start; none where that cannot be read, for a
+/// server on another machine (an admin's key is not handed to it), and with security off, when only /admin
+/// (`is_admin_call`) may still have security on. kInvalidArgument: the variable is not set.
+Result<http::Headers> caller_credential(const Common& common, const config::Settings& settings,
+                                        const std::string& key_variable, bool is_admin_call);
 /// http://host:port of the server these settings describe, or --server.
 std::string server_url(const Common& common, const config::Settings& settings);
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "app/first_key.h"
 #include "cli/commands.h"
+#include "cli/http_call.h"
+#include "config/small_file.h"
 #include "config/url_check.h"
 
 namespace enhanced_gptcache::cli {
@@ -25,6 +28,23 @@ std::shared_ptr<const config::Loaded> load_or_report(const Common& common, int& 
   for (const config::Problem& problem : outcome.warnings) fmt::print(stderr, "warning: {}\n", problem.text());
   exit_code = failure_code(outcome.errors);
   return outcome.loaded;
+}
+
+Result<http::Headers> caller_credential(const Common& common, const config::Settings& settings,
+                                        const std::string& key_variable, bool is_admin_call) {
+  if (!key_variable.empty()) return credential_from(key_variable);
+  const bool is_here =
+      common.server_url.empty() || config::is_this_machine(config::parse_authority(common.server_url).host);
+  if (!is_here || !(is_admin_call || settings.security.enabled)) return http::Headers{};
+  const std::string& named = settings.security.admin_key_file;
+  const std::string path = named.empty() ? app::first_key_path(settings.storage.path) : named;
+  const auto key = config::read_secret_file(path);
+  if (!key) return http::Headers{};
+  // What it stores and asks about belongs to a tenant, and that is the key's.
+  if (!is_admin_call)
+    fmt::print(stderr, "note: called with the admin's key in {}, for its tenant (--api-key-env: another)\n",
+               path);
+  return http::Headers{{"Authorization", "Bearer " + *key}};
 }
 
 std::string server_url(const Common& common, const config::Settings& settings) {

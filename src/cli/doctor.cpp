@@ -66,6 +66,7 @@ int doctor(const Common& common, bool as_json) {
     const config::Settings& settings = outcome.loaded->settings;
     checks.push_back({"storage", [&settings] { return app::check_storage(settings.storage.path); }});
     checks.push_back({"model", [&subject] { return check_model(subject); }});
+    checks.push_back({"verifier", [&] { return app::check_verifier(settings, subject.embedder); }});
     checks.push_back({"cache", [&subject] { return app::check_cache(subject.embedder); }});
     checks.push_back(
         {"pca", [&settings] { return app::check_pca(static_cast<size_t>(settings.pca.target_dimensions)); }});

@@ -7,13 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "admin/security_api.h"
-#include "app/first_key.h"
 #include "app/storage_folder.h"
 #include "app/vault_parts.h"
 #include "base/clock.h"
 #include "cli/http_call.h"
 #include "cli/security_commands.h"
-#include "config/small_file.h"
 #include "security/api_key.h"
 
 namespace enhanced_gptcache::cli {
@@ -44,17 +42,6 @@ std::string prefix_of(const std::string& text) {
   return parts ? std::string(parts->prefix) : text;
 }
 
-/// The admin's key for a running server: from the variable, the configured file, or the file of the first
-/// start.
-Result<http::Headers> admin_credential(const KeysArguments& wanted, const config::Settings& settings) {
-  if (!wanted.key_variable.empty()) return credential_from(wanted.key_variable);
-  const std::string& named = settings.security.admin_key_file;
-  const auto key =
-      config::read_secret_file(named.empty() ? app::first_key_path(settings.storage.path) : named);
-  if (!key) return http::Headers{};
-  return http::Headers{{"Authorization", "Bearer " + *key}};
-}
-
 /// One operation, on the folder when no process holds it, else on the server that does.
 struct Operation {
   std::string method, path, body;
@@ -71,7 +58,7 @@ Result<json> run_on_folder(const config::Settings& settings, const Operation& op
 
 Result<json> run_on_server(const Common& common, const config::Settings& settings,
                            const KeysArguments& wanted, const Operation& operation) {
-  EGPTC_TRY(http::Headers headers, admin_credential(wanted, settings));
+  EGPTC_TRY(http::Headers headers, caller_credential(common, settings, wanted.key_variable, true));
   const std::string url = server_url(common, settings);
   auto answer = http_call(url, operation.method, operation.path, operation.body, std::move(headers));
   if (!answer)

@@ -25,7 +25,11 @@ int report(const Error& error) {
 
 Result<std::string> ask(const Common& common, const config::Settings& settings, const std::string& variable,
                         const char* method, const char* path, std::string body, int64_t timeout_ms = 30'000) {
-  EGPTC_TRY(http::Headers headers, credential_from(variable));
+  // Whose data is meant hangs on the key's tenant: /cache/erase and /cache/export take none but the one
+  // named.
+  EGPTC_TRY(http::Headers headers, std::string_view(path).starts_with("/admin")
+                                       ? caller_credential(common, settings, variable, true)
+                                       : credential_from(variable));
   const std::string url = server_url(common, settings);
   auto answer = http_call(url, method, path, std::move(body), std::move(headers), timeout_ms);
   if (!answer)

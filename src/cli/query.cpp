@@ -32,7 +32,7 @@ int query(const Common& common, const QueryArguments& wanted) {
   int exit_code = 0;
   const auto loaded = load_or_report(common, exit_code);
   if (loaded == nullptr) return exit_code;
-  auto headers = credential_from(wanted.key_variable);
+  auto headers = caller_credential(common, loaded->settings, wanted.key_variable, false);
   if (!headers) {
     fmt::print(stderr, "error: {}\n", headers.error().message);
     return 2;

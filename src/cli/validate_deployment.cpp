@@ -85,7 +85,7 @@ int validate_deployment(const Common& common, DeploymentArguments wanted) {
     report_configuration(outcome.errors, wanted.environment, wanted.as_json);
     return failure_code(outcome.errors);
   }
-  auto headers = credential_from(wanted.key_variable);
+  auto headers = caller_credential(meant, outcome.loaded->settings, wanted.key_variable, false);
   if (!headers) {
     fmt::print(stderr, "error: {}\n", headers.error().message);
     return 2;

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 
 #include "base/canonical_json.h"
 #include "config/small_file.h"
@@ -14,6 +16,29 @@ namespace enhanced_gptcache::config {
 
 std::string admin_file_path(const Settings& settings) {
   return (std::filesystem::path(settings.storage.path) / "admin_config.json").string();
+}
+
+bool may_be_admin_change(std::string_view name) {
+  static constexpr std::string_view kEndings[] = {"_file", "_dir", "_path"};
+  static constexpr std::string_view kNames[] = {"storage.path",
+                                                "upstream.base_url",
+                                                "upstream.routes",
+                                                "upstream.https_proxy",
+                                                "tracing.endpoint",
+                                                "storage.backup_keys",
+                                                "storage.encryption_keys",
+                                                "storage.encryption_key_command",
+                                                "security.jwt_jwks_url",
+                                                "security.enabled",
+                                                "security.insecure_listen",
+                                                "server.host",
+                                                "server.port",
+                                                "context.embedding_model",
+                                                "embedder.enabled",
+                                                "embedder.kernel"};
+  const auto ends = [name](std::string_view ending) { return name.ends_with(ending); };
+  return std::none_of(std::begin(kEndings), std::end(kEndings), ends) &&
+         std::find(std::begin(kNames), std::end(kNames), name) == std::end(kNames);
 }
 
 std::optional<AdminValues> read_admin_file(const std::string& path, std::vector<Problem>& problems) {

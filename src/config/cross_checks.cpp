@@ -109,36 +109,23 @@ void check_prices(const Loaded& loaded, std::vector<Problem>& errors) {
 /// Where this machine calls by itself: encrypted, or not further than itself.
 std::string own_call_problem(std::string_view url) {
   std::string wrong = check_base_url(url);
-  const std::string_view host = url.substr(std::min(url.size(), url.find("://") + 3));
-  const bool local = is_loopback(host.substr(0, host.find_first_of(":/")));
-  if (wrong.empty() && !url.starts_with("https://") && !local)
+  if (wrong.empty() && !url.starts_with("https://") && !is_this_machine(parse_authority(url).host))
     wrong = "must be https outside of this machine";
   return wrong;
 }
 
-/// Whoever may change settings over the network must not choose whom this machine calls, what it runs or what
-/// it reads as a key.
-void refuse_from_network(const Loaded& loaded, std::string_view name, std::vector<Problem>& errors) {
-  if (loaded.values[find_key(name)].origin == Origin::kAdmin)
-    add(errors, loaded, name, std::string(kMasked),
-        "cannot be set through /admin/config: use the settings file, the environment or a flag");
-}
-
-/// All of it in one rule: every file, and every address that is called.
-void check_origins(const Loaded& loaded, std::vector<Problem>& errors) {
-  static constexpr std::string_view kOthers[] = {"upstream.base_url",
-                                                 "upstream.routes",
-                                                 "upstream.https_proxy",
-                                                 "storage.keystore_path",
-                                                 "tracing.endpoint",
-                                                 "storage.backup_keys",
-                                                 "storage.encryption_key_command",
-                                                 "storage.encryption_keys",
-                                                 "security.jwt_jwks_url"};
-  for (const KeySpec& key : keys()) {
-    const std::string name = key.name();
-    const bool is_named = std::find(std::begin(kOthers), std::end(kOthers), name) != std::end(kOthers);
-    if (is_named || name.ends_with("_file")) refuse_from_network(loaded, name, errors);
+/// A miss that is asked of this very server would be asked for ever.
+void check_upstream_is_another(const Loaded& loaded, std::vector<Problem>& errors) {
+  const auto& server = loaded.settings.server;
+  const auto check = [&](std::string_view name, const Text& url) {
+    const Authority to = parse_authority(url);
+    if (server.port == 0 || to.port != server.port || !reaches(to.host, server.host)) return;
+    add(errors, loaded, name, url, "is the address of this very server (server.host, server.port)");
+  };
+  check("upstream.base_url", loaded.settings.upstream.base_url);
+  for (const Route& route : loaded.settings.upstream.routes) {
+    check("upstream.routes", route.target.base_url);
+    for (const RouteTarget& target : route.fallbacks) check("upstream.routes", target.base_url);
   }
 }
 
@@ -289,7 +276,7 @@ void read_secret_files(Loaded& loaded, std::vector<Problem>& errors) {
 
 void check_together(const Loaded& loaded, std::vector<Problem>& errors, std::vector<Problem>& warnings) {
   const Settings& settings = loaded.settings;
-  check_origins(loaded, errors);
+  check_upstream_is_another(loaded, errors);
   check_ca_file(loaded, errors);
   check_namespace_shares(loaded, errors);
   check_prices(loaded, errors);

@@ -19,6 +19,8 @@ namespace enhanced_gptcache::config {
 namespace {
 
 constexpr std::string_view kPrefix = "EGPTC_";
+constexpr std::string_view kNotOverNetwork =
+    "cannot be set through /admin/config: use the settings file, the environment or a flag";
 
 /// One load, layer by layer from the weakest to the strongest; each layer's values are checked even
 /// where a stronger one replaces them, so that nothing wrong stays hidden. Confined to one call.
@@ -158,11 +160,11 @@ class Loading {
         request_.admin_values ? request_.admin_values : read_admin_file(loaded_->admin_path, out_.errors);
     if (!values) return;
     // Values given by a request are not in the file yet.
-    const std::string place = request_.admin_values ? "the request" : loaded_->admin_path;
+    const std::string place = request_.admin_values ? std::string(kRequestPlace) : loaded_->admin_path;
     for (const auto& [name, text] : *values) {
-      if (name == "storage.path") {
-        ProblemSink(place, out_.errors)
-            .add(0, name, text, "cannot be an admin change: these are kept in that folder");
+      // Before anything is done with the value: no file that it names is looked for.
+      if (find_key(name) != kNoKey && !may_be_admin_change(name)) {
+        ProblemSink(place, out_.errors).add(0, name, "", std::string(kNotOverNetwork));
       } else {
         apply_named(name, text, Origin::kAdmin, loaded_->admin_path, place);
       }

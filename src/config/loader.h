@@ -47,6 +47,9 @@ struct Loaded {
   std::vector<Problem> warnings;
 };
 
+/// Source of the problems of LoadRequest::admin_values.
+inline constexpr std::string_view kRequestPlace = "the request";
+
 struct LoadOutcome {
   std::shared_ptr<const Loaded> loaded;  ///< null when there are errors
   std::vector<Problem> errors;

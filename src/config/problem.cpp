@@ -31,6 +31,17 @@ std::string Problem::text() const {
   return out;
 }
 
+std::string Problem::request_text() const {
+  std::string out = key;
+  const auto append = [&out](std::string_view separator, std::string_view text) {
+    if (!out.empty()) out += separator;
+    out += text;
+  };
+  if (!value.empty()) append(": ", fmt::format("\"{}\"", printable(value)));
+  append(value.empty() ? ": " : ", ", message);
+  return out;
+}
+
 void ProblemSink::add(int line, std::string key, std::string value, std::string message) const {
   problems_.push_back({place(line), line, std::move(key), std::move(value), std::move(message)});
 }

@@ -16,6 +16,8 @@ struct Problem {
   std::string message;  ///< with the allowed range
   /// "source: key: message (got value)", one line.
   std::string text() const;
+  /// "key: value, message", for whoever sent the value and knows where it came from.
+  std::string request_text() const;
 };
 
 /// Where the value being looked at comes from, and where its problems go. Confined to one load.

@@ -18,6 +18,17 @@ std::string joined(const std::vector<Problem>& problems) {
   return text;
 }
 
+/// For whoever sent a change: its values without the name of the file they would be kept in; what is wrong
+/// elsewhere with its place.
+std::string joined_for_request(const std::vector<Problem>& problems, const std::string& admin_path) {
+  std::string text;
+  for (const Problem& problem : problems) {
+    const bool is_sent = problem.source.starts_with(kRequestPlace) || problem.source == admin_path;
+    text += (text.empty() ? "" : "\n") + (is_sent ? problem.request_text() : problem.text());
+  }
+  return text;
+}
+
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -54,37 +65,28 @@ class SettingsSource::Impl {
     return publish(*outcome.loaded, counted);
   }
 
-  Result<Change> apply_admin(const std::map<std::string, std::string>& changes) {
+  Result<Change> apply_admin(const AdminValues& changes, const Guard& guard) {
     const std::lock_guard lock(reload_mutex_);
-    std::vector<Problem> problems;
-    auto values = read_admin_file(*request_.admin_path, problems);
-    if (!values) return fail(ErrorCode::kInvalidArgument, joined(problems));
-    for (const auto& [name, value] : changes) (*values)[name] = value;
-    return try_admin(std::move(*values), changes);
+    EGPTC_TRY(AdminValues values, with_changes(changes));
+    return try_admin(std::move(values), changes, guard);
   }
 
-  Result<Change> check_admin(const std::map<std::string, std::string>& changes) {
+  Result<Change> check_admin(const AdminValues& changes, const Guard& guard) {
     const std::lock_guard lock(reload_mutex_);
-    std::vector<Problem> problems;
-    auto values = read_admin_file(*request_.admin_path, problems);
-    if (!values) return fail(ErrorCode::kInvalidArgument, joined(problems));
-    for (const auto& [name, value] : changes) (*values)[name] = value;
-    LoadRequest request = request_;
-    request.admin_values = std::move(*values);
-    const LoadOutcome outcome = load(request);
-    if (!outcome.loaded) return fail(ErrorCode::kInvalidArgument, joined(outcome.errors));
+    EGPTC_TRY(AdminValues values, with_changes(changes));
+    EGPTC_TRY(const auto candidate, check_candidate(std::move(values), guard));
     Change change;
-    const auto merged = keep_running(*outcome.loaded, change.pending_restart);
+    const auto merged = keep_running(*candidate, change.pending_restart);
     change.before = {loaded_, &loaded_->settings};
     change.after = {merged, &merged->settings};
     change.keys = changed_keys(*change.before, *change.after);
-    change.overridden = overridden(*outcome.loaded, changes);
+    change.overridden = overridden(*candidate, changes);
     return change;
   }
 
-  Result<Change> reset_admin() {
+  Result<Change> reset_admin(const Guard& guard) {
     const std::lock_guard lock(reload_mutex_);
-    return try_admin({}, {});
+    return try_admin({}, {}, guard);
   }
 
   std::vector<std::string> watched_files() const {
@@ -123,17 +125,36 @@ class SettingsSource::Impl {
     return fail(ErrorCode::kInvalidArgument, joined(errors));
   }
 
-  /// The candidate is checked as a whole before it is written, and written before it is used.
-  Result<Change> try_admin(AdminValues values, const std::map<std::string, std::string>& changes) {
+  /// What the admin file holds, and `changes` on top.
+  Result<AdminValues> with_changes(const AdminValues& changes) const {
+    std::vector<Problem> problems;
+    auto values = read_admin_file(*request_.admin_path, problems);
+    if (!values) return fail(ErrorCode::kInvalidArgument, joined(problems));
+    for (const auto& [name, value] : changes) (*values)[name] = value;
+    return *std::move(values);
+  }
+
+  Result<std::shared_ptr<const Loaded>> check_candidate(AdminValues values, const Guard& guard) const {
     LoadRequest request = request_;
-    request.admin_values = values;
+    request.admin_values = std::move(values);
     const LoadOutcome outcome = load(request);
-    if (!outcome.loaded) return fail(ErrorCode::kInvalidArgument, joined(outcome.errors));
+    if (!outcome.loaded)
+      return fail(ErrorCode::kInvalidArgument, joined_for_request(outcome.errors, *request_.admin_path));
+    if (guard) {
+      std::vector<std::string> ignored;
+      EGPTC_TRY_VOID(guard(keep_running(*outcome.loaded, ignored)->settings));
+    }
+    return outcome.loaded;
+  }
+
+  /// The candidate is checked as a whole before it is written, and written before it is used.
+  Result<Change> try_admin(AdminValues values, const AdminValues& changes, const Guard& guard) {
+    EGPTC_TRY(const auto candidate, check_candidate(values, guard));
     const auto written = values.empty() ? remove_admin_file(*request_.admin_path)
                                         : write_admin_file(*request_.admin_path, values);
     if (!written) return fail(written.error());
-    EGPTC_TRY(Change change, publish(*outcome.loaded, true));
-    change.overridden = overridden(*outcome.loaded, changes);
+    EGPTC_TRY(Change change, publish(*candidate, true));
+    change.overridden = overridden(*candidate, changes);
     return change;
   }
 
@@ -224,13 +245,15 @@ void SettingsSource::subscribe(Listener listener) { impl_->subscribe(std::move(l
 Result<Change> SettingsSource::reload() { return impl_->reload(true); }
 Result<void> SettingsSource::watch(int debounce_ms) { return impl_->watch(debounce_ms); }
 void SettingsSource::stop_watching() { impl_->stop_watching(); }
-Result<Change> SettingsSource::apply_admin(const std::map<std::string, std::string>& changes) {
-  return impl_->apply_admin(changes);
+Result<Change> SettingsSource::apply_admin(const std::map<std::string, std::string>& changes,
+                                           const Guard& guard) {
+  return impl_->apply_admin(changes, guard);
 }
-Result<Change> SettingsSource::check_admin(const std::map<std::string, std::string>& changes) const {
-  return impl_->check_admin(changes);
+Result<Change> SettingsSource::check_admin(const std::map<std::string, std::string>& changes,
+                                           const Guard& guard) const {
+  return impl_->check_admin(changes, guard);
 }
-Result<Change> SettingsSource::reset_admin() { return impl_->reset_admin(); }
+Result<Change> SettingsSource::reset_admin(const Guard& guard) { return impl_->reset_admin(guard); }
 ReloadStatus SettingsSource::status() const { return impl_->status(); }
 
 }  // namespace enhanced_gptcache::config

@@ -39,6 +39,10 @@ class SettingsSource {
   /// Runs under the reload lock, after the snapshot was swapped; must not call back into reload().
   using Listener = std::function<void(const Change&)>;
 
+  /// Looks at what the settings in use would be and may refuse them with its error; runs under the reload
+  /// lock.
+  using Guard = std::function<Result<void>(const Settings&)>;
+
   /// `loaded` is what load(request) gave at start.
   SettingsSource(LoadRequest request, std::shared_ptr<const Loaded> loaded);
   ~SettingsSource();
@@ -63,11 +67,12 @@ class SettingsSource {
 
   /// Keeps these admin changes ("section.key" to text; JSON for lists) on top of the earlier ones, in
   /// the storage folder. All or none: kInvalidArgument lists what is wrong. kIo: not written.
-  Result<Change> apply_admin(const std::map<std::string, std::string>& changes);
+  Result<Change> apply_admin(const std::map<std::string, std::string>& changes, const Guard& guard = {});
   /// What apply_admin() would do, and does not: the same errors, the same keys.
-  Result<Change> check_admin(const std::map<std::string, std::string>& changes) const;
+  Result<Change> check_admin(const std::map<std::string, std::string>& changes,
+                             const Guard& guard = {}) const;
   /// Forgets all admin changes.
-  Result<Change> reset_admin();
+  Result<Change> reset_admin(const Guard& guard = {});
 
   ReloadStatus status() const;
 

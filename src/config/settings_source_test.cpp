@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <thread>
 
 #include "config/admin_file.h"
@@ -16,6 +17,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 class SettingsSourceTest : public ::testing::Test {
  protected:
@@ -137,10 +139,10 @@ TEST_F(SettingsSourceTest, AWrongAdminChangeLeavesNoTrace) {
 
 TEST_F(SettingsSourceTest, ACheckSaysWhatAChangeWouldDoAndDoesNothing) {
   open(with_ttl(1));
-  const auto good = source_->check_admin({{"cache.ttl_seconds", "7"}, {"server.port", "9"}});
+  const auto good = source_->check_admin({{"cache.ttl_seconds", "7"}, {"server.threads", "9"}});
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_THAT(good->keys, ElementsAre("cache.ttl_seconds"));
-  EXPECT_THAT(good->pending_restart, ElementsAre("server.port"));
+  EXPECT_THAT(good->pending_restart, ElementsAre("server.threads"));
   EXPECT_EQ(good->after->cache.ttl_seconds, 7);
   const auto bad = source_->check_admin({{"cache.ttl_seconds", "-1"}});
   ASSERT_FALSE(bad);
@@ -159,6 +161,63 @@ TEST_F(SettingsSourceTest, AnAdminChangeUnderAFlagSaysItHasNoEffect) {
   ASSERT_TRUE(change);
   EXPECT_THAT(change->overridden, ElementsAre("cache.ttl_seconds"));
   EXPECT_EQ(ttl(), 5);
+}
+
+TEST_F(SettingsSourceTest, WhatIsWrongWithARequestReadsAsFieldValueRange) {
+  open(with_ttl(1));
+  const auto message = [&](const AdminValues& changes) {
+    const auto done = source_->apply_admin(changes);
+    EXPECT_EQ(done.error().code, ErrorCode::kInvalidArgument);
+    const auto checked = source_->check_admin(changes);
+    EXPECT_EQ(done.error().message, checked.error().message);
+    return done.error().message;
+  };
+  EXPECT_EQ(message({{"cache.size_mb", "0"}}), "cache.size_mb: \"0\", must be 1 to 1048576 MiB");
+  EXPECT_EQ(message({{"limits.concurrent_key", "3"}}),
+            "limits.concurrent_key: \"3\", needs security.enabled: true");
+  EXPECT_EQ(message({{"cache.mod", "x"}}), "cache.mod: unknown key; did you mean cache.mode?");
+  EXPECT_THAT(message({{"cache.guards_off", "[a"}}), StartsWith("cache.guards_off: \"[a\", not readable"));
+  EXPECT_THAT(message({{"upstream.api_key", "a b"}}), StartsWith("upstream.api_key: \"********\", must be"));
+  const std::string two = message({{"cache.size_mb", "0"}, {"cache.candidates", "0"}});
+  EXPECT_EQ(two, "cache.candidates: \"0\", must be 1 to 64\ncache.size_mb: \"0\", must be 1 to 1048576 MiB");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/admin_config.json"));
+}
+
+TEST_F(SettingsSourceTest, ARequestLearnsNothingAboutFiles) {
+  open(with_ttl(1));
+  const std::string present = folder_.write("present", "no key\nat all"), absent = folder_ / "absent";
+  for (const char* name :
+       {"upstream.api_key_file", "upstream.ca_file", "security.jwt_secret_file", "storage.backup_key_file",
+        "embedder.model_dir", "pca.model_path", "storage.path"}) {
+    const auto first = source_->apply_admin({{name, present}}),
+               second = source_->check_admin({{name, absent}});
+    ASSERT_FALSE(first) << name;
+    EXPECT_EQ(first.error().message, std::string(name) +
+                                         ": cannot be set through /admin/config: use the settings file, the "
+                                         "environment or a flag");
+    EXPECT_EQ(second.error().message, first.error().message);
+  }
+}
+
+TEST_F(SettingsSourceTest, AGuardSeesWhatWouldBeInUseAndRefuses) {
+  open(with_ttl(1));
+  int64_t seen_ttl = 0, seen_threads = -1;
+  const SettingsSource::Guard refuse = [&](const Settings& settings) -> Result<void> {
+    seen_ttl = settings.cache.ttl_seconds;
+    seen_threads = settings.server.threads;
+    return fail(ErrorCode::kUnsupported, "not this one");
+  };
+  const AdminValues changes = {{"cache.ttl_seconds", "7"}, {"server.threads", "3"}};
+  EXPECT_EQ(source_->apply_admin(changes, refuse).error().message, "not this one");
+  EXPECT_EQ(seen_ttl, 7);
+  EXPECT_EQ(seen_threads, 0) << "it waits for a restart";
+  EXPECT_FALSE(source_->check_admin(changes, refuse));
+  EXPECT_EQ(ttl(), 1);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/admin_config.json"));
+  ASSERT_TRUE(source_->apply_admin(changes));
+  EXPECT_FALSE(source_->reset_admin(refuse));
+  EXPECT_EQ(ttl(), 7) << "a reset can shut a door, too";
+  EXPECT_EQ(seen_ttl, 1);
 }
 
 TEST_F(SettingsSourceTest, UnwritableAndDamagedAdminFiles) {

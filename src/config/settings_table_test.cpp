@@ -9,6 +9,7 @@
 #include <cmath>
 #include <set>
 
+#include "config/admin_file.h"
 #include "config/loader.h"
 #include "config/test_folder.h"
 #include "config/value.h"
@@ -225,17 +226,7 @@ TEST(SettingsTable, EveryLayerSetsEveryKey) {
     for (size_t i = 0; i < requests.size(); ++i) {
       for (const std::string& flag : company_of(spec)) requests[i].flags.push_back(flag);
       const LoadOutcome outcome = load(requests[i]);
-      if (spec.name() == "storage.path" && origins[i] == Origin::kAdmin) {
-        EXPECT_FALSE(outcome.loaded) << "the admin file lies in that folder";
-        continue;
-      }
-      const bool is_address = spec.name() == "tracing.endpoint" || spec.name() == "security.jwt_jwks_url" ||
-                              spec.name() == "upstream.base_url" || spec.name() == "upstream.routes" ||
-                              spec.name() == "upstream.https_proxy";
-      const bool is_key =
-          spec.name().starts_with("storage.encryption_key") || spec.name() == "storage.backup_keys";
-      const bool is_file = spec.name().ends_with("_file") || spec.name() == "storage.keystore_path";
-      if ((is_address || is_key || is_file) && origins[i] == Origin::kAdmin) {
+      if (!may_be_admin_change(spec.name()) && origins[i] == Origin::kAdmin) {
         EXPECT_FALSE(outcome.loaded) << "whom this machine calls and what it reads is not for the network";
         continue;
       }
@@ -245,6 +236,25 @@ TEST(SettingsTable, EveryLayerSetsEveryKey) {
       EXPECT_FALSE(same_value(spec, Settings{}, outcome.loaded->settings));
     }
   }
+}
+
+TEST(SettingsTable, WhatOnlyTheMachineCanJudgeIsNotSetOverTheNetwork) {
+  for (const KeySpec& spec : keys()) {
+    const std::string name = spec.name();
+    // A new row that names a file, a folder or an address has to be looked at.
+    const bool names_a_place = name.ends_with("_file") || name.ends_with("_dir") || name.ends_with("path") ||
+                               name.ends_with("url") || spec.form == Form::kUrl ||
+                               spec.form == Form::kProxyUrl || spec.form == Form::kAddress ||
+                               spec.type == Type::kRoutes;
+    EXPECT_FALSE(names_a_place && may_be_admin_change(name)) << name;
+  }
+  for (const char* name : {"server.port", "security.enabled", "security.insecure_listen", "embedder.enabled",
+                           "embedder.kernel", "context.embedding_model", "storage.encryption_keys",
+                           "storage.encryption_key_command", "storage.backup_keys", "tracing.endpoint"})
+    EXPECT_FALSE(may_be_admin_change(name)) << name;
+  for (const char* name :
+       {"cache.size_mb", "server.threads", "security.admin_networks", "limits.concurrent_key"})
+    EXPECT_TRUE(may_be_admin_change(name)) << name;
 }
 
 TEST(SettingsTable, ValuesAndKeysOfLaterVersionsAreRefusedByName) {

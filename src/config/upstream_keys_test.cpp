@@ -1,5 +1,6 @@
 // URLs, addresses, keys kept in files, and routes.
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -49,13 +50,57 @@ TEST(UrlCheck, ProxiesAndAddresses) {
   EXPECT_EQ(mask_user("http://me:pa@ss@p:1"), "http://********@p:1");
   EXPECT_EQ(mask_user("me:pass@p"), "********@p");
   EXPECT_EQ(mask_user("http://p:1"), "http://p:1");
-  for (const char* yes : {"127.0.0.1", "127.9.9.9", "::1", "localhost"}) EXPECT_TRUE(is_loopback(yes)) << yes;
+  for (const char* yes :
+       {"127.0.0.1", "127.9.9.9", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost", "LOCALHOST"})
+    EXPECT_TRUE(is_loopback(yes)) << yes;
   for (const char* no : {"0.0.0.0", "::", "10.0.0.1", "localhost.example", "128.0.0.1"}) {
     EXPECT_FALSE(is_loopback(no)) << no;
   }
   EXPECT_FALSE(is_address(""));
   EXPECT_FALSE(is_address("http://x"));
   EXPECT_FALSE(is_address(std::string(300, 'a')));
+}
+
+TEST(CrossChecks, CallsInTheClearStayOnThisMachine) {
+  for (const char* host : {"127.0.0.1", "127.8.8.8", "[::1]", "[0:0::1]", "[::ffff:127.0.0.1]", "localhost",
+                           "Localhost", "0.0.0.0", "[::]"}) {
+    for (const char* port : {"", ":4318"}) {
+      const LoadOutcome taken =
+          load_flags({fmt::format("tracing.endpoint=http://{}{}/v1/traces", host, port)});
+      EXPECT_TRUE(taken.loaded) << host << port << ": " << taken.errors.at(0).text();
+    }
+  }
+  for (const char* host : {"[::2]", "[::ffff:10.0.0.1]", "10.0.0.1", "127.0.0.1.example.org",
+                           "localhost.example", "127.1.example", "[fe80::1]"}) {
+    const LoadOutcome refused = load_flags({fmt::format("tracing.endpoint=http://{}:4318/v1/traces", host)});
+    ASSERT_EQ(refused.errors.size(), 1U) << host;
+    EXPECT_THAT(refused.errors[0].text(), HasSubstr("must be https outside of this machine")) << host;
+  }
+}
+
+TEST(CrossChecks, UpstreamIsNotThisServer) {
+  const auto errors_of = [](std::string listens_on, const std::string& upstream) {
+    return load_flags({"server.port=8080", "security.insecure_listen=true", "server.host=" + listens_on,
+                       "upstream.base_url=" + upstream})
+        .errors;
+  };
+  for (const char* host : {"127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]"}) {
+    const auto errors = errors_of("127.0.0.1", fmt::format("http://{}:8080/v1", host));
+    ASSERT_EQ(errors.size(), 1U) << host;
+    EXPECT_EQ(errors[0].key, "upstream.base_url");
+    EXPECT_THAT(errors[0].message, HasSubstr("this very server"));
+  }
+  for (const char* host : {"[::1]", "[::]", "[0::1]"}) {
+    EXPECT_EQ(errors_of("::1", fmt::format("http://{}:8080", host)).size(), 1U) << host;
+    EXPECT_EQ(errors_of("::", fmt::format("http://{}:8080", host)).size(), 1U) << host;
+    EXPECT_EQ(errors_of("0.0.0.0", fmt::format("http://{}:8080", host)).size(), 1U) << host;
+  }
+  EXPECT_EQ(errors_of("10.0.0.7", "http://10.0.0.7:8080/v1").size(), 1U);
+  EXPECT_EQ(errors_of("127.0.0.1", "http://127.0.0.1:8081/v1").size(), 0U);
+  EXPECT_EQ(errors_of("127.0.0.1", "http://127.0.0.2:8080/v1").size(), 0U)
+      << "another server may listen there";
+  EXPECT_EQ(errors_of("127.0.0.1", "https://api.example.org:8080/v1").size(), 0U);
+  EXPECT_EQ(errors_of("127.0.0.1", "http://127.0.0.1").size(), 0U) << "that is port 80";
 }
 
 TEST(CrossChecks, ListeningOutsideNeedsSayingSo) {

@@ -49,6 +49,24 @@ std::string check_host_port(std::string_view authority, bool port_required) {
   return port_required && !has_port ? "the port is missing" : "";
 }
 
+/// One spelling of each numeric address, an IPv4 address mapped into IPv6 as itself, localhost as the address
+/// it stands for; other names in lower case.
+std::string canonical(std::string_view host) {
+  std::string text(host);
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  if (text.ends_with('.')) text.pop_back();
+  if (text == "localhost") return "127.0.0.1";
+  char shown[INET6_ADDRSTRLEN] = {};
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, text.c_str(), &v6) != 1) return text;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) return inet_ntop(AF_INET, &v6.s6_addr[12], shown, sizeof shown);
+  return inet_ntop(AF_INET6, &v6, shown, sizeof shown);
+}
+
+bool is_unspecified(std::string_view canonical_host) {
+  return canonical_host == "0.0.0.0" || canonical_host == "::";
+}
+
 }  // namespace
 
 bool is_address(std::string_view text) {
@@ -58,12 +76,32 @@ bool is_address(std::string_view text) {
 }
 
 bool is_loopback(std::string_view address) {
-  const std::string text(address);
+  const std::string text = canonical(address);
   in_addr v4{};
-  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
-  in6_addr v6{};
-  if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-  return text == "localhost";
+  return inet_pton(AF_INET, text.c_str(), &v4) == 1 ? (ntohl(v4.s_addr) >> 24U) == 127 : text == "::1";
+}
+
+bool is_this_machine(std::string_view host) { return is_loopback(host) || is_unspecified(canonical(host)); }
+
+bool reaches(std::string_view host, std::string_view listens_on) {
+  std::string called = canonical(host), own = canonical(listens_on);
+  if (is_unspecified(own)) return is_this_machine(called);
+  // To connect to the unspecified address is to connect to loopback.
+  if (is_unspecified(called)) called = called == "::" ? "::1" : "127.0.0.1";
+  return called == own;
+}
+
+Authority parse_authority(std::string_view url) {
+  const size_t scheme = url.find("://");
+  std::string_view rest = scheme == url.npos ? url : url.substr(scheme + 3);
+  rest = rest.substr(0, rest.find('/'));
+  Authority out;
+  out.port = url.starts_with("https://") ? 443 : 80;
+  const size_t close = rest.starts_with('[') ? rest.find(']') : rest.npos;
+  const size_t colon = close == rest.npos ? rest.rfind(':') : rest.find(':', close);
+  out.host = close == rest.npos ? rest.substr(0, colon) : rest.substr(1, close - 1);
+  if (colon != rest.npos) std::from_chars(rest.data() + colon + 1, rest.data() + rest.size(), out.port);
+  return out;
 }
 
 std::string check_base_url(std::string_view url) {

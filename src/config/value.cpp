@@ -215,8 +215,14 @@ bool assign(const KeySpec& spec, const Node& node, Settings& settings, const Pro
 
 bool assign_text(const KeySpec& spec, std::string_view text, Settings& settings, const ProblemSink& sink) {
   if (spec.type == Type::kRoutes || (spec.type == Type::kList && trim(text).starts_with('['))) {
-    const std::optional<Node> node = parse_yaml(text, nullptr, sink);
-    if (!node) return false;
+    std::vector<Problem> unreadable;
+    const std::optional<Node> node = parse_yaml(text, nullptr, ProblemSink("", unreadable));
+    if (!node) {
+      const std::string reason = unreadable.empty() ? "not readable" : unreadable.front().message;
+      sink.add(0, spec.name(), spec.type == Type::kRoutes ? "" : std::string(text),
+               fmt::format("{}; {}", reason, must_be(spec)));
+      return false;
+    }
     Node list = *node;
     if (list.kind == Node::Kind::kNull) list.kind = Node::Kind::kList;
     list.line = 0;

@@ -75,6 +75,10 @@ std::string Connection::make_head(int status, const Headers& headers, std::optio
 void Connection::send(ServerExchange& exchange, Response response) {
   if (!is_current(exchange.sequence()) || answer_begun_) return account(exchange, kStatusClientLeft);
   begin_answer(response.status, response.headers);
+  // A proxied answer names it already, as X-Cache-Request-Id, and may carry the provider's own beside it.
+  if (!exchange.notes.request_id.empty() && find_header(response.headers, "X-Cache-Request-Id") == nullptr &&
+      find_header(response.headers, "X-Request-Id") == nullptr)
+    response.headers.push_back({"X-Request-Id", exchange.notes.request_id});
   const size_t size = response.body_owner ? response.shared_body.size() : response.body.size();
   std::optional<uint64_t> length;
   if (status_has_body(response.status)) {

@@ -218,7 +218,8 @@ Connection::Step Connection::answer_closed(const std::shared_ptr<ServerExchange>
 
 Connection::Step Connection::answer_error(const std::shared_ptr<ServerExchange>& exchange, int status,
                                           const std::string& message, const std::string& allow) {
-  thread_->counters.bad_requests.fetch_add(1, std::memory_order_relaxed);
+  // A path or method that is not there is proper HTTP all the same.
+  if (status != 404 && status != 405) thread_->counters.bad_requests.fetch_add(1, std::memory_order_relaxed);
   state_ = State::kHandling;
   read_deadline_us_ = 0;
   Response response = thread_->rules().make_error(status, message, exchange->request().path);

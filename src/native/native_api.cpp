@@ -52,7 +52,7 @@ class NativeApi::Impl : public std::enable_shared_from_this<NativeApi::Impl> {
     nlohmann::json body;
   };
   bool begin(const ExchangePtr& exchange, Call& call);
-  /// Of the caller's tenant and namespaces; null: none.
+  /// Of the caller's tenant, as may_reach() says; null: none.
   EntryPtr find_entry(const Caller& caller, std::string_view id) const;
   void refuse(const ExchangePtr& exchange, const Error& error, std::string_view param = {});
   /// Runs `work` elsewhere, or answers 503.
@@ -126,9 +126,7 @@ bool NativeApi::Impl::begin(const ExchangePtr& exchange, Call& call) {
 
 EntryPtr NativeApi::Impl::find_entry(const Caller& caller, std::string_view id) const {
   EntryPtr entry = cache_.get(caller.tenant, id);
-  const bool hidden = entry != nullptr && caller.identity != nullptr &&
-                      !caller.identity->may_use_namespace(entry->name_space());
-  return hidden ? nullptr : entry;
+  return entry != nullptr && may_reach(caller, *entry) ? entry : nullptr;
 }
 
 void NativeApi::Impl::later(const ExchangePtr& exchange, std::function<void()> work, const Offload& where) {
@@ -260,9 +258,11 @@ void NativeApi::Impl::feedback(const ExchangePtr& exchange) {
   Body body(call.body);
   const Feedback wanted = read_feedback(body, call.caller);
   if (auto ok = body.finish(); !ok) return refuse(exchange, ok.error(), body.error_field());
-  if (!wanted.entry_id.empty() && find_entry(call.caller, wanted.entry_id) == nullptr)
-    return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, "entry_id");
-  auto result = cache_.feedback(wanted);
+  for (const auto& [field, id] : {std::pair("entry_id", std::string_view(wanted.entry_id)),
+                                  std::pair("missed_entry_id", std::string_view(wanted.missed_entry_id))})
+    if (!id.empty() && find_entry(call.caller, id) == nullptr)
+      return refuse(exchange, {ErrorCode::kNotFound, "no entry with this id"}, field);
+  auto result = give_feedback(cache_, call.caller, wanted);
   if (!result) return refuse(exchange, result.error());
   if (observer_ != nullptr) observer_->on_feedback(result->action);
   http::Response answer = json_response(

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/canonical_json.h"
+#include "cache/entry_access.h"
 
 namespace enhanced_gptcache::native {
 namespace {
@@ -49,6 +50,22 @@ std::optional<Forbidden> find_forbidden_namespace(const Caller& caller, std::str
 std::optional<std::string> own_namespace(const Caller& caller) {
   if (caller.identity == nullptr || caller.identity->namespaces.empty()) return std::nullopt;
   return caller.identity->namespaces.front();
+}
+
+bool may_reach(const Caller& caller, const Entry& entry) {
+  if (caller.identity == nullptr) return true;
+  if (!caller.identity->may_use_namespace(entry.name_space())) return false;
+  return caller.sees_decisions() || cache::is_within_reach(entry, {caller.user, caller.principal});
+}
+
+Result<FeedbackResult> give_feedback(EnhancedCache& cache, const Caller& caller, Feedback feedback) {
+  auto result = cache.feedback(feedback);
+  const bool is_unknown = !result && result.error().code == ErrorCode::kNotFound;
+  if (!is_unknown || !caller.sees_decisions()) return result;
+  // As the tenant itself, to whom all of its decisions belong.
+  feedback.user.clear();
+  feedback.principal.clear();
+  return cache.feedback(feedback);
 }
 
 }  // namespace enhanced_gptcache::native

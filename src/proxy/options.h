@@ -21,6 +21,7 @@ struct ProxyOptions {
   bool single_flight_finish = false;  ///< go on to learn after the last caller has left
   int64_t lookup_timeout_ms = 2000;   ///< slower lookups are given up, the request goes upstream
   int64_t breaker_open_ms = 10'000;   ///< told to callers as Retry-After
+  bool share_provider_account = false;  ///< tenants may use what others keep under our provider key
   bool upstream_is_default = false;   ///< base_url is OpenAI's, where a call without a key cannot work
   bool ask_stream_usage = true;       ///< add stream_options.include_usage to streams whose caller did not
   double shadow_check_share = 0;      ///< of semantic hits, also asked upstream to compare the answers

@@ -12,6 +12,7 @@
 #include "proxy/json_view.h"
 #include "proxy/pass_through.h"
 #include "proxy/session.h"
+#include "proxy/shared_account.h"
 
 namespace enhanced_gptcache::proxy {
 namespace {
@@ -63,6 +64,8 @@ ApiResult<void> read_request(Call& call, Dialect dialect) {
   auto body = parse_body(dialect, request.body, surroundings_of(request));
   if (!body) return tl::unexpected(std::move(body.error()));
   call.body = std::move(*body);
+  if (names_a_file(call.body.document))
+    if (auto shared = refuse_shared_body(call, call.body.model)) return tl::unexpected(std::move(*shared));
   auto controls = read_controls(request.headers, call.body.cache,
                                 {call.options->honour_cache_control, call.options->ttl_s_max});
   if (!controls) return tl::unexpected(std::move(controls.error()));
@@ -169,7 +172,8 @@ Proxy::Proxy(ProxyOptions options, ProxyParts parts)
                        parts.watch,
                        {},
                        {},
-                       std::move(parts.trace_sink)})) {}
+                       std::move(parts.trace_sink),
+                       std::move(parts.is_only_tenant)})) {}
 
 Proxy::~Proxy() = default;
 
@@ -209,12 +213,16 @@ void Proxy::handle_uncached(http::ExchangePtr exchange) {
   if (document)
     if (const auto found = find_member(*document, "model")) model = json_text(*found);
   call->body.model = model;
+  // What we cannot read may name anything.
+  if (!document || names_stored_state(*document))
+    if (auto refused = refuse_shared_body(*call, model)) return reply_refusal(*call, *refused);
   start_pass_through(call, {model, true});
 }
 
 void Proxy::handle_pass_through(http::ExchangePtr exchange) {
   const CallPtr call = make_call(services_, std::move(exchange), "/v1/*");
   if (auto refused = identify(*call)) return reply_refusal(*call, *refused);
+  if (auto refused = refuse_shared(*call, {})) return reply_refusal(*call, *refused);
   start_pass_through(call, {});
 }
 

@@ -3,6 +3,7 @@
 // otherwise forwards, streams through and learns. See docs/architecture.md for one request's path and
 // docs/exact-key.md for what makes two requests the same.
 
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -17,6 +18,7 @@
 #include "proxy/options.h"
 #include "proxy/trace.h"
 #include "security/cache_watch.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -31,7 +33,9 @@ struct ProxyParts {
   ProxyObserver* observer = nullptr;         ///< null: nobody listens
   const base::Clock* clock = nullptr;        ///< null: the system's
   security::CacheWatch* watch = nullptr;     ///< null: nobody is limited; outlives the server's threads
-  std::shared_ptr<TraceSink> trace_sink;     ///< null: nothing is traced
+  std::shared_ptr<TraceSink> trace_sink = {};  ///< null: nothing is traced
+  /// Is nobody of another tenant than this caller's served here, or ever was? Any thread. Null: there may be.
+  std::function<bool(const security::Identity&)> is_only_tenant = {};
 };
 
 /// Thread rule: any thread. Requests in the air keep what they need alive beyond the Proxy itself.

@@ -70,17 +70,17 @@ TEST_F(ProxyTest, HitsHaveFreshIdAndCreatedAndNothingElseNew) {
 }
 
 TEST_F(ProxyTest, OrderAndBlanksDoNotMatterKeyedFieldsDo) {
-  chat(R"({"model":"m","messages":[{"role":"user","content":"same request"}],"temperature":0.5})");
+  chat(R"({"model":"m","messages":[{"role":"user","content":"Which is it?"}],"temperature":0.5})");
   const auto same =
-      chat(R"( { "temperature":0.5, "messages":[ {"content":"same request","role":"user"} ], "model":"m",)"
+      chat(R"( { "temperature":0.5, "messages":[ {"content":"Which is it?","role":"user"} ], "model":"m",)"
            R"( "user":"u", "metadata":{"a":"b"}, "stream":false } )");
   EXPECT_EQ(same->header("X-Cache-Layer"), "exact");
   for (const char* more :
        {R"(,"max_tokens":5)", R"(,"temperature":0.6)", R"(,"unknown_field":1)", R"(,"seed":1)"}) {
-    const auto other = chat(chat_body("same request", more));
+    const auto other = chat(chat_body("Which is it?", more));
     EXPECT_NE(other->header("X-Cache-Layer"), "exact") << more;
   }
-  EXPECT_NE(chat(R"({"model":"m2","messages":[{"role":"user","content":"same request"}],"temperature":0.5})")
+  EXPECT_NE(chat(R"({"model":"m2","messages":[{"role":"user","content":"Which is it?"}],"temperature":0.5})")
                 ->header("X-Cache"),
             "HIT");
 }

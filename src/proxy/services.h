@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -19,6 +20,7 @@
 #include "proxy/options.h"
 #include "proxy/trace.h"
 #include "security/cache_watch.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::proxy {
 
@@ -83,6 +85,7 @@ struct Services {
   /// Of JSON answers and of streams; filled while there are padded namespaces.
   std::array<MissTimes, 2> miss_times;
   std::shared_ptr<TraceSink> trace_sink;  ///< null: nothing is traced
+  std::function<bool(const security::Identity&)> is_only_tenant;  ///< ProxyParts
 };
 using ServicesPtr = std::shared_ptr<Services>;
 

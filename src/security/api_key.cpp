@@ -1,5 +1,7 @@
 #include "security/api_key.h"
 
+#include <fmt/format.h>
+
 #include "base/keyed_hash.h"
 #include "base/request_fields.h"
 
@@ -19,6 +21,14 @@ std::optional<ApiKeyParts> parse_api_key(std::string_view text) {
   if (!is_hex(parts.prefix) || text[kHead + kKeyPrefixDigits] != '_' || !is_hex(parts.secret))
     return std::nullopt;
   return parts;
+}
+
+Result<void> check_admin_key_form(std::string_view key) {
+  if (parse_api_key(key)) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("the admin key must have the form egptc_<{} hexadecimal digits>_<{} hexadecimal "
+                          "digits>, lower case (egptc_$(openssl rand -hex 6)_$(openssl rand -hex 32))",
+                          kKeyPrefixDigits, kKeySecretDigits));
 }
 
 std::string make_api_key(std::string_view prefix) {

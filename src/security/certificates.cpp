@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "security/provider_use.h"
+
 namespace enhanced_gptcache::security {
 namespace {
 
@@ -38,6 +40,12 @@ Result<CertificateMap> CertificateMap::parse(const std::vector<std::string>& row
     map.rows_.emplace_back(folded(row.substr(0, equals)), std::move(identity));
   }
   return map;
+}
+
+bool CertificateMap::has_other_tenant(std::string_view tenant) const {
+  return std::any_of(rows_.begin(), rows_.end(), [tenant](const auto& row) {
+    return uses_provider(row.second->role) && row.second->tenant != tenant;
+  });
 }
 
 IdentityPtr CertificateMap::find(const std::vector<std::string>& names) const {

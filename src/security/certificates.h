@@ -2,6 +2,7 @@
 // Who calls by a TLS certificate alone: names in it that the operator has given a role and a tenant.
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,8 @@ class CertificateMap {
   static Result<CertificateMap> parse(const std::vector<std::string>& rows);
 
   bool empty() const { return rows_.empty(); }
+  /// Does a row let a client or operator of another tenant in than this (Identity::tenant)?
+  bool has_other_tenant(std::string_view tenant) const;
   /// Of the names in one verified certificate ("DNS:...", "URI:...", "email:...", "CN:..."); the first row
   /// that fits counts. Host names go without regard to case (RFC 4343), all else byte by byte; a wildcard in
   /// a certificate or a row is only itself. Null: nobody we know.

@@ -24,6 +24,13 @@ TEST(CertificateMap, GivesRoleAndTenantOfTheFirstRowThatFits) {
   EXPECT_EQ(map.find({"CN:the boss"})->tenant, tenant_of_name("head"));
 }
 
+TEST(CertificateMap, KnowsWhetherThereAreOtherTenants) {
+  const CertificateMap map = map_of({"CN:web=client@shop", "CN:boss=admin@head", "CN:watch=viewer@head"});
+  EXPECT_FALSE(map.has_other_tenant(tenant_of_name("shop")));
+  EXPECT_TRUE(map.has_other_tenant(tenant_of_name("head")));
+  EXPECT_FALSE(CertificateMap().has_other_tenant("any"));
+}
+
 TEST(CertificateMap, KnowsNobodyElse) {
   const CertificateMap map =
       map_of({"DNS:a.example=client@shop", "CN:web=client@shop", "URI:x://Y=viewer@t"});

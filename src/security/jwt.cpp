@@ -209,6 +209,16 @@ Result<JwtVerifier::Checked> JwtVerifier::check(const State& state, std::string_
   return checked;
 }
 
+Result<IdentityPtr> JwtVerifier::authenticate_under(JwtRules rules, std::string_view token) const {
+  if (token.size() > kTokenBytesMax)
+    return refused(fmt::format("it is longer than {} bytes", kTokenBytesMax));
+  State state = *state_.get();
+  state.hmac = hmac_of(rules.secret);
+  state.rules = std::move(rules);
+  EGPTC_TRY(Checked checked, check(state, token));
+  return std::move(checked.identity);
+}
+
 Result<IdentityPtr> JwtVerifier::authenticate(std::string_view token) const {
   if (token.size() > kTokenBytesMax)
     return refused(fmt::format("it is longer than {} bytes", kTokenBytesMax));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <unordered_map>
 
 #include "base/canonical_json.h"
@@ -12,6 +13,7 @@
 #include "base/small_file.h"
 #include "security/api_key.h"
 #include "security/key_file.h"
+#include "security/provider_use.h"
 
 namespace enhanced_gptcache::security {
 namespace {
@@ -67,6 +69,7 @@ struct KeyStore::Table {
   };
   std::vector<KeyRecord> records;
   std::unordered_map<uint64_t, Row> active;
+  std::set<std::string, std::less<>> tenants;  ///< of all records that use a provider, revoked ones too
 };
 
 KeyStore::KeyStore(std::string path, const base::SecretKey& instance_key, const base::Clock& clock)
@@ -103,6 +106,7 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::string& folder,
 Result<void> KeyStore::commit(std::vector<KeyRecord> records, bool in_any_case) {
   auto fresh = std::make_shared<Table>();
   for (const KeyRecord& record : records) {
+    if (uses_provider(record.wish.role)) fresh->tenants.insert(tenant_of_name(record.wish.tenant));
     if (record.revoked_ms != 0) continue;
     Table::Row row;
     if (!parse_sha256(record.hash, row.hash))
@@ -174,6 +178,13 @@ Result<NewKey> KeyStore::create(const KeyWish& wish) {
 
 namespace {
 
+bool holds_active_admin(const std::vector<KeyRecord>& records, int64_t now_ms) {
+  return std::any_of(records.begin(), records.end(), [now_ms](const KeyRecord& record) {
+    const bool expired = record.wish.expires_ms != 0 && record.wish.expires_ms <= now_ms;
+    return record.wish.role == Role::kAdmin && record.revoked_ms == 0 && !expired;
+  });
+}
+
 Result<KeyRecord*> find_active(std::vector<KeyRecord>& records, std::string_view prefix) {
   for (KeyRecord& record : records)
     if (record.prefix == prefix && record.revoked_ms == 0) return &record;
@@ -201,22 +212,23 @@ Result<NewKey> KeyStore::rotate(std::string_view prefix, int64_t grace_ms) {
   return made;
 }
 
-Result<void> KeyStore::revoke(std::string_view prefix) {
+Result<void> KeyStore::revoke(std::string_view prefix, bool keeps_an_admin) {
   const std::lock_guard lock(mutex_);
   std::vector<KeyRecord> records = table()->records;
   EGPTC_TRY(KeyRecord* const record, find_active(records, prefix));
   record->revoked_ms = clock_.wall_ms();
+  if (keeps_an_admin && !holds_active_admin(records, record->revoked_ms))
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} is the last active admin key and the caller's own: make another one first "
+                            "(keys create --role admin), then revoke this one with it",
+                            prefix));
   record->old_hash.clear();
   return commit(std::move(records), true);
 }
 
 Result<void> KeyStore::adopt_admin(std::string_view key) {
+  EGPTC_TRY_VOID(check_admin_key_form(key));
   const auto parts = parse_api_key(key);
-  if (!parts)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the admin key must have the form egptc_<{} hexadecimal digits>_<{} hexadecimal "
-                            "digits>, lower case (egptc_$(openssl rand -hex 6)_$(openssl rand -hex 32))",
-                            kKeyPrefixDigits, kKeySecretDigits));
   const std::lock_guard lock(mutex_);
   const std::string hash = hash_of(key);
   std::vector<KeyRecord> records = table()->records;
@@ -250,13 +262,12 @@ Result<void> KeyStore::drop_adopted() {
 
 std::vector<KeyRecord> KeyStore::list() const { return table()->records; }
 
-bool KeyStore::has_active_admin() const {
-  const auto now = table();
-  const int64_t now_ms = clock_.wall_ms();
-  return std::any_of(now->records.begin(), now->records.end(), [now_ms](const KeyRecord& record) {
-    const bool expired = record.wish.expires_ms != 0 && record.wish.expires_ms <= now_ms;
-    return record.wish.role == Role::kAdmin && record.revoked_ms == 0 && !expired;
-  });
+bool KeyStore::has_other_tenant(std::string_view tenant) const {
+  const base::EpochGuard pin;
+  const auto& tenants = (*table_.load(std::memory_order_acquire))->tenants;
+  return tenants.size() > (tenants.contains(tenant) ? 1U : 0U);
 }
+
+bool KeyStore::has_active_admin() const { return holds_active_admin(table()->records, clock_.wall_ms()); }
 
 }  // namespace enhanced_gptcache::security

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -66,8 +67,9 @@ class KeyStore {
   /// A new secret under the same prefix; the old one goes on for `grace_ms` (0: ends at once). kNotFound.
   Result<NewKey> rotate(std::string_view prefix, int64_t grace_ms);
   /// Effective for every request that is not admitted yet, also when it fails with kIo, which says that a
-  /// restart would bring the key back. kNotFound, also when it was revoked before.
-  Result<void> revoke(std::string_view prefix);
+  /// restart would bring the key back. kNotFound, also when it was revoked before. kUnsupported: with
+  /// `keeps_an_admin`, and no admin's key would be left.
+  Result<void> revoke(std::string_view prefix, bool keeps_an_admin = false);
   /// Takes over a key that somebody else made (security.admin_key_file) as an admin's, in place of the one
   /// taken over before.
   Result<void> adopt_admin(std::string_view key);
@@ -76,6 +78,9 @@ class KeyStore {
   /// In the order they were made, revoked ones included.
   std::vector<KeyRecord> list() const;
   bool has_active_admin() const;
+  /// Was a client's or operator's key ever made for another tenant than this (Identity::tenant)? What a
+  /// revoked one left at a provider is still there. Waits for nobody.
+  bool has_other_tenant(std::string_view tenant) const;
   const std::string& path() const { return path_; }
 
  private:

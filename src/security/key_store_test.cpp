@@ -54,6 +54,29 @@ class KeyStoreTest : public testing::Test {
   std::unique_ptr<KeyStore> store_;
 };
 
+TEST_F(KeyStoreTest, KnowsWhetherThereAreOtherTenants) {
+  const std::string acme = tenant_of_name("acme"), other = tenant_of_name("other");
+  EXPECT_FALSE(store_->has_other_tenant(acme));
+  const auto make_for = [this](Role role, const char* tenant) {
+    KeyWish wish;
+    wish.role = role;
+    wish.tenant = tenant;
+    return make(wish);
+  };
+  make_for(Role::kAdmin, "head");
+  make_for(Role::kViewer, "head");
+  make_for(Role::kClient, "acme");
+  make_for(Role::kOperator, "acme");
+  EXPECT_FALSE(store_->has_other_tenant(acme));
+  EXPECT_TRUE(store_->has_other_tenant(other));
+  const NewKey gone = make_for(Role::kClient, "other");
+  EXPECT_TRUE(store_->has_other_tenant(acme));
+  ASSERT_TRUE(store_->revoke(gone.record.prefix));
+  EXPECT_TRUE(store_->has_other_tenant(acme)) << "what it left at the provider is still there";
+  reopen();
+  EXPECT_TRUE(store_->has_other_tenant(acme));
+}
+
 TEST_F(KeyStoreTest, AKeyIsKnownAndItsSecretIsNowhere) {
   KeyWish wish;
   wish.role = Role::kOperator;

@@ -86,23 +86,34 @@ Result<void> EntryLog::commit() {
   return outcome.get_future().get();
 }
 
-Result<void> EntryLog::checkpoint(const std::string& folder) {
+/// After a commit, and a second time when the log's thread has recovered the table in between.
+Result<void> EntryLog::once_more(const std::function<Result<void>()>& step) {
   EGPTC_TRY_VOID(commit());
-  return table_->checkpoint(folder);
+  Result<void> done = step();
+  if (done || done.error().code != ErrorCode::kIo) return done;
+  {
+    const std::lock_guard lock(mutex_);
+    kept_error_ = done.error().message;
+  }
+  EGPTC_TRY_VOID(commit());
+  return step();
+}
+
+Result<void> EntryLog::checkpoint(const std::string& folder) {
+  return once_more([&] { return table_->checkpoint(folder); });
 }
 
 Result<void> EntryLog::purge(std::span<const base::Hash128> keys) {
   table_->clear_quarantine();
   EGPTC_TRY_VOID(commit());
-  auto done = table_->purge(keys);
+  auto done = once_more([&] { return table_->purge(keys); });
   // A table that was put aside meanwhile may hold it, too.
   table_->clear_quarantine();
   return done;
 }
 
 Result<void> EntryLog::finish_reseal(const base::Hash128& key) {
-  EGPTC_TRY_VOID(commit());
-  return table_->finish_reseal(key);
+  return once_more([&] { return table_->finish_reseal(key); });
 }
 
 /// Until somebody waits for a commit, or changes have had time to gather, or it is time to keep house.
@@ -151,20 +162,44 @@ void EntryLog::count(const std::vector<EntryChange>& batch) {
   if (!batch.empty()) batches_.fetch_add(1, std::memory_order_relaxed);
 }
 
+/// Of the log's thread, without the lock. At most once per interval, and not while try_again() does it.
+bool EntryLog::may_recover() const {
+  return !is_failing_ && now_us() - tried_us_ >= options_.retry_interval_ms * 1000;
+}
+
+Result<void> EntryLog::recover_from(const std::string& problem) {
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  tried_us_ = now_us();
+  base::log_warning("storage: {}; the table is opened again", problem);
+  return table_->recover();
+}
+
+/// What refuses a step may be an error of the past: a compaction that found no room makes RocksDB refuse a
+/// flush long after there is room again. So recovery and the step are tried before anybody is told.
+Result<void> EntryLog::mended(const std::function<Result<void>()>& step) {
+  Result<void> done = step();
+  if (done || done.error().code != ErrorCode::kIo || !may_recover()) return done;
+  EGPTC_TRY_VOID(recover_from(done.error().message));
+  return step();
+}
+
 /// True unless the disk refused. Waiters are taken before the batch, so that whoever asks
 /// during the write gets a sync of its own.
 bool EntryLog::write_batch(std::unique_lock<std::mutex>& lock) {
   std::vector<EntryChange> batch = std::exchange(queue_, {});
   std::vector<Done> waiters = std::exchange(waiters_, {});
   if (batch.empty() && waiters.empty()) return true;
+  const std::string kept = std::exchange(kept_error_, {});
   waiting_.store(0, std::memory_order_relaxed);
   lock.unlock();
   const bool is_synced = options_.sync == SyncMode::kAlways && !waiters.empty();
+  const auto step = [&]() -> Result<void> {
+    if (!batch.empty()) return table_->write(batch, is_synced);
+    return is_synced && is_unsynced_ ? table_->sync() : Result<void>();
+  };
   Result<void> done;
-  if (!batch.empty())
-    done = table_->write(batch, is_synced);
-  else if (is_synced && is_unsynced_)
-    done = table_->sync();
+  if (!kept.empty() && may_recover()) done = recover_from(kept);
+  if (done) done = mended(step);
   if (done) {
     count(batch);
     if (is_synced) syncs_.fetch_add(1, std::memory_order_relaxed);
@@ -212,13 +247,13 @@ void EntryLog::keep_house(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   Result<void> done;
   if (must_sync) {
-    done = table_->sync();
+    done = mended([this] { return table_->sync(); });
     synced_us_ = now;
     is_unsynced_ = !done;
     if (done) syncs_.fetch_add(1, std::memory_order_relaxed);
   }
   if (done && must_settle) {
-    done = table_->settle();
+    done = mended([this] { return table_->settle(); });
     settled_us_ = now;
     is_unsettled_ = !done;
   }
@@ -235,6 +270,7 @@ void EntryLog::try_again(std::unique_lock<std::mutex>& lock) {
     lock.lock();
   }
   if (now_us() - tried_us_ < options_.retry_interval_ms * 1000) return;
+  tried_us_ = now_us();
   lock.unlock();
   Result<void> done = table_->recover();
   lock.lock();

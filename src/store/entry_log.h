@@ -1,8 +1,9 @@
 #pragma once
 // The way of entries to disk: changes are queued in the order they happened in memory, one thread writes
 // them in batches, and whoever needs to know that a change is durable asks for a commit. Callers that wait
-// at the same time share one write and one fsync (group commit). When the disk fails, the queue is kept and
-// tried again until it works; meanwhile accepts() is false and nothing new is stored.
+// at the same time share one write and one fsync (group commit). What the table refuses is tried once more at
+// once after EntryTable::recover(): the engine keeps errors of the past. When that fails too, the queue is
+// kept and tried again until it works; meanwhile accepts() is false and nothing new is stored.
 
 #include <atomic>
 #include <condition_variable>
@@ -28,7 +29,7 @@ struct EntryLogOptions {
   int64_t sync_interval_ms = 1000;
   int64_t linger_ms = 50;               ///< how long changes wait for company when nobody waits for them
   int64_t settle_interval_ms = 10'000;  ///< between two EntryTable::settle
-  int64_t retry_interval_ms = 1000;     ///< between two attempts while the disk fails
+  int64_t retry_interval_ms = 1000;  ///< between two recoveries at least, and attempts while the disk fails
   size_t queue_changes_max = 65'536;
   size_t queue_bytes_max = size_t{64} << 20U;
 };
@@ -94,6 +95,10 @@ class EntryLog {
   void run();
   void wait(std::unique_lock<std::mutex>& lock);
   bool write_batch(std::unique_lock<std::mutex>& lock);
+  bool may_recover() const;
+  Result<void> recover_from(const std::string& problem);
+  Result<void> mended(const std::function<Result<void>()>& step);
+  Result<void> once_more(const std::function<Result<void>()>& step);
   void keep_house(std::unique_lock<std::mutex>& lock);
   void put_back(std::vector<EntryChange> batch);
   void failed(std::vector<EntryChange> batch, const Error& error);
@@ -115,6 +120,7 @@ class EntryLog {
   bool is_stopping_ = false;
   bool needs_refill_ = false;
   bool needs_replacing_ = false;  // before the refill
+  std::string kept_error_;        // what another thread's work with the table failed with; else empty
 
   // The log's thread only.
   int64_t synced_us_ = 0, settled_us_ = 0, tried_us_ = 0;

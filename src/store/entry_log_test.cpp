@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/clock.h"
 #include "fakes/fake_entry_table.h"
 #include "store/stored_samples.h"
 
@@ -157,6 +158,65 @@ TEST_F(EntryLogTest, AnIdleLogRecoversToo) {
   ASSERT_TRUE(eventually([&] { return !log_->accepts(); })) << "the interval sync fails";
   disk_->is_full = false;
   EXPECT_TRUE(eventually([&] { return log_->accepts(); }));
+}
+
+TEST_F(EntryLogTest, AnErrorOfThePastIsMendedBeforeAnybodyIsTold) {
+  EntryLogOptions options = quick();
+  options.settle_interval_ms = options.sync_interval_ms = 60'000;
+  options.retry_interval_ms = 0;
+  start(options);
+  for (uint64_t n = 1; n <= 3; ++n) {
+    disk_->keeps_error = true;
+    log_->put(sample_put(n, 1));
+    const auto done = log_->commit();
+    EXPECT_TRUE(done) << done.error().message;
+    EXPECT_TRUE(log_->accepts());
+  }
+  EXPECT_EQ(disk_->size(), 3U);
+  EXPECT_EQ(disk_->recoveries, 3);
+  EXPECT_EQ(log_->stats().errors, 3U) << "it is counted all the same";
+  EXPECT_FALSE(log_->stats().is_failing);
+}
+
+TEST_F(EntryLogTest, MovingTheLogIntoFilesMendsItToo) {
+  start(quick());
+  log_->put(sample_put(1, 1));
+  ASSERT_TRUE(log_->commit());
+  disk_->keeps_error = true;
+  ASSERT_TRUE(eventually([&] { return disk_->recoveries > 0; })) << "nobody waits for anything";
+  EXPECT_TRUE(log_->accepts());
+  EXPECT_FALSE(log_->stats().is_failing);
+}
+
+TEST_F(EntryLogTest, OneRecoveryAnInterval) {
+  EntryLogOptions options = quick();
+  options.settle_interval_ms = options.sync_interval_ms = options.retry_interval_ms = 600'000;
+  if (base::system_clock().mono_us() < options.retry_interval_ms * 1000) GTEST_SKIP() << "a fresh machine";
+  start(options);
+  disk_->keeps_error = true;
+  log_->put(sample_put(1, 1));
+  EXPECT_TRUE(log_->commit());
+  disk_->keeps_error = true;
+  log_->put(sample_put(2, 1));
+  EXPECT_FALSE(log_->commit()) << "a disk that fails again at once is failing";
+  EXPECT_TRUE(eventually([&] { return !log_->accepts(); }));
+  EXPECT_EQ(disk_->recoveries, 1);
+}
+
+TEST_F(EntryLogTest, WhatAnotherThreadFindsIsMendedByTheLogs) {
+  EntryLogOptions options = quick();
+  options.settle_interval_ms = options.sync_interval_ms = 60'000;
+  options.retry_interval_ms = 0;
+  start(options);
+  const base::Hash128 key = sample_key(1);
+  disk_->keeps_error = true;
+  EXPECT_TRUE(log_->purge({&key, 1}));
+  disk_->keeps_error = true;
+  EXPECT_TRUE(log_->finish_reseal(key));
+  EXPECT_EQ(disk_->recoveries, 2);
+  disk_->is_full = true;
+  EXPECT_EQ(log_->purge({&key, 1}).error().code, ErrorCode::kUnavailable);
+  EXPECT_TRUE(eventually([&] { return log_->stats().is_failing; })) << "a full disk is still refused";
 }
 
 TEST_F(EntryLogTest, ADamagedTableIsWrittenAgainFromMemory) {

@@ -93,13 +93,16 @@ Result<void> RocksSeals::begin(RocksDb& db, bool is_fresh) {
 }
 
 Result<void> RocksSeals::check_keystore(const std::string& folder, const std::string& written) const {
-  const vault::SubjectKeys* subjects = vault_->subjects();
+  vault::SubjectKeys* subjects = vault_->subjects();
   if (accepts_other_keystore_ || (subjects != nullptr && subjects->id().hex() == written)) return {};
+  // One that was begun only now would hide from the next look that the right one is missing.
+  const bool is_missing = subjects == nullptr || subjects->is_new();
+  if (subjects != nullptr) subjects->discard_new();
   return fail(
       ErrorCode::kInvalidArgument,
       fmt::format("{} belongs to the keystore {}, and the one at storage.keystore_path is {}: bring it "
                   "back, entries with a subject cannot be read without it (nothing was changed)",
-                  folder, written, subjects == nullptr ? "missing" : "another"));
+                  folder, written, is_missing ? "missing" : "another"));
 }
 
 void RocksSeals::put_all(RocksDb& db, rocksdb::WriteBatch& batch) const {

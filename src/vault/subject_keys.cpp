@@ -96,6 +96,11 @@ Result<void> SubjectKeys::begin_file() {
   return write_head(false, false);
 }
 
+void SubjectKeys::discard_new() {
+  const std::lock_guard lock(mutex_);
+  if (is_new_ && ciphers_.empty()) ::unlink(path_.c_str());
+}
+
 Result<void> SubjectKeys::write_head(bool is_all_sealed, bool has_shared_entries) {
   std::string head(kSlotBytes, '\0');
   std::memcpy(head.data(), kHeadMagic.data(), kHeadMagic.size());
@@ -210,8 +215,7 @@ void SubjectKeys::file(Slot slot) {
   std::vector<Slot>& all = slots_[slot.ref.subject];
   bool is_newest = true;
   for (const Slot& other : all)
-    is_newest =
-        is_newest && (other.ref != slot.ref || other.is_retired || other.created_ms <= slot.created_ms);
+    is_newest &= other.ref != slot.ref || other.is_retired || other.created_ms <= slot.created_ms;
   if (is_newest) current_[slot.ref] = slot.key;
   ciphers_[slot.key.id] = slot.key.cipher;
   ++tenants_[slot.ref.tenant];
@@ -242,10 +246,7 @@ Result<DataKey> SubjectKeys::key_for(const SubjectRef& ref) {
   auto written = write_slot(slot, view_of(plain));
   OPENSSL_cleanse(plain.data(), plain.size());
   EGPTC_TRY_VOID(std::move(written));
-  if (free_.empty())
-    ++slot_count_;
-  else
-    free_.pop_back();
+  free_.empty() ? static_cast<void>(++slot_count_) : free_.pop_back();
   const DataKey key = slot.key;
   file(std::move(slot));
   return key;

@@ -77,6 +77,8 @@ class SubjectKeys {
   /// Random, kept for the life of the file: names it in what is sealed by its keys.
   const KeyId& id() const { return id_; }
   bool is_new() const { return is_new_; }
+  /// Removes a file that open() has made and nobody has got a key of.
+  void discard_new();
   size_t count() const {
     const std::lock_guard lock(mutex_);
     return ciphers_.size();

@@ -89,6 +89,16 @@ for (const [name, viewport, colorScheme, isJudged] of [
   });
 }
 
+test("the header is one row on a desk", async () => {
+  for (const width of [1240, 1280, 1366, 1440, 1600, 1920]) {
+    const other = await openPage(browser, setup.url, { viewport: { width, height: 860 } });
+    await tile(other, "entries").waitFor();
+    const height = await other.evaluate(() => document.querySelector("header").offsetHeight);
+    assert.ok(height <= 64, `${height} px high at ${width}`);
+    await other.finish();
+  }
+});
+
 test("colours can be chosen and are kept", async () => {
   const other = await openPage(browser, setup.url);
   const ground = () => other.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);

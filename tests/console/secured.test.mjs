@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import {
+  PHONE,
   api,
   checkAccess,
+  checkWidth,
   eventually,
   openPage,
   settled,
@@ -114,7 +116,7 @@ test("a token signs in by its role", async () => {
   const page = await openPage(browser, url, { expected: REFUSED });
   await signIn(page, token);
   await page.locator("[data-who]").getByText("operator").waitFor();
-  await page.getByText("jwt:olga").waitFor();
+  await page.locator('[data-who][title="jwt:olga"]').waitFor();  // beside the role where there is room
   await store("Which gate is open on Sundays?", "The west gate.", {}, { url, key: token });
   await show(page, "Entries");
   await page.getByRole("link", { name: "Which gate is open on Sundays?" }).waitFor();
@@ -198,6 +200,16 @@ test("keys are made, shown once, rotated and revoked", async () => {
   await page.getByLabel("Filter").fill("rotated");
   await checkAccess(page, "audit");
   await shoot(page, "audit");
+  const high = await page.evaluate(() => document.querySelector("header").offsetHeight);
+  assert.ok(high <= 64, `the header of an admin is ${high} px high: more than a row`);
+  // On a phone a row is a block of named lines, none of them squeezed.
+  await page.setViewportSize(PHONE);
+  const width = await page.evaluate(() => document.querySelector(".stack td:last-child").offsetWidth);
+  assert.ok(width > 260, `what happened is ${width} px wide`);
+  await checkWidth(page, "audit on a phone");
+  await checkAccess(page, "audit on a phone");
+  await page.getByLabel("Filter").fill("");
+  await shoot(page, "audit-secured-phone");
   await page.finish();
 });
 

@@ -18,9 +18,11 @@ struct FakeDisk {
     std::string bytes;
   };
   mutable std::mutex mutex;
-  std::map<base::Hash128, Row> rows;    ///< guarded by mutex
-  std::atomic<bool> is_full{false};     ///< writes and syncs fail with kIo
-  std::atomic<bool> is_damaged{false};  ///< writes fail with kCorrupt until replace()
+  std::map<base::Hash128, Row> rows;     ///< guarded by mutex
+  std::atomic<bool> is_full{false};      ///< writes and syncs fail with kIo
+  std::atomic<bool> is_damaged{false};   ///< writes fail with kCorrupt until replace()
+  std::atomic<bool> keeps_error{false};  ///< everything fails with kIo until recover(), as RocksDB does
+  std::atomic<int> recoveries{0};
   std::atomic<int> writes{0}, syncs{0}, settles{0}, replacements{0}, largest_batch{0}, purges{0};
 
   size_t size() const {
@@ -56,7 +58,11 @@ class FakeEntryTable final : public store::EntryTable {
     ++disk_->settles;
     return check();
   }
-  Result<void> recover() override { return check(); }
+  Result<void> recover() override {
+    ++disk_->recoveries;
+    disk_->keeps_error = false;
+    return check();
+  }
   Result<void> replace() override {
     if (disk_->is_full) return check();
     const std::lock_guard lock(disk_->mutex);
@@ -96,6 +102,7 @@ class FakeEntryTable final : public store::EntryTable {
  private:
   Result<void> check() const {
     if (disk_->is_full) return fail(ErrorCode::kIo, "no space left on the fake disk");
+    if (disk_->keeps_error) return fail(ErrorCode::kIo, "the fake disk was full once");
     if (disk_->is_damaged) return fail(ErrorCode::kCorrupt, "the fake disk is damaged");
     return {};
   }

@@ -104,6 +104,7 @@ class Server:
             self.config_path.write_text(config)
         self.environment = self._environment(upstream, environment or {})
         self.arguments = [*(["--config", str(self.config_path)] if config is not None else []), *arguments]
+        self.wrapper: list[str] = []  # a program that starts the server
         self.log_path = folder / "log"
         self.session = requests.Session()
         self.process: subprocess.Popen | None = None
@@ -123,8 +124,9 @@ class Server:
 
     def start(self, wait: bool = True) -> "Server":
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([str(BINARY), "serve", *self.arguments], env=self.environment,
-                                        cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        command = [*self.wrapper, str(BINARY), "serve", *self.arguments]
+        self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log,
+                                        stderr=log, stdin=subprocess.DEVNULL)
         log.close()
         if wait:
             wait_until(self._is_ready, START_SECONDS / SLOWNESS, "/ready answering 200")

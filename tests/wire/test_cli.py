@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -215,7 +216,8 @@ def doctor(tmp_path, *arguments, **environment):
 def test_doctor_finds_nothing_wrong(tmp_path):
     status, checks = doctor(tmp_path)
     assert status == 0, checks
-    assert set(checks) == {"configuration", "storage", "model", "cache", "pca", "tau", "server"}
+    assert set(checks) == {"configuration", "storage", "model", "verifier", "cache", "pca", "tau", "server"}
+    assert "default, made for this model" in checks["verifier"]["detail"]
     assert all(check["ok"] for check in checks.values())
     plain = harness.run_binary("doctor", environment={"EGPTC_EMBEDDER__MODEL_DIR": str(harness.MODEL)},
                                folder=tmp_path)
@@ -239,6 +241,24 @@ def test_doctor_fails_on_storage(tmp_path):
     status, checks = doctor(tmp_path, EGPTC_STORAGE__PATH="/proc/no-such-folder")
     storage = checks["storage"]
     assert status == 1 and not storage["ok"] and "/proc/no-such-folder" in storage["detail"]
+
+
+@pytest.mark.parametrize("damaged", ["decision.json", "pair_encoder.safetensors", "SHA256SUMS", ""])
+def test_doctor_and_health_agree_on_the_verifier(start_server, tmp_path, damaged):
+    folder = tmp_path / "verifier/default"
+    if damaged:
+        shutil.copytree(harness.ROOT / "verifier/default", folder)
+        content = (folder / damaged).read_bytes()
+        (folder / damaged).write_bytes(content[:9] + bytes([content[9] ^ 1]) + content[10:])
+    server = start_server({"EGPTC_CACHE__VERIFIER_DIR": str(folder.parent)})
+    told = server.get("/health").json()["checks"]["components"]["verifier"]
+    status, checks = doctor(tmp_path, EGPTC_CACHE__VERIFIER_DIR=str(folder.parent))
+    found = checks["verifier"]
+    assert status == 1 and not found["ok"] and told["status"] == "warning"
+    assert found["detail"].startswith(told["detail"]) and str(folder) in found["detail"]
+    off = {"EGPTC_CACHE__VERIFIER_DIR": str(folder.parent), "EGPTC_CACHE__VERIFIER": "off"}
+    status, checks = doctor(tmp_path, **off)
+    assert status == 0 and "not in use" in checks["verifier"]["detail"]
 
 
 def test_doctor_fails_on_model(tmp_path):

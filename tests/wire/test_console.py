@@ -222,7 +222,7 @@ def test_the_schema_is_the_table(server):
 
 
 def test_a_dry_run_changes_nothing(start_server):
-    server = start_server()
+    server = start_server({"EGPTC_SERVER__THREADS": "2"})
     put = lambda body, dry_run="true": server.request("PUT", f"/admin/config?dry_run={dry_run}", json=body)
     ttl = lambda: server.get("/admin/config").json()["sections"]["cache"]["ttl_seconds"]["value"]
     checked = put({"cache.ttl_seconds": 60, "server.idle_timeout_seconds": 9}).json()
@@ -232,8 +232,8 @@ def test_a_dry_run_changes_nothing(start_server):
     assert put({"cache.ttl_seconds": 60}, "maybe").status_code == 400
     assert ttl() == 0 and not list((server.folder / "storage").glob("admin_config*"))
     assert put({"cache.ttl_seconds": 60}, "false").status_code == 200 and ttl() == 60
-    under = put({"server.port": 9}).json()
-    assert under["overridden_by"] == {"server.port": "EGPTC_SERVER__PORT"}
+    under = put({"server.threads": 9}).json()
+    assert under["overridden_by"] == {"server.threads": "EGPTC_SERVER__THREADS"}
 
 
 def test_copies_are_listed(start_server):

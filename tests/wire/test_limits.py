@@ -57,9 +57,11 @@ def statuses(ask, count: int) -> list[int]:
 @changes("limits.requests_per_second_key", "limits.burst_seconds")
 def test_rate_of_a_key(server):
     mine, other = server.key(), server.key()
+    refusals = prometheus(server)['limit_refusals_total{what="key"}']
     limit(server, limits__requests_per_second_key=0.5, limits__burst_seconds=6)
     seen = statuses(lambda: server.chat(QUESTION, key=mine), 5)
     assert seen[:3] == [200] * 3 and seen[3:] == [429] * 2
+    assert prometheus(server)['limit_refusals_total{what="key"}'] == refusals + 2
     refused = server.chat(QUESTION, key=mine)
     assert 1 <= int(refused.headers["retry-after"]) <= 2
     assert refused.headers["ratelimit-limit"] == "3" and refused.headers["ratelimit-remaining"] == "0"
@@ -176,6 +178,7 @@ def test_probes(server, standin):
     )
     stored = {"query": "What is the capital of France?", "response": "Paris."}
     assert server.post("/cache/entries", stored, victim).status_code == 201
+    before = prometheus(server)["probe_near_misses_total"]
     limit(server, limits__probes_per_minute=5, limits__probe_similarity=0.7, limits__refuse_probes=True)
     near = [f"What was the capital of France in {year}?" for year in range(1810, 1820)]
     paraphrase = {"query": "Tell me the capital of France"}
@@ -191,6 +194,7 @@ def test_probes(server, standin):
         assert server.post("/cache/lookup", paraphrase, key).json()["hit"]
     metrics = prometheus(server)
     assert next(v for n, v in metrics.items() if n.startswith("probe_suspects_total")) >= 1
+    assert metrics["probe_near_misses_total"] - before >= 5
     limit(server, limits__refuse_probes=False)
     assert server.post("/cache/lookup", paraphrase, prober).json()["hit"]
 

@@ -64,7 +64,12 @@ UNBUILT = {"/admin/audit"}
 
 @pytest.fixture(scope="module")
 def matrix(standin_process, tmp_path_factory):
-    server = secure.start(tmp_path_factory.mktemp("matrix"), standin_process.base_url)
+    # The keys are of several tenants; which paths they share is another table (test_shared_account.py).
+    server = secure.start(
+        tmp_path_factory.mktemp("matrix"),
+        standin_process.base_url,
+        EGPTC_UPSTREAM__SHARED_RESOURCES="allow",
+    )
     keys = {role: server.key(role) for role in secure.ROLES}
     table = server.get_as("/admin/permissions", server.admin).json()["permissions"]
     yield server, keys, table

@@ -88,12 +88,18 @@ LONG_PLANTS = [
 ]
 
 
+def lopsided(server) -> float:
+    lines = server.get_as("/metrics?format=prometheus", server.admin).text.splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith("cache_lopsided_total"))
+
+
 @changes("cache.length_ratio_max")
 def test_a_far_longer_question_answers_nobody_else(server, standin):
     """What was added is long beside the question and has no form of an order."""
     standin.rule("", answer=PLANTED)
-    won = {}
+    won, passed_over = {}, {}
     for ratio in (0, 2.5):
+        before = lopsided(server)
         assert server.configure(cache__length_ratio_max=ratio).status_code == 200
         won[ratio] = []
         for target, plant in itertools.product(TARGETS, LONG_PLANTS):
@@ -105,7 +111,9 @@ def test_a_far_longer_question_answers_nobody_else(server, standin):
             wait = {"X-Cache-Control": "only-if-cached"}
             again = server.chat(target + plant, key=server.key(tenant=tenant), headers=wait)
             assert again.headers["x-cache-layer"] == "exact", "whoever asks exactly this is answered"
+        passed_over[ratio] = lopsided(server) - before
     tried = len(TARGETS) * len(LONG_PLANTS)
+    assert passed_over[0] == 0 and passed_over[2.5] >= len(won[0])
     rates = f"{len(won[0])} of {tried} before, {len(won[2.5])} after"
     print(f"far longer questions that answered others: {rates}")
     assert won[2.5] == []

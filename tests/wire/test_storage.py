@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import re
 import subprocess
 import threading
 import time
@@ -215,6 +216,7 @@ def test_a_full_disk_stops_storing_and_recovers(start_server, small_disk, key):
     server = start_server({**NO_MODEL, "EGPTC_STORAGE__PATH": small_disk / "storage",
                            "EGPTC_STORAGE__SYNC": "always"})
     store(server, key, QUESTION, "Click forgot.")
+    assert re.search(r"has only \d+ MB free", storage_check(server)["detail"]), "told before it is full"
     filler = small_disk / "filler"
     with open(filler, "wb") as file:
         try:
@@ -225,7 +227,8 @@ def test_a_full_disk_stops_storing_and_recovers(start_server, small_disk, key):
             pass
     refused = None
     for number in range(200):
-        done = server.post("/cache/entries", {"query": f"Question {number}?", "response": "x" * 100_000}, key)
+        done = server.post("/cache/entries", {"query": f"Question {number}?",
+                                               "response": os.urandom(50_000).hex()}, key)
         if done.status_code != 201:
             refused = done
             break
@@ -233,15 +236,56 @@ def test_a_full_disk_stops_storing_and_recovers(start_server, small_disk, key):
     assert "storage" in refused.json()["error"]["message"]
     health = storage_check(server)
     assert health["status"] == "warning" and "none is stored" in health["detail"]
-    assert server.metrics()["storage_failing"] == 1
+    metrics = server.metrics()
+    assert metrics["storage_failing"] == 1 and metrics["storage_errors_total"] >= 1
     assert lookup(server, key, QUESTION)["response"] == "Click forgot.", "it serves"
     assert server.chat("Is the proxy alive?", key=key).status_code == 200
+    failed = 'cache_fail_open_total{stage="store"}'
+    harness.wait_until(lambda: server.metrics()[failed] == metrics[failed] + 1, 10, "the answer not learned")
+    assert server.metrics()["storage_refused_total"] == metrics["storage_refused_total"] + 1
     filler.unlink()
     harness.wait_until(lambda: server.metrics()["storage_failing"] == 0, 15, "recovery by itself")
     store(server, key, "Who wrote Faust?", "Goethe.")
     crash_and_restart(server)
     assert lookup(server, key, "Who wrote Faust?")["response"] == "Goethe."
     assert lookup(server, key, QUESTION)["response"] == "Click forgot."
+
+
+@pytest.mark.slow
+def test_a_compaction_without_room_refuses_no_store_later(start_server, small_disk, key):
+    """The storage engine keeps such an error for its next flush, which comes when there is room again."""
+    server = start_server({**NO_MODEL, "EGPTC_STORAGE__PATH": small_disk / "storage",
+                           "EGPTC_CACHE__SIZE_MB": "4"})
+
+    def put(number, size):
+        body = {"query": f"Question {number}?", "response": os.urandom(size // 2).hex()}
+        return server.post("/cache/entries", body, key).status_code
+
+    for number in range(250):
+        assert put(number, 30_000) == 201
+    filler, number = small_disk / "filler", 250
+    with open(filler, "wb") as file:
+        while os.statvfs(small_disk).f_bavail * 4096 > 1_500_000:
+            file.write(bytes(4096))
+            file.flush()
+    deadline = time.monotonic() + 60 * harness.SLOWNESS
+    while "Compaction error" not in server.log() and time.monotonic() < deadline:
+        number += 1
+        put(number, 2_000)
+        time.sleep(0.02)
+    filler.unlink()
+    if "Compaction error" not in server.log():
+        pytest.skip("the engine found room for every compaction")
+    harness.wait_until(lambda: server.metrics()["storage_failing"] == 0, 15, "recovery by itself")
+    refused = []
+    until = time.monotonic() + 12  # a flush comes every ten seconds at least
+    while time.monotonic() < until:
+        number += 1
+        refused += [number] if put(number, 300) != 201 else []
+        time.sleep(0.02)
+    assert not refused, "there is room"
+    crash_and_restart(server)
+    assert lookup(server, key, f"Question {number}?")["hit"]
 
 
 # --- settings ----------------------------------------------------------------------------------

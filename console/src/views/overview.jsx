@@ -106,8 +106,8 @@ function Figures({ samples, now }) {
         <Tile
           name="p95"
           label="Latency p95"
-          value={ms(now.recent_ms.p95)}
-          note={`median ${ms(now.recent_ms.p50)}`}
+          value={ms(now.recent_ms.p95 || null)}
+          note={`median ${ms(now.recent_ms.p50 || null)}`}
         />
         <Tile
           name="saved"
