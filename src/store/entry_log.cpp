@@ -105,7 +105,6 @@ Result<void> EntryLog::checkpoint(const std::string& folder) {
 
 Result<void> EntryLog::purge(std::span<const base::Hash128> keys) {
   table_->clear_quarantine();
-  EGPTC_TRY_VOID(commit());
   auto done = once_more([&] { return table_->purge(keys); });
   // A table that was put aside meanwhile may hold it, too.
   table_->clear_quarantine();

@@ -130,6 +130,11 @@ base::Hash128 key_of(std::string_view bytes) {
   return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
 }
 
+Result<void> result_of(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  return fail(error_of(status));
+}
+
 bool is_damage(const rocksdb::Status& status) {
   if (status.ok() || status.IsIOError()) return status.IsPathNotFound();
   return status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument() ||

@@ -39,6 +39,7 @@ std::string key_bytes(const base::Hash128& key);
 base::Hash128 key_of(std::string_view bytes);
 
 Error error_of(const rocksdb::Status& status);
+Result<void> result_of(const rocksdb::Status& status);
 /// Cannot be helped by trying again.
 bool is_damage(const rocksdb::Status& status);
 

@@ -12,6 +12,7 @@
 #include "store/rocks_db.h"
 #include "store/rocks_load.h"
 #include "store/rocks_mark.h"
+#include "store/rocks_migrate.h"
 #include "store/rocks_purge.h"
 #include "store/rocks_seal.h"
 #include "store/rocks_spare.h"
@@ -22,16 +23,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSchemaKey = "schema";
 constexpr const char* kOwnerKey = "owner";
 constexpr const char* kProbeKey = "probe";
 constexpr uint64_t kRefusalsPerLine = 1000;  // of the log
-constexpr size_t kMigrationBatchBytes = size_t{4} << 20U;
-
-Result<void> result_of(const rocksdb::Status& status) {
-  if (status.ok()) return {};
-  return fail(error_of(status));
-}
 
 Result<void> make_folder(const std::string& path) {
   std::error_code error;
@@ -78,10 +72,6 @@ class RocksTable final : public EntryTable {
   Result<void> put_aside();
   Result<void> check_meta();
   void close();
-  Result<void> migrate(uint32_t from);
-  Result<std::string> migrate_one(const Migration& convert, std::string_view key,
-                                  std::string_view bytes) const;
-
   Result<void> sync_keystore() const;
   Result<void> add_change(const EntryChange& change, rocksdb::WriteBatch& batch);
 
@@ -192,56 +182,9 @@ Result<void> RocksTable::check_meta() {
                             options_.folder));
   }
   EGPTC_TRY_VOID(seals_.check(*db_, options_.folder, false));
-  if (version < options_.schema_version) EGPTC_TRY_VOID(migrate(version));
+  const uint32_t sealed_bit = seals_.keys().empty() ? 0 : kSealedSchemaBit;
+  EGPTC_TRY_VOID(migrate_table(*db_, options_, version, sealed_bit));
   return seals_.begin(*db_, false);
-}
-
-/// Sealed bytes are opened, converted and sealed again; those that do not open are left to load().
-Result<std::string> RocksTable::migrate_one(const Migration& convert, std::string_view key,
-                                            std::string_view bytes) const {
-  if (options_.sealer == nullptr || !vault::looks_sealed(bytes)) return convert(bytes);
-  std::string id;
-  EGPTC_TRY_VOID(result_of(db_->db->Get({}, db_->directory, rocksdb::Slice(key.data(), key.size()), &id)));
-  EntryBytes plain;
-  if (key.size() != sizeof(base::Hash128) || id.size() != sizeof(base::Hash128) ||
-      options_.sealer->open(key_of(key), key_of(id), bytes, plain) != vault::Opened::kYes)
-    return std::string(bytes);
-  EGPTC_TRY(const std::string converted, convert(plain.view()));
-  return options_.sealer->seal(key_of(key), key_of(id), converted);
-}
-
-/// One version after the other, each in one pass; a kill in between repeats the pass it was in.
-Result<void> RocksTable::migrate(uint32_t from) {
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  for (uint32_t version = from; version < options_.schema_version; ++version) {
-    if (version > options_.migrations.size())
-      return fail(ErrorCode::kUnsupported, fmt::format("no migration from schema version {}", version));
-    const Migration& convert = options_.migrations[version - 1];
-    rocksdb::WriteBatch batch;
-    uint64_t dropped = 0;
-    const std::unique_ptr<rocksdb::Iterator> each(db_->db->NewIterator({}, db_->entries));
-    for (each->SeekToFirst(); each->Valid(); each->Next()) {
-      auto converted = migrate_one(convert, each->key().ToStringView(), each->value().ToStringView());
-      if (converted) {
-        batch.Put(db_->entries, each->key(), *converted);
-      } else {
-        ++dropped;
-        batch.Delete(db_->entries, each->key());
-        batch.Delete(db_->directory, each->key());
-      }
-      if (batch.GetDataSize() < kMigrationBatchBytes) continue;
-      EGPTC_TRY_VOID(result_of(db_->db->Write({}, &batch)));
-      batch.Clear();
-    }
-    EGPTC_TRY_VOID(result_of(each->status()));
-    const uint32_t sealed_bit = seals_.keys().empty() ? 0 : kSealedSchemaBit;
-    batch.Put(db_->meta, kSchemaKey, std::to_string((version + 1) | sealed_bit));
-    EGPTC_TRY_VOID(result_of(db_->db->Write(synced, &batch)));
-    base::log_info("storage: schema version {} is now {}, {} entries could not be converted", version,
-                   version + 1, dropped);
-  }
-  return {};
 }
 
 Result<void> RocksTable::check_open() const {
