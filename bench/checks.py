@@ -22,7 +22,7 @@ def all_served(found, what):
 
 
 def enough_hits(hits, asked, what):
-    """The share of hits; raises RuntimeError below HITS_WANTED: latency of refusals is not latency of hits."""
+    """The share of hits; raises RuntimeError below HITS_WANTED: refusals are no hits."""
     if asked == 0 or hits < HITS_WANTED * asked:
         raise RuntimeError(f"{what}: {hits} hits of {asked} asked, fewer than {HITS_WANTED:.0%}")
     return hits / asked

@@ -8,9 +8,9 @@ Nobody has a million questions at hand. With --edits (rows of a text and of the 
 word or two, alternating) a row is the embedding of a real text moved by what an edit did to another one, so
 that it varies as real ones do. Without, it is two real ones mixed, with a little noise (seed 1). For each
 engine: build time, recall@1 against the exact answer, latency, bytes a row. hnswlib and faiss come from PyPI
-(`pip install hnswlib faiss-cpu`) and are searched ever more broadly until a recall of 0.999; one that is
-missing is named in a line of its own ("left_out"), and the exit code is then 3. With --partitions the rows are
-spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat index is
+(`pip install hnswlib faiss-cpu`) and are searched ever more broadly until a recall of 0.999; one that
+is missing is named in a line of its own ("left_out"), and the exit code is then 3. With --partitions the
+rows are spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat index is
 taken). Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
 """
 

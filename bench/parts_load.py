@@ -13,7 +13,7 @@ import servers
 LATENCY_LIMIT_MS = 10.0
 BODIES = 150_000
 STEP = 1.25
-FLOOD_QUEUE, FLOOD_CONNECTIONS, FLOOD_RATE = 32, 256, 4000
+FLOOD_QUEUE, FLOOD_CONNECTIONS, FLOOD_RATE, HITS_RATE = 32, 256, 4000, 500
 GROUP = "egptc-bench"
 ONE_PROCESSOR_US, MEMORY_BYTES = 100_000, 2 << 30
 
@@ -106,7 +106,7 @@ def capacity(bench):
 
 
 def overloads(port):
-    """Texts that were not embedded because the queue was full, or None where the server does not count them."""
+    """Texts that were not embedded because the queue was full; None where nobody counts them."""
     text = servers.call(port, "/metrics")[2]
     found = re.search(r"^embed_overloads_total (\S+)$", text, re.M)
     return float(found.group(1)) if found else None
@@ -114,7 +114,7 @@ def overloads(port):
 
 def flood(bench):
     """Latency of exact hits alone, and while misses arrive faster than they can be embedded."""
-    seconds = max(bench.seconds, 1.2 * checks.SAMPLES_OF_P99 / 500)
+    seconds = max(bench.seconds, 2.0 * checks.SAMPLES_OF_P99 / HITS_RATE)
     with servers.Nginx(bench.load_core, cached=False) as model, servers.Ours(
         bench.binary, bench.server_core, upstream=model.port, **{"embedder.queue_max": FLOOD_QUEUE}
     ) as server:
@@ -123,7 +123,7 @@ def flood(bench):
         misses = traffic(bench, "misses", 0, 0, 1, BODIES)
 
         def hits():
-            more = ("--rate", 500, "--seconds", seconds, "--connections", 16)
+            more = ("--rate", HITS_RATE, "--seconds", seconds, "--connections", 16)
             return checks.all_served(bench.load(server.port, servers.CHAT, exact, *more), "exact hits")
 
         def drown():
@@ -145,6 +145,7 @@ def flood(bench):
     return {
         "calm": calm["layers"]["exact"],
         "flooded": busy["layers"]["exact"],
+        "hits_due": HITS_RATE * seconds,
         "flood": {
             **{key: flooded[0][key] for key in keys},
             "connections": FLOOD_CONNECTIONS,
@@ -155,7 +156,7 @@ def flood(bench):
 
 
 class Group:
-    """A control group of one processor and 2 GiB, of version 1 or 2; without folders where none may be made."""
+    """A control group of one processor and 2 GiB, of version 1 or 2; no folders where none may be made."""
 
     def __init__(self, root=pathlib.Path("/sys/fs/cgroup")):
         self.version = 2 if (root / "cgroup.controllers").exists() else 1

@@ -88,21 +88,21 @@ def rounds_lines(found):
     lines = ["How often: " + "; ".join(texts) + "."]
     runs = [(value["measured"], value["run"]) for value in measured.values() if "run" in value]
     newest = max(runs, key=lambda item: item[0])[1] if runs else {}
-    earlier = []
+    earlier = {}
     for name, value in measured.items():
         run = value.get("run", {})
-        if not run:
-            earlier.append(f"part {name} of a commit not recorded on {value['measured']}")
-        elif any(run[key] != newest[key] for key in ("commit", "processor", "cores")):
-            where = f"{run['processor']}, {run['cores']} cores, " * any(
-                run[key] != newest[key] for key in ("processor", "cores")
-            )
-            earlier.append(f"part {name} of commit {run['commit']} ({where}{value['measured']})")
-    of_commit = f"Commit of the newest: {newest['commit']}. " if newest else ""
+        if all(run.get(key) == newest.get(key) for key in ("commit", "processor", "cores")) and run:
+            continue
+        where = ""
+        if run and any(run[key] != newest[key] for key in ("processor", "cores")):
+            where = f" on {run['processor']} with {run['cores']} cores"
+        of_what = f"commit {run['commit']}" if run else "a commit not recorded"
+        earlier.setdefault(f"of {of_what} on {value['measured']}{where}", []).append(name)
     if earlier:
-        lines.append(f"{of_commit}Measured earlier: {'; '.join(earlier)}.")
-    elif newest:
-        lines.append(f"All of commit {newest['commit']}.")
+        parts = "; ".join(f"part {', '.join(names)} {how}" for how, names in earlier.items())
+        lines += ["", f"Measured earlier: {parts}."]
+    if newest:
+        lines += ["", f"The {'others are' if earlier else 'figures are all'} of commit {newest['commit']}."]
     return lines
 
 
@@ -112,10 +112,12 @@ def served_tail(value):
 
 
 def capacity_lines(found):
-    yield (
-        "Most that one core serves, every answer a 200 and with a p99 of every layer under 10 ms (open loop, 64 "
-        "connections, one search in steps of a quarter):"
+    how = (
+        "every answer a 200, p99 of every layer under 10 ms; searched in steps of a quarter, then confirmed"
+        if "run" in found
+        else "p99 under 10 ms in short steps of a quarter, by an earlier version that confirmed nothing"
     )
+    yield f"Most that one core serves (open loop, 64 connections; {how}):"
     yield ""
     yield from ["| traffic | answers a second | worst of a layer |", "|---|---|---|"]
     for name, value in found.items():
@@ -127,16 +129,21 @@ def flood_lines(found):
     calm, busy, flood = found["calm"], found["flooded"], found["flood"]
     overloads = flood.get("embed_overloads")
     yield (
-        f"Exact hits at 500/s, alone and while {number(flood['per_second'])} new questions a second were answered "
-        f"({number(flood['wanted_per_second'])} a second were due"
+        f"Exact hits at 500/s, while {number(flood['per_second'])} new questions a second are answered "
+        f"({number(flood['wanted_per_second'])} were due"
         + (
             f"; {flood['connections']} connections, embedder.queue_max {flood['queue_max']}"
             if "connections" in flood
             else ""
         )
         + f"): p50 {number(calm['p50_ms'])} -> {number(busy['p50_ms'])} ms, "
-        f"{tail(calm['p99_ms'], calm['count'])} -> {tail(busy['p99_ms'], busy['count'])}; statuses of the flood: "
-        f"{flood['statuses']}; "
+        f"{tail(calm['p99_ms'], calm['count'])} -> {tail(busy['p99_ms'], busy['count'])}; "
+        + (
+            f"answered in time {busy['count']:,} of {found['hits_due']:,.0f} due; "
+            if "hits_due" in found
+            else ""
+        )
+        + f"statuses of the flood: {flood['statuses']}; "
         + ("overloads of the embedder not counted" if overloads is None else f"{overloads:,.0f} not embedded")
         + "."
     )

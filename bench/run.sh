@@ -24,7 +24,8 @@ environment() { # NAME: the packages of requirements-NAME.txt in an environment 
 mkdir -p "$peers"
 environment peers
 environment litellm
-case " $* " in *" gptcache_sbert "* | *"=gptcache_sbert "* | *" --all "*) environment sbert ;; esac # torch: gigabytes
+# torch: gigabytes
+case " $* " in *" gptcache_sbert "* | *"=gptcache_sbert "* | *" --all "*) environment sbert ;; esac
 [ -f "$peers/onnx/int8.onnx" ] ||
   "$peers/peers/bin/python" bench/peers/onnx_graph.py models/all-MiniLM-L6-v2 "$peers/onnx"
 
