@@ -10,8 +10,8 @@ that it varies as real ones do. Without, it is two real ones mixed, with a littl
 engine: build time, recall@1 against the exact answer, latency, bytes a row. hnswlib and faiss come from PyPI
 (`pip install hnswlib faiss-cpu`) and are searched ever more broadly until a recall of 0.999; one that
 is missing is named in a line of its own ("left_out"), and the exit code is then 3. With --partitions the
-rows are spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat index is
-taken). Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
+rows are spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat
+index is taken). Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
 """
 
 import argparse

@@ -56,9 +56,11 @@ class Steps:
         return found, worst, reason
 
     def seconds_for_p99(self, rate):
-        """Until every layer has enough samples for a 99th percentile, by its share of the requests."""
+        """Until every layer has enough samples for a 99th percentile, by its share of the requests; at most
+        twelve times a step, so that a short trial stays one (the report then says that there are too few)."""
         least = min(share for share in self.shares.values() if share)
-        return max(self.bench.seconds, 1.15 * checks.SAMPLES_OF_P99 / (least * rate))
+        wanted = 1.15 * checks.SAMPLES_OF_P99 / (least * rate)
+        return max(self.bench.seconds, min(wanted, 12 * self.bench.seconds))
 
 
 def most_at_limit(bench, server, bodies, shares):

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -175,6 +176,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large index")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench/results/performance.json")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers stop at the end of their `with`
     bench = Bench(options)
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     found["machine"] = machine(bench)
