@@ -86,8 +86,8 @@ def rounds_lines(found):
     if singles:
         texts.append(f"single runs: {', '.join(singles)}")
     lines = ["How often: " + "; ".join(texts) + "."]
-    runs = [(value["measured"], value["run"]) for value in measured.values() if "run" in value]
-    newest = max(runs, key=lambda item: item[0])[1] if runs else {}
+    runs = [value["run"] for value in measured.values() if "run" in value]
+    newest = max(runs, key=lambda run: run["at"], default={})
     earlier = {}
     for name, value in measured.items():
         run = value.get("run", {})
@@ -108,6 +108,8 @@ def rounds_lines(found):
 
 def served_tail(value):
     """The worst p99 of a layer, where the smallest layer has enough samples."""
+    if not value["per_second"]:
+        return f"not even the lowest rate: {value['next_step']}"
     return tail(value["worst_p99_ms"], min(value.get("layers", {}).values(), default=None))
 
 

@@ -138,6 +138,7 @@ def commit():
 def circumstances(options, about):
     """How and where a part was measured, stored with it."""
     return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": commit(),
         "processor": about["processor"],
         "cores": about["cores"],
