@@ -160,6 +160,7 @@ class SmallFaiss:
     def __init__(self, labels, rows):
         import faiss
 
+        faiss.omp_set_num_threads(1)
         self.index = faiss.IndexIDMap(faiss.IndexFlatIP(DIMENSIONS))
         self.index.add_with_ids(rows, labels)
 
