@@ -14,7 +14,7 @@ import pytest
 import harness
 import machine
 from test_rollback import CONFIG, NEW_FORMAT, OLD_FORMAT, SCRIPTS, Site, done
-from vaults import files_with
+from vaults import encrypted, files_with, fresh_key, write_keys
 
 SECURE = CONFIG.replace("server: {", 'server: {host: "127.0.0.1", ') + "security: {enabled: true}\n"
 TEXT = "Xylophone-text of Anna Musterfrau"
@@ -90,6 +90,31 @@ def test_nothing_erased_or_revoked_comes_back_with_the_data(site):
     done(machine.run(site.service, "start", env=site.environment))
     harness.wait_until(site.serves, 20)
     assert not hit(site, f"{TEXT}?", key["key"])
+
+
+def test_a_keystore_that_lies_apart_and_encrypted_data(site, tmp_path):
+    """The ledger is found where the settings say; the copy holds no key that an erasure has destroyed."""
+    (tmp_path / "keystore").mkdir(mode=0o700)
+    variables = {
+        "EGPTC_STORAGE__KEYSTORE_PATH": tmp_path / "keystore",
+        **encrypted(write_keys(tmp_path / "master.keys", fresh_key())),
+    }
+    file = tmp_path / "default"
+    file.write_text("".join(f'{name}="{value}"\n' for name, value in variables.items()))
+    site.environment.update({name: str(value) for name, value in variables.items()})
+    site.environment["GPTCACHE_ENVIRONMENT"] = str(file)
+    done(site.deploy(site.release("1.0.0", OLD_FORMAT)))
+    for question, subject in ((f"{TEXT}?", {"subject": "anna"}), ("Common question?", {})):
+        entry = {"query": question, "response": f"Answer to {question}", **subject}
+        assert call(site, "POST", "/cache/entries", entry, "sk-1")[0] == 201
+    done(site.deploy(site.release("2.0.0", NEW_FORMAT)))
+    assert call(site, "POST", "/cache/erase", {"subject": "anna"}, "sk-1")[0] == 200
+    assert " done " in (tmp_path / "keystore/erasures.ledger").read_text()
+    output = done(site.run("emergency_rollback.sh", GPTCACHE_WAIT="8"))
+    assert "giving it the copy from before" in output
+    assert hit(site, "Common question?", "sk-1") and not hit(site, f"{TEXT}?", "sk-1")
+    # Taken out of the copy's files, and noted as done again.
+    assert (tmp_path / "keystore/erasures.ledger").read_text().splitlines()[-1].split()[3] == "done"
 
 
 def assert_as_before(site, config: str = CONFIG) -> None:
