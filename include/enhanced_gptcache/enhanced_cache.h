@@ -131,8 +131,7 @@ struct StoreRequest {
   std::string subject;
   std::string principal;  ///< who wrote it (provenance)
   bool trusted = false;  ///< by somebody who may decide for the tenant: shared at once (Options::share_after)
-  uint64_t tokens_prompt = 0;
-  uint64_t tokens_completion = 0;
+  uint64_t tokens_prompt = 0, tokens_completion = 0;
   double latency_ms = 0;                       ///< what the answer cost, for cost-aware eviction
   std::shared_ptr<const Embedding> embedding;  ///< of prompt.query, when already known
   /// EnhancedCache::generation() when the answer was asked for: it is not stored when what it would be part
@@ -291,8 +290,7 @@ struct CacheStats {
   uint64_t injections = 0;       ///< stored for exact match only: their question dictates an answer
   uint64_t evictions_quota = 0;  ///< of tenants over Options::tenant_entries_max or tenant_bytes_max
   uint64_t personal_skipped = 0, personal_redacted = 0;  ///< entries, by Options::privacy
-  uint64_t flights_joined = 0, embed_failures = 0;
-  uint64_t embed_overloads = 0;       ///< texts that the embedder had no time for; no failures
+  uint64_t flights_joined = 0, embed_failures = 0, embed_overloads = 0;  ///< overload: had no time for it
   uint64_t misses_by_reason[9] = {};  ///< indexed by MissReason
   bool pca_active = false;
   uint64_t pca_samples = 0, pca_version = 0;  ///< seen so far; fits so far, over restarts
