@@ -192,12 +192,7 @@ Result<void> CacheImpl::destroy_keys(const Erasing& erasing, ErasedSubject& eras
 
 Result<void> CacheImpl::erase_from_disk(const Erasing& erasing, std::vector<RecordPtr> removed,
                                         ErasedSubject& erased) {
-  if (log_ != nullptr) {
-    log_->clear_quarantine();
-    EGPTC_TRY_VOID(log_->commit());
-    // A table that was put aside meanwhile may hold the subject, too.
-    log_->clear_quarantine();
-  }
+  if (log_ != nullptr) EGPTC_TRY_VOID(log_->commit());
   std::vector<base::Hash128> keys = keys_of(removed);
   removed.clear();
   for (const base::Hash128& key : remove_late(erasing, erased)) keys.push_back(key);
@@ -210,7 +205,10 @@ Result<void> CacheImpl::erase_from_disk(const Erasing& erasing, std::vector<Reco
   if (log_ == nullptr) return {};
   // With the keys destroyed, bytes of the subject are noise wherever they still lie. Else entries that left
   // earlier may lie in any old file, under keys nobody knows any more: all files are written anew.
-  if (erased.died_with_keys && keys.empty()) return {};
+  if (erased.died_with_keys && keys.empty()) {
+    log_->clear_quarantine();  // what was put aside may be older than its seals
+    return {};
+  }
   EGPTC_TRY_VOID(log_->purge(erased.died_with_keys ? std::span<const base::Hash128>(keys)
                                                    : std::span<const base::Hash128>()));
   erased.is_stored = true;
@@ -248,9 +246,7 @@ void CacheImpl::replay_erasures() {
     return base::log_error("erasures are not finished: {}", done.error().message);
   bool is_done = learned_state_.save_all();
   if (log_ != nullptr) {
-    log_->clear_quarantine();
     const auto purged = log_->purge({});
-    log_->clear_quarantine();
     if (!purged) base::log_error("erasures are not finished: {}", purged.error().message);
     is_done = is_done && purged;
   }

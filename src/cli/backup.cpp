@@ -23,8 +23,9 @@ using nlohmann::json;
 constexpr std::chrono::hours kLogAgeMax{7 * 24};
 /// Live files of the running server, and what a backup must not hold: damaged files, keys that exist so that
 /// destroying them erases what older backups hold, and the admin's key in clear.
-constexpr std::string_view kNotData[] = {"LOCK",        "entries",    "entries.mark", "entries.mark.new",
-                                         "checkpoints", "quarantine", "keystore",     "admin.key"};
+constexpr std::string_view kNotData[] = {"LOCK",          "entries",     "entries.mark", "entries.mark.new",
+                                         "entries.spare", "checkpoints", "quarantine",   "keystore",
+                                         "admin.key"};
 
 int report(const Error& error) {
   fmt::print(stderr, "error: {}\n", error.message);

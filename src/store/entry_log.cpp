@@ -104,7 +104,11 @@ Result<void> EntryLog::checkpoint(const std::string& folder) {
 }
 
 Result<void> EntryLog::purge(std::span<const base::Hash128> keys) {
-  return once_more([&] { return table_->purge(keys); });
+  table_->clear_quarantine();
+  auto done = once_more([&] { return table_->purge(keys); });
+  // A table that was put aside meanwhile may hold it, too.
+  table_->clear_quarantine();
+  return done;
 }
 
 Result<void> EntryLog::finish_reseal(const base::Hash128& key) {

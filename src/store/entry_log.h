@@ -83,7 +83,8 @@ class EntryLog {
   /// commit(), then a consistent copy of the table.
   Result<void> checkpoint(const std::string& folder);
   void clear_quarantine() { table_->clear_quarantine(); }
-  /// commit(), then EntryTable::purge and finish_reseal. They wait for the disk.
+  /// commit(), then EntryTable::purge and finish_reseal. They wait for the disk. A purge empties the
+  /// quarantine, too, whatever becomes of the rest.
   Result<void> purge(std::span<const base::Hash128> keys);
   Result<void> finish_reseal(const base::Hash128& key);
   std::vector<base::Hash128> seal_keys() const { return table_->seal_keys(); }

@@ -31,6 +31,7 @@ struct LoadReport {
   uint64_t entries = 0;  ///< intact and handed out
   uint64_t bytes = 0;
   uint64_t damaged = 0;  ///< listed, but missing, changed or unreadable: named in the log, not handed out
+  std::vector<base::Hash128> damaged_keys;  ///< of those named in the log: the first thousand
   /// Not listed: a removal of them is known or cannot be ruled out. Not handed out.
   uint64_t stray = 0;
   uint64_t tampered = 0;  ///< of the damaged ones: sealed bytes that do not open, or none where there must be

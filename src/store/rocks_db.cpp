@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "store/rocks_precheck.h"
 #include "store/rocks_salvage.h"
+#include "store/rocks_spare.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -23,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t kWriteBufferBytesMin = uint64_t{1} << 20U;
 constexpr uint64_t kWriteBufferBytesMax = uint64_t{32} << 20U;
 constexpr size_t kBlockCacheBytes = size_t{8} << 20U;  // entries are read at start only
-constexpr size_t kBlockBytes = size_t{16} << 10U;
+constexpr size_t kBlockBytes = size_t{4} << 10U;       // what one damaged bit can cost
 
 /// EntryLog tries again by itself (RocksTable::recover). Were RocksDB to recover from a full disk on a thread
 /// of its own as well, Resume() would answer Busy, and closing the handle would wait for that thread, which
@@ -54,7 +55,7 @@ uint64_t write_buffer_bytes(uint64_t bytes_max) {
   return std::clamp(bytes_max / 32, kWriteBufferBytesMin, kWriteBufferBytesMax);
 }
 
-rocksdb::DBOptions database_options(uint64_t bytes_max) {
+rocksdb::DBOptions database_options(const std::string& folder, uint64_t bytes_max) {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
@@ -68,6 +69,7 @@ rocksdb::DBOptions database_options(uint64_t bytes_max) {
   options.stats_dump_period_sec = 0;
   options.persist_stats_to_disk = false;
   options.listeners.push_back(std::make_shared<OnlyWeRecover>());
+  options.listeners.push_back(make_spare_keeper(folder));
   return options;
 }
 
@@ -89,7 +91,7 @@ rocksdb::ColumnFamilyOptions family_options(uint64_t bytes_max, rocksdb::Compres
 
 rocksdb::Status open_with(rocksdb::WALRecoveryMode mode, const std::string& folder, uint64_t bytes_max,
                           RocksDb& into) {
-  rocksdb::DBOptions options = database_options(bytes_max);
+  rocksdb::DBOptions options = database_options(folder, bytes_max);
   options.wal_recovery_mode = mode;
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, family_options(bytes_max, rocksdb::kNoCompression)},
@@ -126,6 +128,11 @@ base::Hash128 key_of(std::string_view bytes) {
   uint64_t words[2];
   std::memcpy(words, bytes.data(), sizeof words);
   return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
+}
+
+Result<void> result_of(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  return fail(error_of(status));
 }
 
 bool is_damage(const rocksdb::Status& status) {

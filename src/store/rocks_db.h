@@ -10,6 +10,7 @@
 #include "base/keyed_hash.h"
 #include "enhanced_gptcache/result.h"
 #include "store/entry_table.h"
+#include "store/rocks_wal.h"
 
 namespace enhanced_gptcache::store {
 
@@ -21,6 +22,10 @@ struct RocksDb {
   rocksdb::ColumnFamilyHandle* directory = nullptr;
   /// What the write-ahead log held when records of it had to be skipped; empty: it was whole.
   std::string damaged_log;
+  /// Records of it are lost, and nothing tells which keys they were of.
+  bool is_log_unclear = false;
+  /// Changes that damaged records of the write-ahead log held, and that are lost.
+  std::vector<LostChange> lost;
 
   RocksDb() = default;
   ~RocksDb();
@@ -34,6 +39,7 @@ std::string key_bytes(const base::Hash128& key);
 base::Hash128 key_of(std::string_view bytes);
 
 Error error_of(const rocksdb::Status& status);
+Result<void> result_of(const rocksdb::Status& status);
 /// Cannot be helped by trying again.
 bool is_damage(const rocksdb::Status& status);
 

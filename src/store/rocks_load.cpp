@@ -1,10 +1,14 @@
 // The directory and the entries are both sorted by key, so one pass over both finds every entry that is
 // listed, listed and missing, or there and not listed. The keys are hashes: 256 ranges by first byte are
-// equal shares of work. Where a range of entries cannot be read on, its listed keys are asked for one by one.
+// equal shares of work. Where a range of entries cannot be read on, its listed keys are asked for one by one,
+// and those that are not found that way in each table file by itself: a damaged block of a newer file hides
+// what older ones have under keys between its first and its last. What has the id that is listed is what is
+// current.
 
 #include "store/rocks_load.h"
 
 #include <fmt/format.h>
+#include <rocksdb/sst_file_reader.h>
 
 #include <algorithm>
 #include <atomic>
@@ -51,11 +55,17 @@ class Loader {
     for (size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
     work();
     for (std::thread& thread : others) thread.join();
+    for (const LostChange& change : from_.lost) lost(change);
+    search_files();
     clean();
     return report_;
   }
 
  private:
+  /// Listed, and not to be had where it should be.
+  struct Hidden {
+    std::string key, id, why;
+  };
   struct Range {
     std::unique_ptr<rocksdb::Iterator> listed, stored;
   };
@@ -108,7 +118,64 @@ class Loader {
     std::string bytes;
     const rocksdb::Status status = from_.db->Get(options, from_.entries, key, &bytes);
     if (status.ok()) return take_one(key, id, bytes);
-    damaged(key, id, status.IsNotFound() ? "its bytes are missing" : status.ToString());
+    if (status.IsNotFound()) return damaged(key, id, "its bytes are missing");
+    const std::lock_guard lock(mutex_);
+    hidden_.push_back({key.ToString(), id.ToString(), status.ToString()});
+  }
+
+  /// On one thread, after all others.
+  void search_files() {
+    if (hidden_.empty()) return;
+    std::vector<std::unique_ptr<rocksdb::SstFileReader>> readers;
+    std::vector<std::unique_ptr<rocksdb::Iterator>> files;
+    std::vector<rocksdb::LiveFileMetaData> live;
+    from_.db->GetLiveFilesMetaData(&live);
+    rocksdb::ReadOptions options;
+    options.fill_cache = false;
+    for (const rocksdb::LiveFileMetaData& file : live) {
+      if (file.column_family_name != from_.entries->GetName()) continue;
+      readers.push_back(std::make_unique<rocksdb::SstFileReader>(rocksdb::Options()));
+      if (readers.back()->Open(file.db_path + file.name).ok())
+        files.emplace_back(readers.back()->NewIterator(options));
+    }
+    for (const Hidden& one : hidden_)
+      if (!take_from(files, one)) damaged(one.key, one.id, one.why);
+  }
+
+  bool take_from(const std::vector<std::unique_ptr<rocksdb::Iterator>>& files, const Hidden& wanted) {
+    for (const std::unique_ptr<rocksdb::Iterator>& file : files) {
+      file->Seek(wanted.key);
+      if (!file->Valid() || file->key() != wanted.key || !is_current(wanted, file->value())) continue;
+      take_one(wanted.key, wanted.id, file->value());
+      return true;
+    }
+    return false;
+  }
+
+  /// The bytes of an older entry of the same key name another id, or open under another.
+  bool is_current(const Hidden& wanted, const rocksdb::Slice& bytes) const {
+    if (wanted.key.size() != sizeof(base::Hash128) || wanted.id.size() != sizeof(base::Hash128)) return false;
+    EntryBytes plain;
+    std::string_view shown = bytes.ToStringView();
+    const base::Hash128 id = key_of(wanted.id);
+    if (sealer_ != nullptr) {
+      // A destroyed key says nothing about the id, and take_one() notes it.
+      const vault::Opened opened = sealer_->open(key_of(wanted.key), id, shown, plain);
+      if (opened != vault::Opened::kYes) return opened == vault::Opened::kKeyDestroyed;
+      shown = plain.view();
+    }
+    const auto view = EntryView::parse(shown);
+    return view && view->text(EntryText::kId) == id.hex();
+  }
+
+  /// Nothing is lost that was replaced or removed later.
+  void lost(const LostChange& change) {
+    const std::string key = key_bytes(change.key);
+    std::string id;
+    if (from_.db->Get({}, from_.directory, key, &id).ok()) return;
+    const bool is_id_known = change.id != base::Hash128{};
+    damaged(key, is_id_known ? key_bytes(change.id) : std::string(),
+            "the record of the write-ahead log that stored it is damaged");
   }
 
   void take_one(const rocksdb::Slice& key, const rocksdb::Slice& id, const rocksdb::Slice& bytes) {
@@ -160,9 +227,11 @@ class Loader {
   void damaged(const rocksdb::Slice& key, const rocksdb::Slice& id, const std::string& why) {
     const std::string name = id.size() == sizeof(base::Hash128) ? key_of(id.ToStringView()).hex() : "?";
     const std::lock_guard lock(mutex_);
-    if (++report_.damaged <= kNamedMax)
+    if (++report_.damaged <= kNamedMax) {
       base::log_error("storage: entry {} (key {}) is damaged and left out: {}", name, key.ToString(true),
                       why);
+      if (key.size() == sizeof(base::Hash128)) report_.damaged_keys.push_back(key_of(key.ToStringView()));
+    }
     if (report_.damaged == kNamedMax) base::log_error("storage: further damaged entries are only counted");
     unwanted_.push_back(key.ToString());
   }
@@ -215,6 +284,7 @@ class Loader {
   std::mutex mutex_;
   LoadReport report_;                  // guarded by mutex_
   std::vector<std::string> unwanted_;  // guarded by mutex_
+  std::vector<Hidden> hidden_;         // guarded by mutex_
 };
 
 }  // namespace
@@ -222,8 +292,8 @@ class Loader {
 Result<LoadReport> load_entries(RocksDb& from, const EntrySealer* sealer, size_t threads,
                                 const EntryTable::Take& take) {
   KeySet doubtful;
-  bool is_blind = false;
-  if (!from.damaged_log.empty()) {
+  bool is_blind = from.is_log_unclear;
+  if (!is_blind && !from.damaged_log.empty()) {
     auto found = doubtful_keys(from, from.damaged_log);
     // A damaged log and a damaged directory at once leave nothing to go by.
     is_blind = !found;

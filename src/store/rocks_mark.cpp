@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/keyed_hash.h"
+#include "store/rocks_spare.h"
 
 namespace enhanced_gptcache::store {
 namespace {
@@ -49,6 +50,7 @@ Mark make_mark(const std::string& folder, uint64_t sequence, const Mark& before)
   mark.manifest = name;
   mark.manifest_bytes = content.size();
   mark.manifest_hash = hash_of(content);
+  keep_manifest_spare(folder, name, content);
   return mark;
 }
 

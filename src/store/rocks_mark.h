@@ -15,7 +15,8 @@ struct Mark {
   std::string manifest_hash;    ///< of its first manifest_bytes
 };
 
-/// Of the table in `folder` as it is now. Reads the manifest again only when it is not the one of `before`.
+/// Of the table in `folder` as it is now. Reads the manifest again only when it is not the one of `before`,
+/// and then copies it (rocks_spare.h).
 Mark make_mark(const std::string& folder, uint64_t sequence, const Mark& before);
 /// Before the table is opened, because opening starts another manifest. False: it has lost what it had.
 bool is_manifest_whole(const std::string& folder, const Mark& mark);

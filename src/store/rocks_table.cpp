@@ -12,24 +12,20 @@
 #include "store/rocks_db.h"
 #include "store/rocks_load.h"
 #include "store/rocks_mark.h"
+#include "store/rocks_migrate.h"
 #include "store/rocks_purge.h"
 #include "store/rocks_seal.h"
+#include "store/rocks_spare.h"
+#include "store/rocks_wal.h"
 
 namespace enhanced_gptcache::store {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSchemaKey = "schema";
 constexpr const char* kOwnerKey = "owner";
 constexpr const char* kProbeKey = "probe";
 constexpr uint64_t kRefusalsPerLine = 1000;  // of the log
-constexpr size_t kMigrationBatchBytes = size_t{4} << 20U;
-
-Result<void> result_of(const rocksdb::Status& status) {
-  if (status.ok()) return {};
-  return fail(error_of(status));
-}
 
 Result<void> make_folder(const std::string& path) {
   std::error_code error;
@@ -68,6 +64,7 @@ class RocksTable final : public EntryTable {
  private:
   std::string mark_path() const { return options_.folder + ".mark"; }
   rocksdb::Status open_whole(RocksDb& into) const;
+  void mend(const Mark& mark, RocksDb& into) const;
   bool is_open() const { return db_ != nullptr && db_->db != nullptr; }
   Result<void> check_open() const;
   Result<void> open_or_begin();
@@ -75,10 +72,6 @@ class RocksTable final : public EntryTable {
   Result<void> put_aside();
   Result<void> check_meta();
   void close();
-  Result<void> migrate(uint32_t from);
-  Result<std::string> migrate_one(const Migration& convert, std::string_view key,
-                                  std::string_view bytes) const;
-
   Result<void> sync_keystore() const;
   Result<void> add_change(const EntryChange& change, rocksdb::WriteBatch& batch);
 
@@ -95,6 +88,7 @@ class RocksTable final : public EntryTable {
 Result<void> RocksTable::open() {
   EGPTC_TRY_VOID(open_or_begin());
   EGPTC_TRY_VOID(check_meta());
+  keep_missing_spares(*db_, options_.folder);
   return sync();  // opening started another manifest
 }
 
@@ -116,10 +110,11 @@ Result<void> RocksTable::open_or_begin() {
   return {};
 }
 
-/// Not an older state than was last synced. A log with damaged records is judged entry by entry when it is
-/// loaded.
+/// Not an older state than was last synced. Damage that its copies and its log's records can make good is
+/// made good first; a log for which that cannot be done is judged entry by entry when it is loaded.
 rocksdb::Status RocksTable::open_whole(RocksDb& into) const {
   const Mark mark = read_mark(mark_path());
+  mend(mark, into);
   if (!is_manifest_whole(options_.folder, mark))
     return rocksdb::Status::Corruption("its manifest has changed since it was last synced");
   const rocksdb::Status status = open_database(options_.folder, options_.bytes_max, into);
@@ -128,10 +123,23 @@ rocksdb::Status RocksTable::open_whole(RocksDb& into) const {
   return rocksdb::Status::Corruption("it opens as an older state than was last synced");
 }
 
+/// Only under the lock that RocksDB will take: another process may be writing these files.
+void RocksTable::mend(const Mark& mark, RocksDb& into) const {
+  rocksdb::Env* env = rocksdb::Env::Default();
+  rocksdb::FileLock* lock = nullptr;
+  if (!env->LockFile(options_.folder + "/LOCK", &lock).ok()) return;
+  mend_from_spares(options_.folder, mark);
+  MendedLogs mended = mend_logs(options_.folder, mark.sequence);
+  into.lost = std::move(mended.lost);
+  into.is_log_unclear = mended.is_unclear;
+  env->UnlockFile(lock);
+}
+
 /// The newest one only: it is for people to look at, not for us.
 Result<void> RocksTable::put_aside() {
   clear_quarantine();
   remove_mark(mark_path());
+  remove_spares(options_.folder);
   EGPTC_TRY_VOID(make_folder(options_.quarantine));
   const std::string to = fmt::format("{}/entries-{}", options_.quarantine, base::system_clock().wall_ms());
   std::error_code error;
@@ -174,56 +182,9 @@ Result<void> RocksTable::check_meta() {
                             options_.folder));
   }
   EGPTC_TRY_VOID(seals_.check(*db_, options_.folder, false));
-  if (version < options_.schema_version) EGPTC_TRY_VOID(migrate(version));
+  const uint32_t sealed_bit = seals_.keys().empty() ? 0 : kSealedSchemaBit;
+  EGPTC_TRY_VOID(migrate_table(*db_, options_, version, sealed_bit));
   return seals_.begin(*db_, false);
-}
-
-/// Sealed bytes are opened, converted and sealed again; those that do not open are left to load().
-Result<std::string> RocksTable::migrate_one(const Migration& convert, std::string_view key,
-                                            std::string_view bytes) const {
-  if (options_.sealer == nullptr || !vault::looks_sealed(bytes)) return convert(bytes);
-  std::string id;
-  EGPTC_TRY_VOID(result_of(db_->db->Get({}, db_->directory, rocksdb::Slice(key.data(), key.size()), &id)));
-  EntryBytes plain;
-  if (key.size() != sizeof(base::Hash128) || id.size() != sizeof(base::Hash128) ||
-      options_.sealer->open(key_of(key), key_of(id), bytes, plain) != vault::Opened::kYes)
-    return std::string(bytes);
-  EGPTC_TRY(const std::string converted, convert(plain.view()));
-  return options_.sealer->seal(key_of(key), key_of(id), converted);
-}
-
-/// One version after the other, each in one pass; a kill in between repeats the pass it was in.
-Result<void> RocksTable::migrate(uint32_t from) {
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  for (uint32_t version = from; version < options_.schema_version; ++version) {
-    if (version > options_.migrations.size())
-      return fail(ErrorCode::kUnsupported, fmt::format("no migration from schema version {}", version));
-    const Migration& convert = options_.migrations[version - 1];
-    rocksdb::WriteBatch batch;
-    uint64_t dropped = 0;
-    const std::unique_ptr<rocksdb::Iterator> each(db_->db->NewIterator({}, db_->entries));
-    for (each->SeekToFirst(); each->Valid(); each->Next()) {
-      auto converted = migrate_one(convert, each->key().ToStringView(), each->value().ToStringView());
-      if (converted) {
-        batch.Put(db_->entries, each->key(), *converted);
-      } else {
-        ++dropped;
-        batch.Delete(db_->entries, each->key());
-        batch.Delete(db_->directory, each->key());
-      }
-      if (batch.GetDataSize() < kMigrationBatchBytes) continue;
-      EGPTC_TRY_VOID(result_of(db_->db->Write({}, &batch)));
-      batch.Clear();
-    }
-    EGPTC_TRY_VOID(result_of(each->status()));
-    const uint32_t sealed_bit = seals_.keys().empty() ? 0 : kSealedSchemaBit;
-    batch.Put(db_->meta, kSchemaKey, std::to_string((version + 1) | sealed_bit));
-    EGPTC_TRY_VOID(result_of(db_->db->Write(synced, &batch)));
-    base::log_info("storage: schema version {} is now {}, {} entries could not be converted", version,
-                   version + 1, dropped);
-  }
-  return {};
 }
 
 Result<void> RocksTable::check_open() const {
@@ -236,6 +197,7 @@ Result<LoadReport> RocksTable::load(size_t threads, const Take& take) {
   log_was_damaged_ = !db_->damaged_log.empty();
   auto report = load_entries(*db_, options_.sealer.get(), threads, take);
   db_->damaged_log = {};
+  db_->lost = {};
   return report;
 }
 
@@ -284,7 +246,9 @@ Result<void> RocksTable::sync_keystore() const {
 Result<void> RocksTable::purge(std::span<const base::Hash128> keys) {
   const std::shared_lock lock(mutex_);
   EGPTC_TRY_VOID(check_open());
-  return store::purge(*db_, options_.folder, keys);
+  EGPTC_TRY_VOID(store::purge(*db_, options_.folder, keys));
+  drop_dead_spares(options_.folder);
+  return {};
 }
 
 Result<void> RocksTable::finish_reseal(const base::Hash128& key) {
