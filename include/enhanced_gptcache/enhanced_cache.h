@@ -289,9 +289,9 @@ struct CacheStats {
   uint64_t lopsided = 0;         ///< candidates of others passed over: far longer than the question
   uint64_t injections = 0;       ///< stored for exact match only: their question dictates an answer
   uint64_t evictions_quota = 0;  ///< of tenants over Options::tenant_entries_max or tenant_bytes_max
-  uint64_t personal_skipped = 0, personal_redacted = 0;  ///< entries, by Options::privacy
+  uint64_t personal_skipped = 0, personal_redacted = 0;                  ///< entries, by Options::privacy
   uint64_t flights_joined = 0, embed_failures = 0, embed_overloads = 0;  ///< overload: had no time for it
-  uint64_t misses_by_reason[9] = {};  ///< indexed by MissReason
+  uint64_t misses_by_reason[9] = {};                                     ///< indexed by MissReason
   bool pca_active = false;
   uint64_t pca_samples = 0, pca_version = 0;  ///< seen so far; fits so far, over restarts
   double pca_explained_variance = 0;          ///< 0..1, of the model in use
