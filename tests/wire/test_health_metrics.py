@@ -215,7 +215,7 @@ def test_health_is_worked_out_at_each_scrape(start_server):
     server.config_path.write_text(harness.REQUIRED_SECTIONS + "resources: {max_memory_mb: 4096}\n")
     harness.wait_until(lambda: server.metrics()["health_status"] == 0, 10, "healthy again")
     server.config_path.write_text("cache: {size_mb: 0}\ncontext: {}\npca: {}\nfederated: {}\n")
-    harness.wait_until(lambda: server.metrics()["health_status"] == 1, 10, "the warning about the settings file")
+    harness.wait_until(lambda: server.metrics()["health_status"] == 1, 10, "the warning about the file")
     last = server.metrics()
     asked = [name for name in last if name.startswith(("health_checks_total", "cache_misses_total"))]
     assert asked and all(last[name] == first[name] for name in asked), "nobody asked, nothing was looked up"
