@@ -8,12 +8,14 @@ Nobody has a million questions at hand. With --edits (rows of a text and of the 
 word or two, alternating) a row is the embedding of a real text moved by what an edit did to another one, so
 that it varies as real ones do. Without, it is two real ones mixed, with a little noise (seed 1). For each
 engine: build time, recall@1 against the exact answer, latency, bytes a row. hnswlib and faiss come from PyPI
-(`pip install hnswlib faiss-cpu`); one that is missing is left out and said so. With --partitions the rows are
-spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat index is
-taken). Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
+(`pip install hnswlib faiss-cpu`) and are searched ever more broadly until a recall of 0.999; one that
+is missing is named in a line of its own ("left_out"), and the exit code is then 3. With --partitions the
+rows are spread over so many indexes, and half of each is replaced (faiss's graph cannot delete, so its flat
+index is taken). Pin it to one core: `taskset -c 1 python3 index_compare.py ...`.
 """
 
 import argparse
+import ctypes
 import json
 import pathlib
 import subprocess
@@ -23,7 +25,9 @@ import time
 import numpy
 
 DIMENSIONS = 384
-EXPLORED = (32, 64, 128, 256)
+EXPLORED = (32, 48, 64, 128, 256, 512, 1024)
+RECALL_ENOUGH = 0.999
+LEFT_OUT = 3  # exit code: a peer is missing
 
 
 def make_vectors(base, edits, rows, path):
@@ -84,6 +88,8 @@ def run_hnswlib(rows, queries, best):
         index.set_ef(breadth)
         figures = measure(lambda query: index.knn_query(query, k=8)[0][0][0], rows, queries, best)
         yield {"engine": "hnswlib", "ef": breadth, "build_seconds": built, **figures}
+        if figures["recall_at_1"] >= RECALL_ENOUGH:
+            break
 
 
 def run_faiss(rows, queries, best):
@@ -99,6 +105,8 @@ def run_faiss(rows, queries, best):
         index.hnsw.efSearch = breadth
         figures = measure(lambda query: index.search(query[None], 8)[1][0][0], rows, queries, best)
         yield {"engine": "faiss", "ef": breadth, "build_seconds": built, **figures}
+        if figures["recall_at_1"] >= RECALL_ENOUGH:
+            break
 
 
 def run_ours(options, path):
@@ -112,13 +120,21 @@ def run_ours(options, path):
 
 
 def resident_mb():
-    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    """Without pages of files (the vectors are mapped, and searching them brings more of them in) and without
+    what the last engine gave back."""
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError("no RssAnon in /proc/self/status")
 
 
 class SmallHnswlib:
     """One partition; the place of what is deleted is used again."""
 
     name = "hnswlib"
+    # An index has 65,536 locks, 2.6 MB: ten thousand do not fit into 24 GB.
+    partitions_max = 1_000
 
     def __init__(self, labels, rows):
         import hnswlib
@@ -142,10 +158,12 @@ class SmallFaiss:
     """One partition, every row looked at."""
 
     name = "faiss flat"
+    partitions_max = 10_000
 
     def __init__(self, labels, rows):
         import faiss
 
+        faiss.omp_set_num_threads(1)
         self.index = faiss.IndexIDMap(faiss.IndexFlatIP(DIMENSIONS))
         self.index.add_with_ids(rows, labels)
 
@@ -160,7 +178,8 @@ class SmallFaiss:
 
 def run_partitions(kind, vectors, options):
     """As run_partitions() of index_bench.cpp."""
-    count, each = options.partitions, options.rows // options.partitions
+    each = options.rows // options.partitions
+    count = min(options.partitions, kind.partitions_max)
     before, began = resident_mb(), time.perf_counter()
     held = [numpy.arange(p * each, (p + 1) * each) for p in range(count)]
     indexes = [kind(labels, numpy.ascontiguousarray(vectors[labels])) for labels in held]
@@ -218,18 +237,23 @@ def main():
     for figures in run_ours(options, path):
         print(json.dumps(figures), flush=True)
     if options.partitions:
-        peers = [run_partitions(kind, vectors, options) for kind in (SmallHnswlib, SmallFaiss)]
+        peers = {kind.name: run_partitions(kind, vectors, options) for kind in (SmallHnswlib, SmallFaiss)}
     else:
         best = exact(rows, queries)
-        peers = [engine(rows, queries, best) for engine in (run_hnswlib, run_faiss)]
-    for peer in peers:
+        engines = {"hnswlib": run_hnswlib, "faiss": run_faiss}
+        peers = {name: engine(rows, queries, best) for name, engine in engines.items()}
+    left_out = False
+    for name, peer in peers.items():
         try:
             for figures in peer:
                 print(json.dumps(figures), flush=True)
         except ImportError as error:
+            left_out = True
+            print(json.dumps({"engine": name, "left_out": str(error)}), flush=True)
             print(f"left out: {error}", file=sys.stderr)
     path.unlink()
+    return LEFT_OUT if left_out else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,11 +3,13 @@
 import json
 import subprocess
 
+import checks
 import questions
 import servers
 
 MODEL_MACS_A_TOKEN = 10.6e6  # multiply-adds; as many bytes of int8 weights
 QUERY_TOKENS = 12
+INDEX_PEER_MISSING = 3  # exit code of index_compare.py
 
 
 def query_texts(bench):
@@ -30,13 +32,19 @@ def mixed_texts(bench):
 def embed(bench):
     texts, mixed = query_texts(bench), mixed_texts(bench)
     out, rooflines = {}, []
+
+    def by_length():
+        words = (bench.model, bench.graph, mixed, bench.seconds, 32, "sorted")
+        return bench.run(bench.python, "peers/onnx_turn.py", *words)
+
     for name, file, batch in (("single", texts, 1), ("batch_32", mixed, 32)):
-        ours, onnx, limits = bench.turns(
+        ours, onnx, limits, *by_length_found = bench.turns(
             lambda: bench.run(bench.build / "embed_turn", bench.model, file, bench.seconds, batch),
             lambda: bench.run(
                 bench.python, "peers/onnx_turn.py", bench.model, bench.graph, file, bench.seconds, batch
             ),
             lambda: bench.run(bench.build / "roofline_bench"),
+            *([by_length] if batch > 1 else []),
         )
         rooflines += limits
         out[name] = {
@@ -47,6 +55,8 @@ def embed(bench):
             "ours_texts_s": bench.median(ours, "texts_s"),
             "onnx_texts_s": bench.median(onnx, "texts_s"),
         }
+        for values in by_length_found:
+            out[name]["onnx_sorted_texts_s"] = bench.median(values, "texts_s")
         out["kernel"] = ours[0]["kernel"]
     roofline = {name: bench.median(rooflines, name) for name in rooflines[0]}
     out["roofline"] = roofline
@@ -91,6 +101,7 @@ def exact(bench):
     out["gptcache"] = bench.run(
         bench.python, "peers/gptcache_turn.py", "exact", bench.model, bench.graph, file, 300
     )
+    checks.enough_hits(out["gptcache"]["hits"], out["gptcache"]["asked"], "GPTCache, stored questions")
     return out
 
 
@@ -98,7 +109,7 @@ def gptcache(bench, python=None, graph=None):
     """GPTCache in process with 10,000 entries, asked in other words."""
     rows = [json.dumps({"stored": one, "asked": other}) for one, other in questions.pairs(10_000)]
     file = questions.write_lines(bench.work / "pairs", rows)
-    return bench.run(
+    found = bench.run(
         python or bench.python,
         "peers/gptcache_turn.py",
         "semantic",
@@ -107,6 +118,8 @@ def gptcache(bench, python=None, graph=None):
         file,
         1000,
     )
+    found["hit_share"] = checks.enough_hits(found["hits"], found["asked"], "GPTCache, other words")
+    return found
 
 
 def gptcache_sbert(bench):
@@ -133,9 +146,12 @@ def index(bench):
         bench.run(bench.python, "peers/onnx_vectors.py", bench.model, bench.graph, file, base)
     words = ["--bench", bench.build / "index_bench", "--model-vectors", base, "--rows", bench.rows]
     words += ["--work", bench.work]
-    lines = bench.run(bench.python, "index_compare.py", *words, lines=True)
-    spread = bench.run(bench.python, "index_compare.py", *words, "--partitions", 10_000, lines=True)
-    return {"rows": bench.rows, "lines": lines, "partitions": spread}
+    codes = (0, INDEX_PEER_MISSING)
+    lines = bench.run(bench.python, "index_compare.py", *words, lines=True, codes=codes)
+    words += ["--partitions", 10_000 if bench.rows >= 100_000 else max(1, bench.rows // 10)]
+    spread = bench.run(bench.python, "index_compare.py", *words, lines=True, codes=codes)
+    left_out = sorted({line["engine"] for line in lines + spread if "left_out" in line})
+    return {"rows": bench.rows, "lines": lines, "partitions": spread, "left_out": left_out}
 
 
 def start(bench):

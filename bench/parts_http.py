@@ -2,6 +2,7 @@
 
 import re
 
+import checks
 import questions
 import servers
 
@@ -17,21 +18,34 @@ def wrk(bench, port, body):
             'wrk.headers["Authorization"] = "Bearer sk-bench"',
             f"wrk.body = [==[{body}]==]",
             'done = function(summary, latency) io.write(string.format(',
-            '  \'{"per_second": %f, "p50_ms": %f, "p99_ms": %f, "failed": %d}\\n\',',
-            '  summary.requests * 1e6 / summary.duration,',
+            '  \'{"requests": %d, "per_second": %f, "p50_ms": %f, "p99_ms": %f, "failed": %d}\\n\',',
+            '  summary.requests, summary.requests * 1e6 / summary.duration,',
             '  latency:percentile(50) / 1000, latency:percentile(99) / 1000,',
-            '  summary.errors.status + summary.errors.read + summary.errors.timeout)) end',
+            '  summary.errors.connect + summary.errors.status + summary.errors.read +',
+            '  summary.errors.write + summary.errors.timeout)) end',
         ],
     )
-    return bench.run(
-        "wrk",
-        "-t1",
-        "-c16",
-        f"-d{max(2, int(bench.seconds))}s",
-        "-s",
-        script,
-        f"http://127.0.0.1:{port}{servers.CHAT}",
-    )
+    duration = f"-d{max(2, int(bench.seconds))}s"
+    found = bench.run("wrk", "-t1", "-c16", duration, "-s", script, f"http://127.0.0.1:{port}{servers.CHAT}")
+    if found["failed"] or not found["requests"]:
+        raise RuntimeError(f"exact hits: {found}")
+    return found
+
+
+def exact_hits(port):
+    """As the server counts them."""
+    text = servers.call(port, "/metrics")[2]
+    return float(re.search(r'^cache_hits_total\{layer="exact"\} (\S+)$', text, re.M).group(1))
+
+
+def only_hits(before, after, found, is_counting_hits):
+    """Raises RuntimeError unless every answer came from the cache: of one side its hits are known, of the
+    other what it passed on."""
+    counted, answers = after - before, sum(one["requests"] for one in found)
+    if counted < answers if is_counting_hits else counted:
+        raise RuntimeError(
+            f"{answers} answers, but {counted:.0f} {'hits' if is_counting_hits else 'passed on'}"
+        )
 
 
 def exact(bench):
@@ -39,20 +53,28 @@ def exact(bench):
     body = questions.chat("What is the capital of France? " * 7)
     with servers.Nginx(bench.load_core, cached=False) as model, servers.Ours(
         bench.binary, bench.server_core, upstream=model.port
-    ) as server, servers.Nginx(bench.server_core, cached=True) as nginx:
+    ) as server, servers.Nginx(bench.server_core, cached=True) as nginx, servers.Nginx(
+        bench.server_core, cached=True, open_files=True
+    ) as open_nginx:
         bodies = questions.write_lines(bench.work / "one", [body])
-        for port in (server.port, nginx.port):  # learned, and then given time to be a hit
-            bench.load(port, servers.CHAT, bodies, "--requests", 20)
-        ours, theirs = bench.turns(
-            lambda: wrk(bench, server.port, body), lambda: wrk(bench, nginx.port, body)
+        caller = ("--header", "Authorization: Bearer sk-bench")  # as wrk: nothing is shared with another
+        for port in (server.port, nginx.port, open_nginx.port):  # learned, then given time to be a hit
+            bench.load(port, servers.CHAT, bodies, "--requests", 20, *caller)
+        hits, passed = exact_hits(server.port), nginx.asked_upstream() + open_nginx.asked_upstream()
+        ours, theirs, open_files = bench.turns(
+            lambda: wrk(bench, server.port, body),
+            lambda: wrk(bench, nginx.port, body),
+            lambda: wrk(bench, open_nginx.port, body),
         )
-        (one,) = bench.turns(lambda: bench.load(server.port, servers.CHAT, bodies, "--seconds", 1))
-    out = {
-        f"{name}_{figure}": bench.median(found, figure)
-        for name, found in (("ours", ours), ("nginx", theirs))
-        for figure in ("per_second", "p50_ms", "p99_ms")
-    }
-    out["failed"] = sum(found["failed"] for found in ours + theirs)
+        only_hits(hits, exact_hits(server.port), ours, True)
+        now_passed = nginx.asked_upstream() + open_nginx.asked_upstream()
+        only_hits(passed, now_passed, theirs + open_files, False)
+        (one,) = bench.turns(lambda: bench.load(server.port, servers.CHAT, bodies, "--seconds", 1, *caller))
+    out = {}
+    for name, found in (("ours", ours), ("nginx", theirs), ("nginx_open_files", open_files)):
+        for figure in ("per_second", "p50_ms", "p99_ms"):
+            out[f"{name}_{figure}"] = bench.median(found, figure)
+        out[f"{name}_samples_a_round"] = min(value["requests"] for value in found)
     out["one_client_p50_ms"] = bench.median([found["layers"]["exact"] for found in one], "p50_ms")
     return out
 
@@ -77,6 +99,7 @@ def semantic_policy(bench, pairs, decision, more=None):
         bench.store(server.port, pairs)
         before = times(server.port)
         bodies, rounds = questions.write_lines(bench.work / "asks", asks), []
+        each = min(1500, len(asks) // bench.rounds)  # each question once: again it would be an exact hit
         for turn in range(bench.rounds):
             rounds.append(
                 bench.load(
@@ -84,19 +107,22 @@ def semantic_policy(bench, pairs, decision, more=None):
                     servers.CHAT,
                     bodies,
                     "--requests",
-                    1500,
+                    each,
                     "--start",
-                    turn * 1500,
+                    turn * each,
                     "--header",
                     "Cache-Control: only-if-cached",
                 )
             )
         after = times(server.port)
-    hits = [found["layers"]["semantic"] for found in rounds]
+    hits = [found["layers"].get("semantic", {"count": 0}) for found in rounds]
+    if any(found["failed"] for found in rounds):
+        raise RuntimeError(f"semantic hits, {decision}: {rounds}")
+    counts = {"hits": sum(found["count"] for found in hits), "asked": sum(f["requests"] for f in rounds)}
+    share = checks.enough_hits(counts["hits"], counts["asked"], f"semantic hits, {decision}")
     out = {name: bench.median(hits, name) for name in ("mean_ms", "p50_ms", "p95_ms", "p99_ms")}
+    out.update(counts, hit_share=share, samples_a_round=min(found["count"] for found in hits))
     out["stages_mean_ms"] = {}
-    out["hits"] = sum(found["count"] for found in hits)
-    out["asked"] = sum(found["requests"] for found in rounds)
     for name, (total, count) in after.items():
         gone = before.get(name, (0, 0))
         if count > gone[1]:

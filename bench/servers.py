@@ -58,6 +58,14 @@ class Process:
         self.ready_ms = 0.0
 
     def launch(self, command, environment=None, probe="/", wait=60):
+        """Raises RuntimeError when it does not answer in `wait` seconds; nothing of it is left then."""
+        try:
+            return self._launch(command, environment, probe, wait)
+        except BaseException:  # a constructor that raises is never left by `with`
+            self.__exit__()
+            raise
+
+    def _launch(self, command, environment, probe, wait):
         with open(self.folder / "output", "wb") as log:
             began = time.perf_counter()
             self.process = subprocess.Popen(
@@ -77,7 +85,7 @@ class Process:
                     return self
             except OSError:
                 time.sleep(0.002)
-        raise SystemExit(f"{command[0]} did not start: {(self.folder / 'output').read_text()[-2000:]}")
+        raise RuntimeError(f"{command[0]} did not start: {(self.folder / 'output').read_text()[-2000:]}")
 
     def resident_mb(self):
         """Of the program and its children."""
@@ -140,23 +148,25 @@ http {{
     location / {{ {answers} }}
   }}
   server {{
-    listen 127.0.0.1:{upstream};
+    listen 127.0.0.1:{upstream}; access_log {folder}/upstream.log;
     location / {{ default_type application/json; return 200 '{answer}'; }}
   }}
 }}
 """
 CACHED = """proxy_pass http://127.0.0.1:{upstream}; proxy_cache answers; proxy_cache_methods POST;
       proxy_cache_key $request_uri$request_body; proxy_cache_valid 200 1h; proxy_buffers 8 64k;"""
+OPEN_FILES = " open_file_cache max=1000 inactive=1h; open_file_cache_valid 1h;"
 
 
 class Nginx(Process):
-    """`cached`: proxy_cache over a stand-in for the model; else only the stand-in."""
+    """`cached`: proxy_cache over a stand-in for the model; else only the stand-in. `open_files`: the files of
+    the cache stay open."""
 
-    def __init__(self, core, cached):
+    def __init__(self, core, cached, open_files=False):
         super().__init__(core)
         upstream = free_port()
         answers = (
-            CACHED.format(upstream=upstream)
+            CACHED.format(upstream=upstream) + OPEN_FILES * open_files
             if cached
             else f"default_type application/json; return 200 '{ANSWER}';"
         )
@@ -166,6 +176,10 @@ class Nginx(Process):
         )
         (self.folder / "nginx.conf").write_text(text)
         self.launch(["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"])
+
+    def asked_upstream(self):
+        """How many requests the cache passed on: all that were no hits."""
+        return len((self.folder / "upstream.log").read_text().splitlines())
 
 
 class LiteLlm(Process):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Every comparison of docs/performance.md in one go; bench/run.sh prepares what it needs.
 
-usage: suite.py --build DIR --peers DIR [--part NAME]... [--rounds 5] [--out FILE] [--rows 1000000]
+usage: suite.py --build DIR --peers DIR [--part NAME]... [--all] [--rounds 5] [--out FILE] [--rows 1000000]
 
-Server and load run on different cores, the things compared take turns, every figure is the median of the
-rounds.
-A part measured again replaces its figures in FILE; bench/report.py writes the report from it.
+Server and load run on different cores, the things compared take turns; what is measured in rounds is the
+median of them, the rest are single runs (bench/report.py says which). A part measured again replaces its
+figures in FILE, with how and where it was measured; bench/report.py writes the report from it. A part that
+fails leaves the figures it had, and the exit code is 1.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -122,6 +124,30 @@ class Bench:
         return statistics.median(value[name] for value in values)
 
 
+def commit():
+    """The one measured: a build of another tree is not seen. "+": with changes of its own."""
+
+    def git(*words):
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
+
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + "+" * bool(
+        git("status", "--porcelain", "--untracked-files=no")
+    )
+
+
+def circumstances(options, about):
+    """How and where a part was measured, stored with it."""
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": commit(),
+        "processor": about["processor"],
+        "cores": about["cores"],
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "rows": options.rows,
+    }
+
+
 def machine(bench):
     text = pathlib.Path("/proc/cpuinfo").read_text()
     about = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
@@ -145,25 +171,32 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--peers", type=pathlib.Path, required=True)
     parser.add_argument("--part", action="append", choices=sorted(PARTS))
+    parser.add_argument("--all", action="store_true", help="with the parts that are on request")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large index")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench/results/performance.json")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers stop at the end of their `with`
     bench = Bench(options)
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     found["machine"] = machine(bench)
     failed = []
-    for name in options.part or [name for name in PARTS if name not in ON_REQUEST]:
+    wanted = PARTS if options.all else [name for name in PARTS if name not in ON_REQUEST]
+    for name in options.part or wanted:
         began = time.time()
         print(f"--- {name}", flush=True)
         try:
-            found[name] = PARTS[name](bench)
-            found[name]["measured"] = time.strftime("%Y-%m-%d", time.gmtime())
-            print(json.dumps(found[name], indent=1), flush=True)
-        except (RuntimeError, OSError, KeyError) as error:
+            figures = PARTS[name](bench)
+            figures["measured"] = time.strftime("%Y-%m-%d", time.gmtime())
+            figures["run"] = circumstances(options, found["machine"])
+            found[name] = figures
+            print(json.dumps(figures, indent=1), flush=True)
+            if figures.get("left_out"):
+                failed.append(f"{name} (left out: {', '.join(figures['left_out'])})")
+        except Exception as error:  # whatever it is, the other parts are measured and kept
             failed.append(name)
-            print(f"{name} failed: {error}", file=sys.stderr, flush=True)
+            print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         print(f"--- {name}: {time.time() - began:.0f} s", flush=True)
         options.out.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     if failed:

@@ -23,11 +23,12 @@ install(FILES docs/operating.md docs/settings.md docs/troubleshooting.md docs/ma
 
 # The units name the release layout under /opt; a package has its program, settings and data elsewhere.
 foreach(unit enhanced-gptcache.service enhanced-gptcache.socket enhanced-gptcache-maintenance@.service
-    enhanced-gptcache-maintenance@.timer)
+    enhanced-gptcache-maintenance@.timer enhanced-gptcache-backup.service enhanced-gptcache-backup.timer)
   file(READ deploy/systemd/${unit} text)
   string(REPLACE "/opt/enhanced-gptcache/current/bin" "/usr/bin" text "${text}")
   string(REPLACE "/opt/enhanced-gptcache/current/share" "/usr/share" text "${text}")
   string(REPLACE "/opt/enhanced-gptcache/config.prod.yaml" "/etc/enhanced-gptcache/config.yaml" text "${text}")
+  string(REPLACE "/opt/backups/" "/var/backups/" text "${text}")
   string(REPLACE "/opt/enhanced-gptcache/logs" "/var/log/enhanced-gptcache" text "${text}")
   string(REPLACE "/opt/enhanced-gptcache" "/var/lib/enhanced-gptcache" text "${text}")
   file(CONFIGURE OUTPUT package/${unit} CONTENT "${text}" @ONLY)

@@ -17,6 +17,10 @@ class OnnxEmbedder:
         self.tokenizer.enable_truncation(256)
         self.tokenizer.enable_padding()
 
+    def tokens(self, text):
+        """How many it has, without padding."""
+        return len(self.tokenizer.encode(text).ids)
+
     def embed(self, texts):
         """Rows of unit length, one a text; a batch is padded to its longest."""
         encoded = self.tokenizer.encode_batch(texts)

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """One turn of the comparison with bench/embed_turn.cpp: the same texts through ONNX Runtime. One JSON line.
 
-usage: onnx_turn.py MODEL_DIR GRAPH FILE SECONDS BATCH
+usage: onnx_turn.py MODEL_DIR GRAPH FILE SECONDS BATCH [sorted]
+
+`sorted`: batches are made of texts of nearly the same number of tokens (all of FILE sorted beforehand, not
+timed), so that little is padded; a server that batches what arrives cannot choose so freely.
 """
 
 import json
@@ -13,11 +16,15 @@ from onnx_embedder import OnnxEmbedder
 
 
 def main():
-    model_dir, graph, name, seconds, batch = sys.argv[1:]
+    model_dir, graph, name, seconds, batch, *order = sys.argv[1:]
+    if order not in ([], ["sorted"]):
+        raise SystemExit(__doc__)
     seconds, batch = float(seconds), int(batch)
     embedder = OnnxEmbedder(model_dir, graph)
     with open(name, encoding="utf-8") as file:
         texts = file.read().splitlines()
+    if order:
+        texts.sort(key=embedder.tokens)
     chunks = [texts[at : at + batch] for at in range(0, len(texts) - batch + 1, batch)]
     embedder.embed(chunks[0])
     times, started = [], time.perf_counter()
@@ -30,6 +37,7 @@ def main():
         json.dumps(
             {
                 "batch": batch,
+                "sorted": bool(order),
                 "p50_ms": float(numpy.percentile(times, 50)),
                 "p99_ms": float(numpy.percentile(times, 99)),
                 "texts_s": len(times) * batch / took,

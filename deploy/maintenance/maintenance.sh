@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The rounds of docs/maintenance.md that a machine can do: it looks, reports, and changes nothing.
+# The rounds of docs/maintenance.md that a machine can do: it looks and reports. All it removes are copies
+# of the data that deployments and rollbacks have left, when they are old.
 #   maintenance.sh daily|weekly|monthly|quarterly
 #
 #   GPTCACHE_URL           where the server answers, http://localhost:8080
@@ -8,17 +9,27 @@
 #   GPTCACHE_BACKUPS       folder of the backups, /opt/backups/enhanced-gptcache
 #   GPTCACHE_BACKUP_KEY_FILE  keys of encrypted backups; else those of the settings
 #   GPTCACHE_KEY_VARIABLE  name of a variable with a key, where the server asks for one
+#   GPTCACHE_STATE         folder of what the round before has seen, else STATE_DIRECTORY (systemd); without
+#                          it errors are those since the start, in the log those of the last 25 hours
+#   GPTCACHE_KEEP_COPIES_DAYS  age at which copies of the data are removed, 7
 # Prints one line per finding. Exit codes: 0 nothing to do, 1 something to do, 2 usage.
 set -uo pipefail
 
 round=${1-}
 case "$round" in
   daily | weekly | monthly | quarterly) ;;
-  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 url=${GPTCACHE_URL:-http://localhost:8080}
 binary=${GPTCACHE_BINARY:-enhanced-gptcache}
+state=${GPTCACHE_STATE:-${STATE_DIRECTORY:-}}
+seen=${state:+$state/$round}
+keep_copies_days=${GPTCACHE_KEEP_COPIES_DAYS:-7}
+if ! [[ $keep_copies_days =~ ^[0-9]{1,4}$ ]]; then
+  echo "GPTCACHE_KEEP_COPIES_DAYS: \"$keep_copies_days\" is not 0 to 9999" >&2
+  exit 2
+fi
 log=${GPTCACHE_LOG_DIR:+$GPTCACHE_LOG_DIR/application.log}
 backups=${GPTCACHE_BACKUPS:-/opt/backups/enhanced-gptcache}
 todo=0
@@ -67,26 +78,67 @@ resources() {
     fine resources "memory is at ${memory:-?} %, $(metric process_open_fds) files are open"
   fi
 }
+# What the round before saw: one line a series, and "round" with its time. Counters begin anew with the
+# server.
+before() { [ -z "$seen" ] || awk -v name="$1" '$1 == name { print $2 }' "$seen" 2>/dev/null; }
+series_of_errors() { awk '/^errors_total\{/ || /^config_reload_total\{result="rejected"\}/' <<<"$metrics"; }
 errors_in_metrics() {
-  local errors rejected
-  errors=$(awk '/^errors_total\{/ && $2 > 0 { printf "%s ", $0 }' <<<"$metrics")
-  rejected=$(labelled 'config_reload_total{result="rejected"}')
-  if [ -n "$errors" ]; then act errors "since the start: $errors"; else fine errors "none since the start"; fi
-  ! above "$rejected" 0 || act settings "$rejected settings files were refused since the start: see /health"
+  local name value last since='since the start' errors='' rejected=0
+  [ -z "$(before round)" ] || since="since $(before round)"
+  while read -r name value; do
+    [ -n "$name" ] || continue
+    last=$(before "$name")
+    value=$(awk -v a="$value" -v b="${last:-0}" 'BEGIN { print (a >= b) ? a - b : a + 0 }')
+    above "$value" 0 || continue
+    case "$name" in errors_total*) errors+="$name $value " ;; *) rejected=$value ;; esac
+  done < <(series_of_errors)
+  if [ -n "$errors" ]; then act errors "$since: $errors"; else fine errors "none $since"; fi
+  ! above "$rejected" 0 || act settings "$rejected settings files were refused $since: see /health"
 }
+remember() {
+  [ -n "$seen" ] || return 0
+  mkdir -p "$state" 2>/dev/null
+  if ! { printf 'round %s\n' "$now" && if [ -n "$metrics" ]; then series_of_errors; else
+    grep -v '^round ' "$seen" 2>/dev/null || true; fi; } >"$seen.new" || ! mv -f "$seen.new" "$seen"; then
+    act state "$seen cannot be written: errors will be told again"
+  fi
+}
+# Rotated files (application.1.log) as well: midnight and 50 MB come between two rounds.
 errors_in_log() {
   [ -n "$log" ] || return 0
   if [ ! -r "$log" ]; then act log "$log cannot be read"; return; fi
-  local day errors
-  day=$(date -u +%F)
-  # Lines of monitoring.log_format text, and json.
-  local bad="^${day}[^ ]* error |^\{\"time\":\"${day}[^\"]*\",\"level\":\"error\""
-  errors=$(grep -cE "$bad" "$log")
-  if [ "$errors" -gt 0 ]; then
-    act log "$errors errors today; the last: $(grep -E "$bad" "$log" | tail -n 1)"
+  local since found files
+  since=$(before round)
+  since=${since:-$(date -u -d '25 hours ago' +%FT%T)}
+  mapfile -t files < <(
+    find "$(dirname "$log")" -maxdepth 1 -name 'application*.log' -newermt "${since}Z" | sort -rV)
+  # Lines of monitoring.log_format text, and json; their times are UTC.
+  found=$(awk -v since="$since" '
+    /^\{"time":"/ {
+      if (substr($0, 10, 19) >= since && /^\{"time":"[^"]*","level":"error"/) { n++; line = $0 }
+      next
+    }
+    $2 == "error" && substr($1, 1, 19) >= since { n++; line = $0 }
+    END { print n + 0 " " line }' ${files[@]+"${files[@]}"} </dev/null)
+  if [ "${found%% *}" -gt 0 ]; then
+    act log "${found%% *} errors since $since; the last: ${found#* }"
   else
-    fine log "no error today"
+    fine log "no error since $since"
   fi
+}
+# Copies of the data (deploy/rollback) hold what was erased after they were made.
+old_copies() {
+  local data copy
+  data=$("$binary" validate-config --print storage.path 2>/dev/null) || return 0
+  [ -n "$data" ] || return 0
+  while IFS= read -r copy; do
+    if rm -rf "$copy"; then
+      fine copies "$copy was older than $keep_copies_days days and is removed"
+    else
+      act copies "$copy is older than $keep_copies_days days and cannot be removed"
+    fi
+  done < <(find "$(dirname "$data")" -mindepth 1 -maxdepth 1 -type d -mmin "+$((keep_copies_days * 1440))" \
+    \( -name "$(basename "$data").before*" -o -name "$(basename "$data").from-*" \) 2>/dev/null)
 }
 # The newest one; more conditions of find may follow.
 find_backup() {
@@ -195,6 +247,7 @@ speed() {
   fine speed "compare with the last quarter: $(tr -s ' \n' '  ' <<<"$output")"
 }
 
+now=$(date -u +%FT%T)
 if ! metrics=$(get '/metrics?format=prometheus'); then
   act metrics "$metrics"
   metrics=''
@@ -208,6 +261,7 @@ if [ -n "$metrics" ]; then
 fi
 errors_in_log
 newest_backup
+old_copies
 if [ "$round" != daily ]; then
   if [ -n "$metrics" ]; then
     cache_review
@@ -227,4 +281,5 @@ if [ "$round" = quarterly ]; then
   updates
   speed
 fi
+remember
 exit $todo

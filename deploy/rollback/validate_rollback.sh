@@ -50,7 +50,7 @@ else
   failed "cache: ${stored:-} ${found:-}"
 fi
 
-if problems=$(cd "$root" && current/bin/enhanced-gptcache validate-config "$config" 2>&1); then
+if problems=$(as_service "$root/current/bin/enhanced-gptcache" validate-config "$config" 2>&1); then
   passed "settings: $config is valid"
 else
   failed "settings: $problems"

@@ -76,6 +76,8 @@ class GraphIndex {
   float similarity(uint32_t a, uint32_t b) const;
   /// From the row's signs if it has any: what a walk goes by.
   float estimate(const PreparedQuery& query, uint32_t row) const;
+  /// Of a walk for the nearest, by how many rows there are.
+  size_t search_breadth() const;
   /// The `breadth` nearest that a walk finds; of the first `refined` the exact similarity, and these best
   /// first.
   std::span<const ScoredRow> walk(const PreparedQuery& query, size_t breadth, size_t refined) const;

@@ -196,7 +196,8 @@ def test_the_pod_is_locked_down_and_probed_rightly():
 # --- systemd ---------------------------------------------------------------------------------------
 def test_units_are_valid_and_hardened(tmp_path):
     units = machine.DEPLOY / "systemd"
-    for name in ("enhanced-gptcache.service", "enhanced-gptcache-maintenance@.service"):
+    for name in ("enhanced-gptcache.service", "enhanced-gptcache-maintenance@.service",
+                 "enhanced-gptcache-backup.service"):
         machine.succeed(machine.program("systemd-analyze"), "security", "--offline=true", "--threshold=30",
                         units / name)
     # Verified where the programs it names exist, and the user it names: here root and a link to true.
@@ -205,7 +206,8 @@ def test_units_are_valid_and_hardened(tmp_path):
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.M)
         (tmp_path / unit.name).write_text(text)
     for name in ("enhanced-gptcache.service", "enhanced-gptcache.socket",
-                 "enhanced-gptcache-maintenance@daily.service", "enhanced-gptcache-maintenance@weekly.timer"):
+                 "enhanced-gptcache-maintenance@daily.service", "enhanced-gptcache-maintenance@weekly.timer",
+                 "enhanced-gptcache-backup.service", "enhanced-gptcache-backup.timer"):
         done = machine.run(machine.program("systemd-analyze"), "verify", "--man=no", tmp_path / name,
                            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:/lib/systemd/system"})
         complaints = [line for line in done.stderr.splitlines() if "enhanced-gptcache" in line]
@@ -253,6 +255,8 @@ def test_the_debian_packages(packages):
     assert "libssl3" in fields and "adduser" in fields and "Recommends: enhanced-gptcache-model" in fields
     names = machine.succeed("dpkg-deb", "-c", program)
     for path in ("./usr/bin/enhanced-gptcache", "./usr/lib/systemd/system/enhanced-gptcache.service",
+                 "./usr/lib/systemd/system/enhanced-gptcache-backup.service",
+                 "./usr/lib/systemd/system/enhanced-gptcache-backup.timer",
                  "./usr/share/enhanced-gptcache/verifier/default/decision.json",
                  "./usr/share/enhanced-gptcache/examples/config.prod.yaml"):
         assert re.search(re.escape(path) + "$", names, re.M), path

@@ -117,7 +117,8 @@ def test_deploy_twice_roll_back_and_validate(site):
     assert output.count("OK  ") == 5 and "an entry was stored and found" in output
 
     # Once more would go nowhere, and says so; the version that was left is still there to go to.
-    assert "1.0.0 serves already" in done(site.run("emergency_rollback.sh"), 1)
+    assert "no previous version" in done(site.run("emergency_rollback.sh"), 1)
+    assert "1.0.0 serves already" in done(site.run("emergency_rollback.sh", "--to", "1.0.0"), 1)
     done(site.run("emergency_rollback.sh", "--to", "1.1.0", "--keep-config"))
     assert site.links()[0] == "1.1.0" and site.serves()
 
@@ -140,7 +141,7 @@ def test_a_version_that_does_not_start_takes_itself_back(site):
     broken = site.release("2.0.0", 'echo "cannot start" >&2; exit 1')
     changed = site.releases / "new.yaml"
     changed.write_text(CONFIG + "monitoring: {access_log: false}\n")
-    output = done(site.deploy(broken, "--config", changed, GPTCACHE_WAIT="2"), 1)
+    output = done(site.deploy(broken, "--config", changed, GPTCACHE_WAIT="8"), 1)
     assert "2.0.0 did not become healthy" in output and "1.0.0 serves again" in output
     assert site.links()[0] == "1.0.0" and site.serves()
     assert (site.root / "config.prod.yaml").read_text() == CONFIG
@@ -163,7 +164,7 @@ def test_data_the_old_version_cannot_read_is_kept_and_its_own_comes_back(site):
     (site.root / "data/cache/mine").write_text("kept")
     done(site.deploy(site.release("2.0.0", NEW_FORMAT)))
     assert (site.root / "data/cache/FORMAT").exists() and site.serves()
-    output = done(site.run("emergency_rollback.sh", GPTCACHE_WAIT="3"))
+    output = done(site.run("emergency_rollback.sh", GPTCACHE_WAIT="8"))
     assert "giving it the copy from before" in output and site.serves()
     assert not (site.root / "data/cache/FORMAT").exists()
     assert (site.root / "data/cache/mine").read_text() == "kept"

@@ -188,9 +188,14 @@ def test_memory_stays_within_size_mb(start_server, key):
         rows = [{"query": f"Filling question number {n}", "response": text + str(n)}
                 for n in range(start, start + 8)]
         assert server.post("/cache/entries", {"entries": rows}, key).status_code == 201
-    growth = server.resident_bytes() - before
+    # What waits for a busy disk comes on top, within its own limit.
+    deadline = time.monotonic() + 20 * harness.SLOWNESS
+    while server.metrics()["storage_queue_bytes"] > 0 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    growth = min(server.resident_bytes() for _ in range(50) if time.sleep(0.1) is None) - before
     held = server.metrics()["cache_bytes"]
-    print(f"size_mb {size_mb}: {held / 2**20:.1f} MiB held, {growth / 2**20:.1f} MiB resident growth")
+    figures = [f"{value / 2**20:.1f} MiB" for value in (held, growth, before)]
+    print("size_mb {}: {} held, {} resident growth from {}".format(size_mb, *figures))
     assert 0.8 * size_mb * 2**20 < held <= size_mb * 2**20
     assert growth <= 1.3 * size_mb * 2**20
     assert sum(value for name, value in server.metrics().items() if "evict" in name) > 0

@@ -1,9 +1,11 @@
 """Entries outlive the process: warm starts, kill -9, removals that stay removed, damage, a full disk."""
 
+import contextlib
 import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -179,8 +181,10 @@ def test_a_flush_clears_what_was_put_aside(start_server, key):
     server = start_server(NO_MODEL)
     store(server, key, QUESTION, "Click forgot.")
     assert server.stop() == 0
-    current = server.folder / "storage/entries/CURRENT"
-    current.write_text("nonsense\n")
+    # With its copy, or it would be put right.
+    shutil.rmtree(server.folder / "storage/entries.spare")
+    for manifest in (server.folder / "storage/entries").glob("MANIFEST-*"):
+        manifest.write_text("nonsense\n")
     server.start()
     aside = server.folder / "storage/quarantine"
     assert aside.is_dir() and storage_check(server)["status"] == "warning"
@@ -218,12 +222,9 @@ def test_a_full_disk_stops_storing_and_recovers(start_server, small_disk, key):
     store(server, key, QUESTION, "Click forgot.")
     assert re.search(r"has only \d+ MB free", storage_check(server)["detail"]), "told before it is full"
     filler = small_disk / "filler"
-    with open(filler, "wb") as file:
-        try:
-            while True:
-                file.write(bytes(65536))
-                file.flush()
-        except OSError:
+    # Unbuffered: closing would write what is left, and fail again.
+    with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
             pass
     refused = None
     for number in range(200):
