@@ -41,6 +41,7 @@ ordered_json check_configuration(const HealthInputs& inputs, HealthStatus& statu
            : !state.last_error.empty() ? HealthStatus::kWarning
                                        : HealthStatus::kHealthy;
   ordered_json check = {{"status", to_string(status)}, {"valid", state.valid && state.last_error.empty()}};
+  if (!state.environment.empty()) check["environment"] = state.environment;
   if (!state.last_error.empty()) check["error"] = state.last_error;
   return check;
 }

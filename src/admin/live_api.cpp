@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -12,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <chrono>
+#include <map>
 #include <mutex>
 
 #include "admin/replies.h"
@@ -131,11 +131,12 @@ struct LiveApi::State {
   using Text = std::shared_ptr<const std::string>;
 
   LiveHooks hooks;
-  std::atomic<size_t> streams{0};
   std::mutex mutex;
-  Text newest;                 // guarded by mutex; null: none, or making it failed
-  int64_t begun_us = 0;        // guarded by mutex; when making the newest began
-  bool is_being_made = false;  // guarded by mutex
+  size_t streams = 0;                       // guarded by mutex
+  std::map<std::string, size_t> by_caller;  // guarded by mutex; no zeros; who is not known is not in it
+  Text newest;                              // guarded by mutex; null: none, or making it failed
+  int64_t begun_us = 0;                     // guarded by mutex; when making the newest began
+  bool is_being_made = false;               // guarded by mutex
 
   /// While it lives, a set of figures is being made; also when making it fails.
   struct Making {
@@ -172,18 +173,41 @@ struct LiveApi::State {
 
   /// One of kStreamsMax places, given back when the coroutine ends, however it does.
   struct Place {
-    explicit Place(std::shared_ptr<State> its_state) : state(std::move(its_state)) {}
-    ~Place() { state->streams.fetch_sub(1, std::memory_order_acq_rel); }
+    Place(std::shared_ptr<State> its_state, std::string its_caller)
+        : state(std::move(its_state)), caller(std::move(its_caller)) {}
+    ~Place() {
+      const std::lock_guard lock(state->mutex);
+      --state->streams;
+      const auto mine = state->by_caller.find(caller);
+      if (mine != state->by_caller.end() && --mine->second == 0) state->by_caller.erase(mine);
+    }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
     const std::shared_ptr<State> state;
+    const std::string caller;  ///< empty: security is off
   };
   using PlacePtr = std::shared_ptr<Place>;
-  static PlacePtr take_place(const std::shared_ptr<State>& state) {
-    if (state->streams.fetch_add(1, std::memory_order_acq_rel) < kStreamsMax)
-      return std::make_shared<Place>(state);
-    state->streams.fetch_sub(1, std::memory_order_acq_rel);
-    return nullptr;
+  /// Null: `refused` says why.
+  static PlacePtr take_place(const std::shared_ptr<State>& state, const http::Exchange& exchange,
+                             http::Response& refused) {
+    const security::Identity* who = exchange.pass == nullptr ? nullptr : exchange.pass->identity.get();
+    std::string caller = who == nullptr ? std::string() : who->id;
+    const std::lock_guard lock(state->mutex);
+    if (state->streams >= kStreamsMax) {
+      refused = refusal(503, fmt::format("{} streams of events are open, which is the limit", kStreamsMax));
+      return nullptr;
+    }
+    if (who != nullptr) {
+      size_t& held = state->by_caller[caller];
+      if (held >= kStreamsPerCallerMax) {
+        refused = refusal(429, fmt::format("{} streams of events are open for this key, which is the limit",
+                                           kStreamsPerCallerMax));
+        return nullptr;
+      }
+      ++held;
+    }
+    ++state->streams;
+    return std::make_shared<Place>(state, std::move(caller));
   }
 
   /// The figures as of `not_before_us` or later; null: the pool is busy. However many streams there are, one
@@ -247,10 +271,9 @@ void LiveApi::register_routes(http::Server& server) {
     exchange->notes.route = "/admin/events";
     const auto wish = read_stream_wish(exchange->request().query);
     if (!wish) return exchange->send(refusal(wish.error()));
-    State::PlacePtr place = State::take_place(state);
-    if (place == nullptr)
-      return exchange->send(
-          refusal(503, fmt::format("{} streams of events are open, which is the limit", kStreamsMax)));
+    http::Response refused;
+    State::PlacePtr place = State::take_place(state, *exchange, refused);
+    if (place == nullptr) return exchange->send(std::move(refused));
     asio::co_spawn(exchange->executor(), state->stream(exchange, std::move(place), *wish), asio::detached);
   });
   server.route("GET", "/admin/tau", [state = state_](const ExchangePtr& exchange) {

@@ -33,6 +33,9 @@ struct LiveHooks {
 class LiveApi {
  public:
   static constexpr size_t kStreamsMax = 32;  ///< 503 above
+  /// Of one key or token, so that whoever holds one cannot lock everybody else out; 429 above. While
+  /// security is off there is one caller, who has all of them.
+  static constexpr size_t kStreamsPerCallerMax = 8;
 
   explicit LiveApi(LiveHooks hooks);
   void register_routes(http::Server& server);

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "http/test_peers.h"
+#include "security/identity.h"
 
 namespace enhanced_gptcache::admin {
 namespace {
@@ -64,6 +65,15 @@ class LiveApiTest : public testing::Test {
     hooks.still_admitted = [this](const http::Exchange&) { return admitted_.load(); };
     hooks.stream_life_ms = 3000;
     LiveApi(std::move(hooks)).register_routes(server_);
+    server_.on_request([](const http::ExchangePtr& exchange) {
+      if (!exchange->request().has("x-caller")) return true;
+      auto who = std::make_shared<security::Identity>();
+      who->id = std::string(exchange->request().header("x-caller"));
+      auto pass = std::make_shared<security::Pass>();
+      pass->identity = std::move(who);
+      exchange->pass = std::move(pass);
+      return true;
+    });
     EXPECT_TRUE(server_.start());
   }
   static http::ServerOptions options() {
@@ -71,9 +81,9 @@ class LiveApiTest : public testing::Test {
     options.port = 0;
     return options;
   }
-  Peer ask(const std::string& target) {
+  Peer ask(const std::string& target, const std::string& headers = {}) {
     Peer peer = Peer::connect_to(server_.port());
-    peer.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    peer.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n");
     return peer;
   }
 
@@ -131,6 +141,22 @@ TEST_F(LiveApiTest, StreamsAreLimitedAndGivenBack) {
   EXPECT_TRUE(eventually([this] {
     return ask("/admin/events?count=1").read_through(" ") == "HTTP/1.1 " &&
            server_.stats().in_flight < LiveApi::kStreamsMax;
+  }));
+}
+
+TEST_F(LiveApiTest, OneKeyCannotTakeEverybodysStreams) {
+  std::vector<Peer> greedy;
+  for (size_t i = 0; i < LiveApi::kStreamsPerCallerMax; ++i) {
+    greedy.push_back(ask("/admin/events?interval_ms=10000", "X-Caller: key:a\r\n"));
+    EXPECT_NE(greedy.back().read_through("data:"), "");
+  }
+  Peer refused = ask("/admin/events", "X-Caller: key:a\r\n");
+  EXPECT_NE(refused.read_through("8 streams of events are open for this key"), "");
+  EXPECT_NE(ask("/admin/events?count=1", "X-Caller: key:b\r\n").read_through("data:"), "");
+  greedy.clear();
+  EXPECT_TRUE(eventually([this] {
+    Peer again = ask("/admin/events?count=1", "X-Caller: key:a\r\n");
+    return again.read_through("\r\n").starts_with("HTTP/1.1 200");
   }));
 }
 

@@ -228,8 +228,7 @@ void Application::Impl::open_routes() {
   // Nor may what waits for the whole disk hold up listings and batches; and a stolen key is revoked at once.
   long_pool = std::make_unique<OffloadPool>(1, 32);
   security_pool = std::make_unique<OffloadPool>(1, 32);
-  const auto limit = [this] { return memory_limit(*source.current()); };
-  metrics.watch_process(limit);
+  metrics.watch_process([this] { return memory_limit(*source.current()); });
   if (!settings->tracing.endpoint.empty())
     tracing = std::make_shared<OtlpExporter>(otlp_options(*settings), metrics.registry());
   configure_monitoring(*settings);
@@ -248,6 +247,7 @@ void Application::Impl::open_routes() {
       &security->limiter(), on(*long_pool));
   admin::AdminHooks hooks;
   hooks.health = health_inputs(health_source());
+  watch_health(metrics.registry(), hooks.health);
   hooks.ready = [this] { return ready.load(); };
   hooks.on_health = [this](admin::HealthStatus status) { metrics.on_health(admin::to_string(status)); };
   hooks.summary_json = [this] { return summary_json(metrics, cache->stats()); };

@@ -97,6 +97,7 @@ ComponentState verifier_state(const EnhancedCache& cache, const config::Settings
 admin::ConfigurationState configuration_state(const config::SettingsSource& source) {
   const config::ReloadStatus status = source.status();
   admin::ConfigurationState state;
+  state.environment = source.loaded()->environment;
   for (const config::Problem& problem : status.errors) {
     state.last_error += (state.last_error.empty() ? "" : "; ") + problem.text();
   }
@@ -135,6 +136,16 @@ admin::HealthInputs health_inputs(const HealthInputsSource& from) {
         .dump();
   };
   return inputs;
+}
+
+void watch_health(metrics::Registry& registry, admin::HealthInputs inputs) {
+  metrics::FamilyOptions family;
+  family.name = "health_status";
+  family.help = "What /health would say: 0 healthy, 1 warning, 2 unhealthy.";
+  registry.collector(family, metrics::Kind::kGauge, [inputs = std::move(inputs)] {
+    const auto report = admin::check_health(inputs, base::system_clock().wall_ms());
+    return std::vector<metrics::Sample>{{{}, static_cast<double>(report.overall)}};
+  });
 }
 
 std::string stats_json(const CacheStats& cache, const http::ServerStats& server,

@@ -24,6 +24,10 @@ struct HealthInputsSource {
 
 admin::HealthInputs health_inputs(const HealthInputsSource& from);
 
+/// Series health_status: what /health would say, worked out at each scrape, so that an alert on it needs
+/// nobody who asks /health. Costs one embedding per scrape.
+void watch_health(metrics::Registry& registry, admin::HealthInputs inputs);
+
 /// The body of /admin/stats; the members of `decisions` stand beside those made here.
 std::string stats_json(const CacheStats& cache, const http::ServerStats& server,
                        const nlohmann::ordered_json& decisions);

@@ -1,16 +1,20 @@
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cctype>
 #include <iterator>
 #include <memory>
+#include <mutex>
 
 #include "base/canonical_json.h"
 #include "base/log_event.h"
@@ -38,6 +42,56 @@ class LineFormatter final : public spdlog::formatter {
  private:
   spdlog::pattern_formatter text_{"%Y-%m-%dT%H:%M:%S.%e%z %l %v"};
   spdlog::pattern_formatter json_{R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"};
+};
+
+/// Rotates by size, and opens the file anew when something else moved or removed it (logrotate): otherwise
+/// lines would go on into the old file, which is compressed or deleted. One stat per line finds that out, so
+/// that no signal is needed and no line is late.
+class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit FileSink(std::string path) : path_(std::move(path)) { open(); }  // throws spdlog_ex
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& line) override {
+    if (!is_ours() && can_be_made()) {
+      try {
+        open();
+      } catch (const spdlog::spdlog_ex&) {
+        // The old file takes the lines, and the next line tries again.
+      }
+    }
+    file_->log(line);
+  }
+  void flush_() override { file_->flush(); }
+
+ private:
+  void open() {
+    auto file = std::make_unique<spdlog::sinks::rotating_file_sink_st>(path_, kLogBytesMax, kLogFiles);
+    file->set_formatter(std::make_unique<LineFormatter>());
+    ::chmod(path_.c_str(), 0640);
+    file_ = std::move(file);
+    struct stat now {};
+    if (::stat(path_.c_str(), &now) != 0) return;
+    inode_ = now.st_ino;
+    device_ = now.st_dev;
+  }
+  /// Our own rotation looks like a move, too: opening what it opened is harmless, as files are appended to.
+  bool is_ours() const {
+    struct stat now {};
+    return ::stat(path_.c_str(), &now) == 0 && now.st_ino == inode_ && now.st_dev == device_;
+  }
+  /// Asked first because spdlog tries for 50 ms, and every line would wait for that.
+  bool can_be_made() const {
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd >= 0) ::close(fd);
+    return fd >= 0;
+  }
+
+  static constexpr size_t kLogBytesMax = 50U << 20U, kLogFiles = 5;
+  const std::string path_;
+  std::unique_ptr<spdlog::sinks::rotating_file_sink_st> file_;
+  ino_t inode_ = 0;
+  dev_t device_ = 0;
 };
 
 spdlog::logger& logger() {
@@ -127,10 +181,7 @@ bool log_enabled(LogLevel level) {
 
 bool add_log_file(const std::string& path) {
   try {
-    auto sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, 50U << 20U, 5);
-    ::chmod(path.c_str(), 0640);
-    sink->set_formatter(std::make_unique<LineFormatter>());
-    logger().sinks().push_back(std::move(sink));  // before the server's threads start
+    logger().sinks().push_back(std::make_shared<FileSink>(path));  // before the server's threads start
     return true;
   } catch (const spdlog::spdlog_ex& error) {
     log_warning("cannot open the log file {}: {}", path, error.what());

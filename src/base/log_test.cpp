@@ -1,9 +1,13 @@
 #include "base/log.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "base/log_event.h"
 
@@ -38,6 +42,50 @@ class LogTest : public testing::Test {
   LogTest() { fresh_lines(); }
   ~LogTest() override { set_log_json(false); }
 };
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A folder of a test; gone afterwards, so that nothing is made anew in it by later lines.
+class LogFile : public testing::Test {
+ protected:
+  LogFile() { EXPECT_EQ(::mkdir(folder_.c_str(), 0755), 0) << folder_; }
+  ~LogFile() override { std::filesystem::remove_all(folder_); }
+  const std::string folder_ = testing::TempDir() + "egptc_log_file_" + std::to_string(::getpid());
+  const std::string path_ = folder_ + "/log";
+};
+
+/// What logrotate does without copytruncate.
+TEST_F(LogFile, IsOpenedAnewWhenItWasMovedOrRemoved) {
+  const std::string moved = path_ + ".1";
+  ASSERT_TRUE(add_log_file(path_));
+  log_error("line one");
+  ASSERT_EQ(::rename(path_.c_str(), moved.c_str()), 0);
+  log_error("line two");
+  EXPECT_NE(text_of(moved).find("line one"), std::string::npos);
+  EXPECT_EQ(text_of(moved).find("line two"), std::string::npos);
+  EXPECT_NE(text_of(path_).find("line two"), std::string::npos);
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  log_error("line three");
+  EXPECT_NE(text_of(path_).find("line three"), std::string::npos);
+  struct stat made {};
+  ASSERT_EQ(::stat(path_.c_str(), &made), 0);
+  EXPECT_EQ(made.st_mode & 0777U, 0640U);
+}
+
+TEST_F(LogFile, GoesOnInTheOldFileWhileANewOneCannotBeMade) {
+  const std::string moved = folder_ + ".moved";
+  ASSERT_TRUE(add_log_file(path_));
+  ASSERT_EQ(::rename(folder_.c_str(), moved.c_str()), 0);
+  log_error("kept all the same");
+  EXPECT_NE(text_of(moved + "/log").find("kept all the same"), std::string::npos);
+  ASSERT_EQ(::mkdir(folder_.c_str(), 0755), 0);
+  log_error("back again");
+  EXPECT_NE(text_of(path_).find("back again"), std::string::npos);
+  std::filesystem::remove_all(moved);
+}
 
 TEST_F(LogTest, AValueCannotPassForFields) {
   EXPECT_EQ(event_of("gpt-4o"), "access model=gpt-4o key=k");

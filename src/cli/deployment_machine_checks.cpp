@@ -57,6 +57,9 @@ CheckResult check_settings(const Deployment& deployment) {
     return {Verdict::kWarning, fmt::format("{} valid; cache.serve_percent is {:g}, a rollout in progress",
                                            file, settings.cache.serve_percent)};
   }
+  std::string warnings;
+  for (const config::Problem& warning : deployment.loaded->warnings) warnings += "; " + warning.text();
+  if (!warnings.empty()) return {Verdict::kWarning, fmt::format("{} valid{}", file, warnings)};
   return ok(fmt::format("{} valid, ENV {}", file, deployment.loaded->environment));
 }
 

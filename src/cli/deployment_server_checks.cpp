@@ -124,7 +124,14 @@ CheckResult check_health_report(const Deployment& deployment) {
   if (!body.is_object() || !body.contains("overall_status") || !body.contains("checks"))
     return failed(fmt::format("something else than enhanced-gptcache answers at {}", deployment.url));
   const std::string status = body["overall_status"].get<std::string>();
-  const std::string detail = fmt::format("version {} is {}", body.value("version", std::string("?")), status);
+  std::string detail = fmt::format("version {} is {}", body.value("version", std::string("?")), status);
+  // Servers of earlier versions do not say it.
+  const json runs_as = body.value("/checks/configuration/environment"_json_pointer, json());
+  if (runs_as.is_string() && runs_as != deployment.loaded->environment) {
+    return {deployment.is_strict ? Verdict::kFailed : Verdict::kWarning,
+            fmt::format("{}, and runs with ENV={}: it was to be checked as {}", detail,
+                        runs_as.get<std::string>(), deployment.loaded->environment)};
+  }
   if (status == "healthy") return {Verdict::kOk, detail};
   return {status == "warning" ? Verdict::kWarning : Verdict::kFailed,
           fmt::format("{}: {}", detail, body["checks"].dump())};

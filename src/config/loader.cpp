@@ -40,6 +40,7 @@ class Loading {
     apply_environment();
     apply_flags();
     listen_to_all_when_secure();
+    warn_of_masked();
     read_secret_files(*loaded_, out_.errors);
     check_together(*loaded_, out_.errors, out_.warnings);
     out_.path = loaded_->path;
@@ -166,9 +167,32 @@ class Loading {
       if (find_key(name) != kNoKey && !may_be_admin_change(name)) {
         ProblemSink(place, out_.errors).add(0, name, "", std::string(kNotOverNetwork));
       } else {
-        apply_named(name, text, Origin::kAdmin, loaded_->admin_path, place);
+        note_masked(find_key(name),
+                    [&] { apply_named(name, text, Origin::kAdmin, loaded_->admin_path, place); });
       }
     }
+  }
+
+  /// Remembers what the file says when `apply`, an admin change, says something else.
+  template <typename Apply>
+  void note_masked(size_t index, Apply apply) {
+    if (index == kNoKey || loaded_->values[index].origin != Origin::kFile) return apply();
+    const Settings before = loaded_->settings;
+    Problem masked;
+    masked.source = loaded_->values[index].source;
+    masked.key = keys()[index].name();
+    apply();
+    if (same_value(keys()[index], before, loaded_->settings)) return;
+    masked.value = value_text(keys()[index], before);
+    masked.message =
+        "has no effect: it is masked by /admin/config (/admin/config/reset forgets what was changed there)";
+    masked_.emplace_back(index, std::move(masked));
+  }
+
+  /// Whoever edits the file wonders why nothing changes. Masked by environment or flag is the usual way.
+  void warn_of_masked() {
+    for (auto& [index, problem] : masked_)
+      if (loaded_->values[index].origin == Origin::kAdmin) out_.warnings.push_back(std::move(problem));
   }
 
   void apply_environment() {
@@ -237,6 +261,7 @@ class Loading {
   const LoadRequest& request_;
   std::shared_ptr<Loaded> loaded_;
   LoadOutcome out_;
+  std::vector<std::pair<size_t, Problem>> masked_;
 };
 
 }  // namespace

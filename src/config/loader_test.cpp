@@ -269,5 +269,23 @@ TEST_F(LoaderTest, ErrorsAsOneResult) {
   EXPECT_FALSE(process_environment().empty());
 }
 
+TEST_F(LoaderTest, SaysWhatAdminChangesMask) {
+  request_.path = folder_.write("config.yaml",
+                                "cache:\n  size_mb: 300\n  ttl_seconds: 5\n  candidates: 7\n"
+                                "context:\npca:\nfederated:\n");
+  request_.admin_values = {{"cache.size_mb", "5"},
+                           {"cache.ttl_seconds", "5"},
+                           {"cache.candidates", "9"},
+                           {"context.window_size", "2"}};
+  request_.flags = {"cache.candidates=11"};
+  const LoadOutcome outcome = load(request_);
+  ASSERT_TRUE(outcome.loaded);
+  ASSERT_THAT(outcome.warnings, SizeIs(1))
+      << "equal values, other layers and keys not in the file say nothing";
+  EXPECT_THAT(outcome.warnings[0].text(), AllOf(HasSubstr("config.yaml:2: cache.size_mb: "),
+                                                HasSubstr("masked by /admin/config"), HasSubstr("300")));
+  EXPECT_EQ(outcome.loaded->settings.cache.size_mb, 5);
+}
+
 }  // namespace
 }  // namespace enhanced_gptcache::config

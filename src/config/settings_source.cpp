@@ -182,7 +182,8 @@ class SettingsSource::Impl {
   Result<Change> publish(const Loaded& fresh, bool counted) {
     Change change;
     std::shared_ptr<Loaded> merged = keep_running(fresh, change.pending_restart);
-    change.before = {loaded_, &loaded_->settings};
+    const std::shared_ptr<const Loaded> before = loaded_;
+    change.before = {before, &before->settings};
     change.after = {merged, &merged->settings};
     change.keys = changed_keys(*change.before, *change.after);
     bool news = false;
@@ -198,22 +199,31 @@ class SettingsSource::Impl {
       else if (counted)
         ++status_.unchanged;
     }
-    if (news) log(change, fresh);
+    if (news) log(change);
+    log_warnings(change, *before, fresh);
     if (!change.keys.empty()) {
       for (const Listener& listener : listeners_) listener(change);
     }
     return change;
   }
 
-  void log(const Change& change, const Loaded& fresh) const {
+  static void log(const Change& change) {
     base::log_info("settings reloaded, changed: {}",
                    change.keys.empty() ? "nothing" : fmt::format("{}", fmt::join(change.keys, ", ")));
     if (!change.pending_restart.empty()) {
       base::log_warning("settings that apply at the next start only: {}",
                         fmt::join(change.pending_restart, ", "));
     }
+  }
+
+  /// Those of keys that changed, and those that were not there before: a line of the file that /admin/config
+  /// masks changes nothing else.
+  static void log_warnings(const Change& change, const Loaded& before, const Loaded& fresh) {
+    std::vector<std::string> known;
+    for (const Problem& warning : before.warnings) known.push_back(warning.text());
     for (const Problem& warning : fresh.warnings) {
-      if (contains(change.keys, warning.key)) base::log_warning("{}", warning.text());
+      if (contains(change.keys, warning.key) || !contains(known, warning.text()))
+        base::log_warning("{}", warning.text());
     }
   }
 

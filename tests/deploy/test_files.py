@@ -121,6 +121,51 @@ def test_overlays_are_valid(folder):
         assert {mount["name"] for mount in container["volumeMounts"]} <= mounts
 
 
+def service_names(namespace: str) -> list[str]:
+    """What cluster DNS resolves to the Service, shortest first."""
+    name = f"enhanced-gptcache-service.{namespace}"
+    return ["enhanced-gptcache-service", name, f"{name}.svc", f"{name}.svc.cluster.local"]
+
+
+@pytest.mark.parametrize("file,namespace", [
+    ("kubernetes/configmap.yaml", "enhanced-gptcache"),
+    *((f"deploy/kubernetes/{name}/config.yaml", f"enhanced-gptcache-{name}")
+      for name in ("staging", "development"))])
+def test_every_name_of_the_service_is_allowed(file, namespace):
+    settings = yaml.safe_load(yaml.safe_load((ROOT / file).read_text())["data"]["config.yaml"])
+    assert settings["server"]["allowed_hosts"] == service_names(namespace)
+
+
+@pytest.mark.parametrize("overlay", ["staging", "development"])
+def test_an_overlay_finds_its_secret_when_its_commands_are_followed(overlay, tmp_path):
+    """The commands run as they stand, with a kubectl that writes down what it is asked for."""
+    calls = tmp_path / "calls"
+    kubectl = tmp_path / "bin/kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n')
+    kubectl.chmod(0o755)
+    shutil.copy(ROOT / "kubernetes/secret.yaml.example", tmp_path / "secret.yaml")
+    head = (ROOT / f"deploy/kubernetes/{overlay}/kustomization.yaml").read_text().partition("apiVersion")[0]
+    commands = "\n".join(re.findall(r"^#   (.*)$", head, re.M))
+    machine.succeed("sh", "-euc", commands, cwd=tmp_path, env={"PATH": f"{kubectl.parent}:/usr/bin:/bin"})
+    namespace = kustomization(overlay)["namespace"]
+    [secret] = validated((tmp_path / "secret.yaml").read_text())
+    assert secret["metadata"]["namespace"] == namespace
+    assert calls.read_text().splitlines() == [
+        f"create namespace {namespace}", "apply -f secret.yaml", f"apply -k deploy/kubernetes/{overlay}"]
+
+
+def kustomization(overlay: str) -> dict:
+    return yaml.safe_load((ROOT / f"deploy/kubernetes/{overlay}/kustomization.yaml").read_text())
+
+
+def test_no_file_promises_entries_shared_over_redis():
+    refused = harness.run_binary("validate-config", "--redis.url=redis://localhost")
+    assert refused.returncode != 0 and "redis.url" in refused.stderr and "not built yet" in refused.stderr
+    for file in ("docker-compose.prod.yml", "docs/deployment-guide.md"):
+        assert "this version has no redis.* settings" in re.sub(r"\s+#?\s*", " ", (ROOT / file).read_text())
+
+
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_settings_in_config_maps_are_valid(folder, tmp_path):
     by_kind = kustomized(folder)

@@ -252,3 +252,19 @@ def test_the_sum_is_the_one_the_model_is_fetched_by():
 def test_usage(running, arguments):
     done = harness.run_binary("validate-deployment", *arguments, environment=running.environment)
     assert done.returncode == 2
+
+
+def test_the_environment_is_held_against_the_server(running, tmp_path):
+    """--env says what it is meant for; the server says what it runs as."""
+    assert running.get("/health").json()["checks"]["configuration"]["environment"] == "production"
+    findings = validate(running, "--env", "staging")
+    assert findings.by_name["health"]["status"] == "warning", findings.output
+    assert "runs with ENV=production" in findings.by_name["health"]["detail"]
+    other = harness.Server(tmp_path, "http://127.0.0.1:9/v1", {"ENV": "development"}, config=CONFIG).start()
+    try:
+        other.backups = running.backups
+        findings = validate(other, "--env", "production")
+        assert "health" in findings.failed(), findings.output
+        assert "ENV=development: it was to be checked as production" in findings.by_name["health"]["detail"]
+    finally:
+        assert other.stop() == 0

@@ -204,3 +204,19 @@ def test_health_answers_and_the_error_target_are_exported(start_server):
     harness.wait_until(lambda: server.metrics()["cache_target_error_rate"] == 0.02, 10, "the new target")
     server.get("/health")
     assert server.metrics()['health_checks_total{status="healthy"}'] == 1
+
+
+def test_health_is_worked_out_at_each_scrape(start_server):
+    """An alert on it needs nobody who asks /health."""
+    server = start_server(config=harness.REQUIRED_SECTIONS + "resources: {max_memory_mb: 64}\n")
+    first = server.metrics()
+    server.fill_memory(30)
+    assert server.metrics()["health_status"] == 2, "unhealthy"
+    server.config_path.write_text(harness.REQUIRED_SECTIONS)
+    # On a busy machine the probe may take longer than a healthy one does.
+    harness.wait_until(lambda: server.metrics()["health_status"] < 2, 10, "no longer unhealthy")
+    server.config_path.write_text("cache: {size_mb: 0}\ncontext: {}\npca: {}\nfederated: {}\n")
+    harness.wait_until(lambda: server.metrics()["health_status"] == 1, 10, "the warning about the file")
+    last = server.metrics()
+    asked = [name for name in last if name.startswith(("health_checks_total", "cache_misses_total"))]
+    assert asked and all(last[name] == first[name] for name in asked), "nobody asked, nothing was looked up"

@@ -1,6 +1,7 @@
 """Hot reload: a valid edit takes effect within two seconds without dropping a request; an invalid one
 changes nothing and is reported in /health, log and metric."""
 
+import json
 import os
 import signal
 import threading
@@ -159,3 +160,25 @@ def test_admin_change_survives_a_restart(start_server, tmp_path, key):
     again = start_server(config=config(mode="serve"), folder=tmp_path / "kept")
     again.post("/cache/entries", {"query": QUESTION, "response": "Open it."}, key)
     assert not is_semantic(again, key)
+
+
+def test_an_edit_that_an_admin_change_masks_is_named(start_server):
+    """Nothing else would say why an edit of the file changes nothing."""
+    server = start_server(config=config(size_mb=300))
+    put = {"cache": {"size_mb": 200}}
+    assert server.request("PUT", "/admin/config", json=put).status_code == 200
+    for size in (400, 450):
+        edit_in_place(server, config(size_mb=size))
+        told = "cache.size_mb: has no effect: it is masked by /admin/config"
+        harness.wait_until(lambda: f"got \"{size}\"" in server.log(), 5, f"the line about {size}")
+        assert told in server.log()
+    lines = [line for line in server.log().splitlines() if "masked by /admin/config" in line]
+    assert all(" warning " in line and "config.yaml:2" in line for line in lines), lines
+    answer = harness.run_binary("validate-deployment", "--json", "--server", server.url, "--config",
+                                str(server.config_path), environment=server.environment, folder=server.folder)
+    found = {check["check"]: check for check in json.loads(answer.stdout)["checks"]}["configuration"]
+    assert found["status"] == "warning" and "masked by /admin/config" in found["detail"], found
+    assert server.post("/admin/config/reset").status_code == 200
+    assert server.get("/admin/config").json()["sections"]["cache"]["size_mb"]["value"] == 450
+    answer = harness.run_binary("validate-config", str(server.config_path), environment=server.environment)
+    assert "masked" not in answer.stderr

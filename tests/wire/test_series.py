@@ -15,7 +15,7 @@ QUESTION = "How do I water a cactus?"
 BY_CLOCK = re.compile(
     r"\w+_(bucket|sum)(\{|$)|process_|cpu_usage|memory_usage|uptime|http_connections|storage_syncs"
     r"|cache_bytes|storage_(bytes|files|queue|compaction|written)|cache_false_hit_rate"
-    r"|\w+\{route=\"/metrics\""
+    r"|health_status|\w+\{route=\"/metrics\""
 )
 
 
