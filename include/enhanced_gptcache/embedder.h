@@ -78,6 +78,13 @@ class Embedder {
   /// Queues the text; `done` is called once, on a worker thread, or at once on the caller's thread
   /// with kOverloaded when the queue is full. Waiting texts are batched, nothing waits for a batch.
   virtual void embed_async(std::string text, Callback done) const = 0;
+  /// The same for a caller who will not wait long: a text that has stood in the queue for more than
+  /// `wait_ms_max` > 0 is not embedded and gets kOverloaded. An embedder without a queue never makes one
+  /// wait.
+  virtual void embed_within(int64_t wait_ms_max, std::string text, Callback done) const {
+    (void)wait_ms_max;
+    embed_async(std::move(text), std::move(done));
+  }
 
   /// True when pair_scores answers.
   virtual bool has_pair_encoder() const { return false; }

@@ -59,6 +59,7 @@ enum class MissReason {
   kVerifier,
   kIneligible,  ///< the semantic layer may not look; Lookup::detail says why
   kShadow,      ///< would have been served, but mode is shadow or serve_percent left it out
+  kOverloaded,  ///< the embedder's queue was full, or the question waited too long in it
 };
 std::string_view to_string(Layer layer);
 std::string_view to_string(MissReason reason);
@@ -130,8 +131,7 @@ struct StoreRequest {
   std::string subject;
   std::string principal;  ///< who wrote it (provenance)
   bool trusted = false;  ///< by somebody who may decide for the tenant: shared at once (Options::share_after)
-  uint64_t tokens_prompt = 0;
-  uint64_t tokens_completion = 0;
+  uint64_t tokens_prompt = 0, tokens_completion = 0;
   double latency_ms = 0;                       ///< what the answer cost, for cost-aware eviction
   std::shared_ptr<const Embedding> embedding;  ///< of prompt.query, when already known
   /// EnhancedCache::generation() when the answer was asked for: it is not stored when what it would be part
@@ -289,9 +289,9 @@ struct CacheStats {
   uint64_t lopsided = 0;         ///< candidates of others passed over: far longer than the question
   uint64_t injections = 0;       ///< stored for exact match only: their question dictates an answer
   uint64_t evictions_quota = 0;  ///< of tenants over Options::tenant_entries_max or tenant_bytes_max
-  uint64_t personal_skipped = 0, personal_redacted = 0;  ///< entries, by Options::privacy
-  uint64_t flights_joined = 0, embed_failures = 0;
-  uint64_t misses_by_reason[8] = {};  ///< indexed by MissReason
+  uint64_t personal_skipped = 0, personal_redacted = 0;                  ///< entries, by Options::privacy
+  uint64_t flights_joined = 0, embed_failures = 0, embed_overloads = 0;  ///< overload: had no time for it
+  uint64_t misses_by_reason[9] = {};                                     ///< indexed by MissReason
   bool pca_active = false;
   uint64_t pca_samples = 0, pca_version = 0;  ///< seen so far; fits so far, over restarts
   double pca_explained_variance = 0;          ///< 0..1, of the model in use

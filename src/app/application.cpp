@@ -15,6 +15,7 @@
 #include "admin/security_api.h"
 #include "app/access_log.h"
 #include "app/checkpoints.h"
+#include "app/connection_limit.h"
 #include "app/health_checks.h"
 #include "app/inherited_socket.h"
 #include "app/live_stats.h"
@@ -206,7 +207,7 @@ void Application::Impl::commit_all(EnhancedCache& of) {
 /// The port opens first: until the routes do, /live says that the process lives, /ready that it is not ready.
 Result<void> Application::Impl::open_listener() {
   EGPTC_TRY(const int listener, take_inherited_socket());
-  server = std::make_unique<http::Server>(server_options(*settings, budget, listener));
+  server = std::make_unique<http::Server>(fit_connections(server_options(*settings, budget, listener)));
   server->on_request([this](const http::ExchangePtr& exchange) { return security->admit(exchange); });
   server->on_error([](int status, const std::string& message, std::string_view) {
     return proxy::openai_error(status, message);
@@ -383,8 +384,7 @@ Result<std::unique_ptr<Application>> Application::start(config::LoadRequest requ
 uint16_t Application::port() const { return impl_->server ? impl_->server->port() : 0; }
 
 void Application::reload() {
-  const auto change = impl_->source.reload();
-  if (!change)
+  if (const auto change = impl_->source.reload(); !change)
     base::log_error("settings: the new ones are refused, the old ones stay: {}", change.error().message);
 }
 

@@ -190,6 +190,7 @@ http::UpstreamOptions upstream_options(const config::Settings& settings) {
 native::NativeOptions native_options(const config::Settings& settings) {
   native::NativeOptions options;
   options.request_timeout_ms = to_ms(settings.resources.request_timeout_seconds);
+  options.shed_overload = settings.embedder.overload == "shed";
   options.clients_may_store = settings.cache.client_stores == "shared";
   return options;
 }
@@ -221,6 +222,7 @@ proxy::ProxyOptions proxy_options(const config::Settings& settings) {
   options.shadow_checks_max = static_cast<size_t>(settings.cache.shadow_checks_max);
   options.judge_model = settings.cache.judge_model;
   options.padded_namespaces = settings.cache.hit_delay_padding;
+  options.shed_overload = settings.embedder.overload == "shed";
   options.breaker_open_ms = to_ms(settings.upstream.breaker_open_seconds);
   options.share_provider_account = settings.upstream.shared_resources == "allow";
   options.upstream_is_default = settings.upstream.base_url == config::Settings{}.upstream.base_url;

@@ -121,6 +121,8 @@ void ServerMetrics::watch_cache(const EnhancedCache& cache) {
   one("cache_removals_total", "Entries removed by request.", Kind::kCounter, &CacheStats::removals);
   one("embed_failures_total", "Texts that could not be embedded.", Kind::kCounter,
       &CacheStats::embed_failures);
+  one("embed_overloads_total", "Texts not embedded: the queue was full, or they waited too long in it.",
+      Kind::kCounter, &CacheStats::embed_overloads);
   one("pca_files_refused_total", "Files of principal components that could not be used at start.",
       Kind::kCounter, &CacheStats::pca_files_refused);
   one("cache_lopsided_total",

@@ -17,6 +17,9 @@ namespace {
 
 thread_local LookupTimes current_times;
 
+/// A caller is better off upstream than with a hit that took longer than this to be looked for.
+constexpr int64_t kEmbedWaitMsMax = 1000;
+
 /// serve_percent in hundredths of a percent.
 constexpr uint64_t kShares = 10'000;
 
@@ -178,9 +181,11 @@ std::optional<Lookup> CacheImpl::lookup_before_embedding(Query& query) {
 }
 
 Lookup CacheImpl::embedding_failed(const Query& query, const Error& error) {
-  counters_.add(Count::kEmbedFailures);
+  const bool is_overload = error.code == ErrorCode::kOverloaded;
+  counters_.add(is_overload ? Count::kEmbedOverloads : Count::kEmbedFailures);
   if (query.options.counted) counters_.add(Count::kSemanticMisses);
   base::log_debug("embedding failed, going on without the semantic layer: {}", error.message);
+  if (is_overload) return miss(query, {}, MissReason::kOverloaded, {});
   return miss(query, {}, MissReason::kIneligible, "embedder_failed");
 }
 
@@ -308,11 +313,11 @@ void CacheImpl::lookup_async(Prompt prompt, LookupOptions options, LookupCallbac
   if (std::optional<Lookup> exact = lookup_exact(call->query)) return call->done(std::move(*exact));
   if (std::optional<Lookup> early = lookup_before_embedding(call->query))
     return call->done(std::move(*early));
-  embedder_->embed_async(call->prompt.query,
-                         [this, call, began_us = clock_.mono_us()](Result<Embedding> embedding) {
-                           current_times = {clock_.mono_us() - began_us, 0};
-                           call->done(lookup_semantic(call->query, std::move(embedding)));
-                         });
+  embedder_->embed_within(kEmbedWaitMsMax, call->prompt.query,
+                          [this, call, began_us = clock_.mono_us()](Result<Embedding> embedding) {
+                            current_times = {clock_.mono_us() - began_us, 0};
+                            call->done(lookup_semantic(call->query, std::move(embedding)));
+                          });
 }
 
 }  // namespace enhanced_gptcache::cache

@@ -214,6 +214,23 @@ TEST_F(CacheTest, AFailingEmbedderIsCountedAndCostsOnlyTheSemanticLayer) {
   EXPECT_EQ(cache_->stats().embed_failures, 2U);
 }
 
+TEST_F(CacheTest, AnEmbedderWithoutTimeIsNoBrokenOne) {
+  put(prompt(kStored), "a");
+  embedder_->fail_all(true, ErrorCode::kOverloaded);
+  EXPECT_EQ(ask(prompt(kStored)), "a");
+  EXPECT_EQ(ask(prompt(kParaphrase)), "miss: embedder_overloaded");
+  StoreRequest request;
+  request.prompt = prompt("Whales eat plankton every day");
+  request.text = "b";
+  const auto stored = cache_->store(request);
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->ineligible, "embedder_overloaded");
+  const CacheStats stats = cache_->stats();
+  EXPECT_EQ(stats.embed_failures, 0U);
+  EXPECT_EQ(stats.embed_overloads, 2U);
+  EXPECT_EQ(stats.misses_by_reason[static_cast<size_t>(MissReason::kOverloaded)], 1U);
+}
+
 TEST_F(CacheTest, NothingIsEmbeddedForAnEmptyPartition) {
   EXPECT_EQ(ask(prompt(kStored)), "miss: empty");
   EXPECT_EQ(embedder_->calls(), 0U);

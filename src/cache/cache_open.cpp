@@ -190,6 +190,7 @@ CacheStats CacheImpl::stats() const {
   stats.removals = counters_.sum(Count::kRemovals);
   stats.flights_joined = counters_.sum(Count::kFlightsJoined);
   stats.embed_failures = counters_.sum(Count::kEmbedFailures);
+  stats.embed_overloads = counters_.sum(Count::kEmbedOverloads);
   for (size_t i = 0; i < std::size(stats.misses_by_reason); ++i) {
     stats.misses_by_reason[i] =
         counters_.sum(static_cast<Count>(static_cast<size_t>(Count::kMissReason0) + i));

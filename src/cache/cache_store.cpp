@@ -103,9 +103,10 @@ void CacheImpl::add_embedding(Draft& draft, Result<Embedding> embedding) {
     draft.embedding = std::make_shared<const Embedding>(std::move(*embedding));
     return;
   }
-  counters_.add(Count::kEmbedFailures);
+  const bool is_overload = embedding.error().code == ErrorCode::kOverloaded;
+  counters_.add(is_overload ? Count::kEmbedOverloads : Count::kEmbedFailures);
   base::log_debug("embedding failed, storing for exact match only: {}", embedding.error().message);
-  draft.ineligible = "embedder_failed";
+  draft.ineligible = is_overload ? "embedder_overloaded" : "embedder_failed";
 }
 
 Result<Stored> CacheImpl::count_refusal(Error error) {

@@ -27,7 +27,8 @@ enum class Count : uint8_t {
   kRemovals,
   kFlightsJoined,
   kEmbedFailures,
-  kLabelRight0,  ///< first of three, indexed by LabelSource
+  kEmbedOverloads,  ///< not embedded for want of time, which is no failure of the model
+  kLabelRight0,     ///< first of three, indexed by LabelSource
   kLabelRightLast = kLabelRight0 + 2,
   kLabelWrong0,
   kLabelWrongLast = kLabelWrong0 + 2,
@@ -35,8 +36,8 @@ enum class Count : uint8_t {
   kVerifiedDecisions,
   kPairEncoderDecisions,
   kVerifierUnavailable,  ///< semantic lookups not made, because its artifact cannot be used
-  kMissReason0,          ///< first of eight, indexed by MissReason
-  kMissReasonLast = kMissReason0 + 7,
+  kMissReason0,          ///< first of nine, indexed by MissReason
+  kMissReasonLast = kMissReason0 + 8,
   kCount,
 };
 

@@ -94,6 +94,8 @@ std::string_view to_string(MissReason reason) {
       return "ineligible";
     case MissReason::kShadow:
       return "shadow";
+    case MissReason::kOverloaded:
+      return "embedder_overloaded";
   }
   return "unknown";
 }

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/connection_limit.h"
 #include "app/options_from_settings.h"
 #include "base/cpu_budget.h"
 #include "cli/commands.h"
@@ -70,6 +71,8 @@ int doctor(const Common& common, bool as_json) {
     checks.push_back({"cache", [&subject] { return app::check_cache(subject.embedder); }});
     checks.push_back(
         {"pca", [&settings] { return app::check_pca(static_cast<size_t>(settings.pca.target_dimensions)); }});
+    checks.push_back(
+        {"descriptors", [&settings] { return Result<std::string>(app::describe_descriptors(settings)); }});
     checks.push_back({"tau", [&settings] { return app::check_tau(app::cache_options(settings).tau); }});
     checks.push_back({"server", [&] { return check_server(server_url(common, settings)); }});
   }

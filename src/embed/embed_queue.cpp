@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace enhanced_gptcache::embed {
@@ -47,13 +49,15 @@ void EmbedQueue::stop() {
   threads_.clear();
 }
 
-void EmbedQueue::push(std::string text, Embedder::Callback done) {
+void EmbedQueue::push(std::string text, Embedder::Callback done, int64_t wait_ms_max) {
   bool is_stopping = false;
+  const int64_t expires_us = wait_ms_max > 0 ? base::system_clock().mono_us() + wait_ms_max * 1000
+                                             : std::numeric_limits<int64_t>::max();
   {
     const std::lock_guard lock(mutex_);
     is_stopping = stopping_;
     if (!is_stopping && items_.size() < queue_max_) {
-      items_.push_back({std::move(text), std::move(done)});
+      items_.push_back({std::move(text), std::move(done), expires_us});
       done = nullptr;
     }
   }
@@ -69,7 +73,8 @@ void EmbedQueue::run() {
   for (;;) {
     std::vector<Item> items = take();
     if (items.empty()) return;
-    serve(items);
+    drop_expired(items);
+    if (!items.empty()) serve(items);
   }
 }
 
@@ -77,8 +82,9 @@ std::vector<EmbedQueue::Item> EmbedQueue::take() {
   std::unique_lock lock(mutex_);
   waiting_.wait(lock, [this] { return stopping_ || !items_.empty(); });
   std::vector<Item> batch;
-  const size_t count = std::min(items_.size(), kQueueBatchTexts);
-  for (size_t i = 0; i < count; ++i) {
+  const int64_t now_us = base::system_clock().mono_us();
+  for (size_t alive = 0; alive < kQueueBatchTexts && !items_.empty();) {
+    if (items_.front().expires_us >= now_us) ++alive;
     batch.push_back(std::move(items_.front()));
     items_.pop_front();
   }
@@ -87,6 +93,15 @@ std::vector<EmbedQueue::Item> EmbedQueue::take() {
   for (Item& item : batch) answer(item.done, shutting_down());
   // Keep coming back until nothing waits; an empty batch ends the worker.
   return batch.empty() ? batch : take();
+}
+
+void EmbedQueue::drop_expired(std::vector<Item>& items) {
+  const int64_t now_us = base::system_clock().mono_us();
+  std::erase_if(items, [now_us](Item& item) {
+    if (item.expires_us >= now_us) return false;
+    answer(item.done, fail(ErrorCode::kOverloaded, "the text waited too long for the embedder"));
+    return true;
+  });
 }
 
 Result<std::vector<Embedding>> EmbedQueue::embed(const std::vector<Item>& items) const {

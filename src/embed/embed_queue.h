@@ -31,8 +31,10 @@ class EmbedQueue final {
   EmbedQueue& operator=(const EmbedQueue&) = delete;
 
   /// Calls `done` once: on a worker, or at once here, with kOverloaded when queue_max texts wait and with
-  /// kUnavailable after stop().
-  void push(std::string text, Embedder::Callback done);
+  /// kUnavailable after stop(). A text that waited for more than `wait_ms_max` > 0 (0: however long) gets
+  /// kOverloaded on a worker instead of an embedding, so that after a burst the workers are busy with
+  /// questions whose askers are still there.
+  void push(std::string text, Embedder::Callback done, int64_t wait_ms_max = 0);
   /// Lets running batches end, gives every waiting text kUnavailable on a worker thread, and joins: no
   /// callback runs any more when it returns. Does nothing the second time.
   void stop();
@@ -41,11 +43,15 @@ class EmbedQueue final {
   struct Item {
     std::string text;
     Embedder::Callback done;
+    int64_t expires_us;  ///< by the monotonic clock
   };
 
   void run();
-  /// Empty when stopping and nothing waits.
+  /// Up to kQueueBatchTexts texts, and before them any number that waited too long. Empty when stopping and
+  /// nothing waits.
   std::vector<Item> take();
+  /// Answers those that waited too long and leaves the others.
+  static void drop_expired(std::vector<Item>& items);
   void serve(std::vector<Item>& items) const;
   Result<std::vector<Embedding>> embed(const std::vector<Item>& items) const;
 

@@ -92,6 +92,34 @@ TEST(EmbedQueue, RefusesAtOnceWhenFull) {
   EXPECT_EQ(refused, 2);
 }
 
+TEST(EmbedQueue, TextsThatWaitedTooLongAreNotEmbedded) {
+  Gate gate;
+  std::atomic<int> embedded{0}, served{0}, late{0};
+  EmbedQueue queue(1, 100, [&](Texts texts) {
+    embedded += static_cast<int>(texts.size());
+    gate.pass();
+    return lengths_of(texts);
+  });
+  const auto count = [&](const Result<Embedding>& result) {
+    if (result) {
+      ++served;
+    } else {
+      EXPECT_EQ(result.error().code, ErrorCode::kOverloaded);
+      ++late;
+    }
+  };
+  queue.push("running", count);
+  gate.entered.get_future().wait();
+  for (size_t i = 0; i < 3 * kQueueBatchTexts; ++i) queue.push("impatient", count, 1);
+  queue.push("patient", count, 3'600'000);
+  queue.push("in no hurry", count);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  gate.open.set_value();
+  while (served + late < static_cast<int>(3 * kQueueBatchTexts + 3)) std::this_thread::yield();
+  EXPECT_EQ(late, static_cast<int>(3 * kQueueBatchTexts));
+  EXPECT_EQ(embedded, 3) << "what came behind the late ones was not held up by them";
+}
+
 TEST(EmbedQueue, ShutdownEndsTheRunningBatchAndCancelsTheRest) {
   Gate gate;
   std::atomic<int> served{0}, cancelled{0};

@@ -108,6 +108,10 @@ void LocalEmbedder::embed_async(std::string text, Callback done) const {
   queue_->push(std::move(text), std::move(done));
 }
 
+void LocalEmbedder::embed_within(int64_t wait_ms_max, std::string text, Callback done) const {
+  queue_->push(std::move(text), std::move(done), wait_ms_max);
+}
+
 size_t LocalEmbedder::pair_tokens_per_text() const {
   return parts_.pair_encoder == nullptr ? 0 : parts_.pair_encoder->tokens_per_text();
 }

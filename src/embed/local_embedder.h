@@ -60,6 +60,7 @@ class LocalEmbedder final : public Embedder {
   Result<Embedding> embed(std::string_view text) const override;
   Result<std::vector<Embedding>> embed_batch(std::span<const std::string_view> texts) const override;
   void embed_async(std::string text, Callback done) const override;
+  void embed_within(int64_t wait_ms_max, std::string text, Callback done) const override;
   void stop() const override { queue_->stop(); }
 
   bool has_pair_encoder() const override { return parts_.pair_encoder != nullptr; }

@@ -21,6 +21,7 @@ using boost::system::error_code;
 
 /// Refused connections that may be open at once to read their 503; above it they are just closed.
 constexpr uint64_t kRefusedOpenMax = 64;
+constexpr int64_t kAcceptWarningUs = 60'000'000;
 
 /// The address itself, or the first one of a name; this blocks, once, before anything runs.
 Result<asio::ip::address> resolve_host(const std::string& host) {
@@ -55,6 +56,7 @@ class Server::Impl {
 
   Result<void> start();
   void accept_next();
+  void warn_of_accept(const error_code& error);
   void on_accept(tcp::socket socket, size_t index);
   size_t least_loaded() const;
   uint64_t open_connections() const;
@@ -72,7 +74,9 @@ class Server::Impl {
   std::unique_ptr<asio::steady_timer> accept_pause;
   uint16_t port = 0;
   std::atomic<uint64_t> refused{0};
-  bool accepting = false;  // first thread only
+  bool accepting = false;              // first thread only, like the next two
+  uint64_t accept_failures = 0;        // since the last warning
+  int64_t next_accept_warning_us = 0;  // by now_us()
 };
 
 Result<void> Server::Impl::open_acceptor() {
@@ -140,12 +144,23 @@ void Server::Impl::accept_next() {
                            }
                            // Out of file descriptors, usually: the connection stays in the backlog, so trying
                            // at once would spin.
-                           base::log_warning("cannot accept a connection: {}", error.message());
+                           warn_of_accept(error);
                            accept_pause->expires_after(std::chrono::milliseconds(50));
                            accept_pause->async_wait([this](const error_code& cancelled) {
                              if (!cancelled && accepting) accept_next();
                            });
                          });
+}
+
+/// One warning a minute, however often it fails.
+void Server::Impl::warn_of_accept(const error_code& error) {
+  ++accept_failures;
+  const int64_t now = now_us();
+  if (now < next_accept_warning_us) return;
+  base::log_warning("cannot accept connections: {} ({} failed since the last warning)", error.message(),
+                    accept_failures);
+  next_accept_warning_us = now + kAcceptWarningUs;
+  accept_failures = 0;
 }
 
 void Server::Impl::on_accept(tcp::socket socket, size_t index) {

@@ -117,8 +117,10 @@ void GraphRows::fill(uint32_t row, std::span<const float> vector) {
 
 void GraphRows::set_links(uint32_t row, std::span<const uint32_t> links) {
   std::atomic<uint32_t>* list = this->links(row);
+  // A walk steps on to a linked row without asking used(). With a relaxed store a processor with a weak
+  // memory order may show the link before the pointer to a segment that was added for the new row.
   for (size_t i = 0; i < kLinksMax; ++i)
-    list[i].store(i < links.size() ? links[i] : kNoRow, std::memory_order_relaxed);
+    list[i].store(i < links.size() ? links[i] : kNoRow, std::memory_order_release);
 }
 
 }  // namespace enhanced_gptcache::index

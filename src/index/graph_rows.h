@@ -54,7 +54,9 @@ class GraphRows {
   }
   /// With it a dot product with the signs, as 1 and -1, estimates one with the vector without bias.
   float sign_scale(uint32_t row) const { return head(row).sign_scale; }
-  uint32_t link(uint32_t row, size_t i) const { return links(row)[i].load(std::memory_order_relaxed); }
+  /// Acquires what set_links() releases: who sees a link also sees the segment that the linked row lies in,
+  /// which may be younger than the one the link was read from. On x86 this is a plain load.
+  uint32_t link(uint32_t row, size_t i) const { return links(row)[i].load(std::memory_order_acquire); }
   /// What a walk reads of a row that it comes by.
   void prefetch(uint32_t row) const {
     if (sign_length_ == 0) prefetch_vector(row);

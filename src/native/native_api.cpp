@@ -153,22 +153,24 @@ void NativeApi::Impl::lookup(const ExchangePtr& exchange) {
   const bool watched = watch_ != nullptr && who != nullptr;
   if (watched && !watch_->may_match(*who)) wanted.options.semantic = false;
   auto once = std::make_shared<AnswerOnce>(exchange, options->request_timeout_ms);
-  cache_.lookup_async(std::move(wanted.prompt), wanted.options,
-                      [self = shared_from_this(), exchange, once, shown = call.caller.sees_decisions(),
-                       who = watched ? who : nullptr](Result<Lookup> found) {
-                        if (!found) {
-                          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
-                          once->send(error_response(found.error()));
-                          return;
-                        }
-                        const double latency_ms = elapsed_ms(*exchange);
-                        if (who != nullptr)
-                          self->watch_->saw_lookup(*who, found->entry != nullptr,
-                                                   found->nearest ? found->nearest->similarity : 0);
-                        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
-                        once->send(json_response(
-                            200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms, shown)));
-                      });
+  cache_.lookup_async(
+      std::move(wanted.prompt), wanted.options,
+      [self = shared_from_this(), exchange, once, shown = call.caller.sees_decisions(),
+       sheds = options->shed_overload, who = watched ? who : nullptr](Result<Lookup> found) {
+        if (found && sheds && found->entry == nullptr && found->reason == MissReason::kOverloaded)
+          found = fail(ErrorCode::kOverloaded, "too many requests wait for an embedding");
+        if (!found) {
+          if (self->observer_ != nullptr) self->observer_->on_error(found.error().code);
+          once->send(error_response(found.error()));
+          return;
+        }
+        const double latency_ms = elapsed_ms(*exchange);
+        const double similarity = found->nearest ? found->nearest->similarity : 0;
+        if (who != nullptr) self->watch_->saw_lookup(*who, found->entry != nullptr, similarity);
+        if (self->observer_ != nullptr) self->observer_->on_lookup(*found, latency_ms);
+        once->send(
+            json_response(200, lookup_json(*found, base::system_clock().wall_ms(), latency_ms, shown)));
+      });
 }
 
 void NativeApi::Impl::store(const ExchangePtr& exchange) {

@@ -36,6 +36,7 @@ struct NativeOptions {
   size_t list_limit_max = 1000;
   bool clients_may_store = true;        ///< false: only trusted keys, operators and admins do
   int64_t request_timeout_ms = 30'000;  ///< lookups and stores answer 504 after it
+  bool shed_overload = false;           ///< lookups answer 503 when the embedder has no time, else a miss
   base::SecretKey receipt_key{};        ///< the instance key: receipts are signed under it
 };
 

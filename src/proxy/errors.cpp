@@ -9,6 +9,8 @@
 namespace enhanced_gptcache::proxy {
 namespace {
 
+constexpr std::string_view kEmbedderOverloaded = "embedder_overloaded";
+
 std::string string_or_null(std::string_view text) {
   return text.empty() ? "null" : base::json_string(base::repair_utf8(text));
 }
@@ -83,6 +85,17 @@ ApiError from_upstream(const Error& error, int64_t breaker_open_ms) {
   out.message = fmt::format("The upstream could not answer: {}.", error.message);
   return out;
 }
+
+ApiError embedder_overloaded() {
+  ApiError error;
+  error.status = 503;
+  error.code = kEmbedderOverloaded;
+  error.message = "The cache is overloaded: too many requests wait for an embedding. Try again in a second.";
+  error.retry_after_s = 1;
+  return error;
+}
+
+bool is_embedder_overloaded(const ApiError& error) { return error.code == kEmbedderOverloaded; }
 
 http::Response openai_error(int status, std::string_view message) {
   ApiError error;

@@ -34,6 +34,10 @@ http::Response to_response(const ApiError& error);
 /// circuit breaker is open or a queue is full, 504 too late.
 ApiError from_upstream(const Error& error, int64_t breaker_open_ms);
 
+/// 503 with Retry-After: embedder.overload is shed, and the embedder had no time for the question.
+ApiError embedder_overloaded();
+bool is_embedder_overloaded(const ApiError& error);
+
 /// In the dialect of this path: Anthropic's form below /v1/messages, OpenAI's everywhere else.
 http::Response to_response(const ApiError& error, std::string_view path);
 

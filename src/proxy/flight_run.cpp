@@ -117,6 +117,10 @@ class FlightRun {
       flight_->publish_hit(std::move(*found));
       co_return true;
     }
+    if (found->reason == MissReason::kOverloaded && found->entry == nullptr && plan_.options->shed_overload) {
+      flight_->fail(embedder_overloaded());
+      co_return true;
+    }
     head_.miss_reason = found->entry != nullptr ? "not_servable" : miss_reason(*found);
     head_.miss_detail = found->detail;
     head_.request_id = found->request_id;

@@ -17,6 +17,15 @@ const Json* find(const Json& object, const char* name) {
   return found == object.end() ? nullptr : &*found;
 }
 
+/// `"name":"text"` for one piece of a text.
+std::string text_member(std::string_view name, std::string_view text) {
+  std::string out = "\"";
+  out += name;
+  out += "\":";
+  base::append_json_string(out, text);
+  return out;
+}
+
 /// Writes the chunks of one answer.
 class ChunkWriter {
  public:
@@ -55,6 +64,24 @@ class ChunkWriter {
     body_ += R"(,"finish_reason":null)";
     choice(index, body_);
   }
+  /// A delta for each piece of a text, on the thread that serves connections: what all have in common is put
+  /// together once, with room for all. `logprobs` go with the first; null with the others, if there are any.
+  void text_deltas(uint64_t index, std::string_view name, std::string_view text, std::string_view logprobs) {
+    const std::vector<std::string_view> pieces = natural_pieces(text);
+    if (pieces.empty()) return;
+    delta(index, text_member(name, pieces.front()), logprobs);
+    const std::string head =
+        fmt::format(R"({},"choices":[{{"index":{},"delta":{{"{}":)", prefix_, index, name);
+    const std::string tail = fmt::format(R"(}}{},"finish_reason":null}}]{})",
+                                         logprobs.empty() ? "" : R"(,"logprobs":null)", suffix_);
+    constexpr size_t kQuotes = 2;
+    out_.reserve(out_.size() + text.size() + pieces.size() * (head.size() + tail.size() + kQuotes));
+    for (size_t i = 1; i < pieces.size(); ++i) {
+      out_ += head;
+      base::append_json_string(out_, pieces[i]);
+      out_ += tail;
+    }
+  }
   void usage(const Json& usage) {
     out_ += prefix_;
     out_ += R"(,"choices":[],"usage":)";
@@ -75,15 +102,6 @@ class ChunkWriter {
   std::string body_;
   std::string out_;
 };
-
-/// `"name":"text"` for one piece of a text.
-std::string text_member(std::string_view name, std::string_view text) {
-  std::string out = "\"";
-  out += name;
-  out += "\":";
-  base::append_json_string(out, text);
-  return out;
-}
 
 /// Log probabilities token by token when the tokens spell the text, else all with the first piece.
 bool write_with_logprobs(ChunkWriter& out, uint64_t index, const std::string& text, const Json& logprobs) {
@@ -106,10 +124,8 @@ bool write_with_logprobs(ChunkWriter& out, uint64_t index, const std::string& te
 
 void write_text(ChunkWriter& out, uint64_t index, std::string_view name, const std::string& text,
                 std::string& logprobs) {
-  for (const std::string_view piece : natural_pieces(text)) {
-    out.delta(index, text_member(name, piece), logprobs);
-    if (!logprobs.empty()) logprobs = "null";
-  }
+  out.text_deltas(index, name, text, logprobs);
+  if (!text.empty() && !logprobs.empty()) logprobs = "null";
 }
 
 /// One tool call: everything but the arguments first, as providers do, then the arguments in pieces.

@@ -103,6 +103,11 @@ void offer_shadow_check(const Call& call, const Lookup& hit) {
   start_shadow_check(call.services, call.exchange->executor(), options.shadow_checks_max, std::move(check));
 }
 
+/// To shed load and then to ask again for everybody who waited would shed nothing.
+bool is_worth_retrying(const ApiError& error) {
+  return error.status >= 500 && !is_embedder_overloaded(error);
+}
+
 /// The caller's coroutine.
 class Session {
  public:
@@ -163,7 +168,7 @@ class Session {
           co_await finish();
           co_return false;
         case Event::kFailed:
-          if (may_retry && !started_ && seat_.flight->error().status >= 500) co_return true;
+          if (may_retry && !started_ && is_worth_retrying(seat_.flight->error())) co_return true;
           cut(seat_.flight->error());
           co_return false;
         case Event::kLeft:
@@ -246,6 +251,8 @@ class Session {
       call_->reason = "only_if_cached";
     else if (error.code == "missing_api_key")
       call_->reason = "no_upstream_key";
+    else if (is_embedder_overloaded(error))
+      call_->reason = error.code;
     else if (call_->outcome == Outcome::kMiss)
       call_->reason = "upstream_error";
     reply_error(*call_, error);

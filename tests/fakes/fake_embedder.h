@@ -25,8 +25,11 @@ class FakeEmbedder final : public Embedder {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  /// From now on every embedding fails with kUnavailable.
-  void fail_all(bool is_failing) { is_failing_ = is_failing; }
+  /// From now on every embedding fails.
+  void fail_all(bool is_failing, ErrorCode code = ErrorCode::kUnavailable) {
+    failure_ = code;
+    is_failing_ = is_failing;
+  }
   size_t calls() const { return calls_; }
 
   size_t dimensions() const override { return dimensions_; }
@@ -48,7 +51,7 @@ class FakeEmbedder final : public Embedder {
 
   Result<Embedding> embed(std::string_view text) const override {
     ++calls_;
-    if (is_failing_) return fail(ErrorCode::kUnavailable, "the fake embedder was told to fail");
+    if (is_failing_) return fail(failure_, "the fake embedder was told to fail");
     Embedding embedding{std::vector<float>(dimensions_, 0.0F), inspect(text)};
     for (const std::string& word : words_of(text)) add_word(word, embedding.values);
     double squares = 0;
@@ -105,6 +108,7 @@ class FakeEmbedder final : public Embedder {
   const size_t window_tokens_;
   const std::string epoch_;
   std::atomic<bool> is_failing_{false};
+  std::atomic<ErrorCode> failure_{ErrorCode::kUnavailable};
   mutable std::atomic<size_t> calls_{0};
   mutable std::mutex mutex_;
   mutable std::vector<std::thread> threads_;  // guarded by mutex_

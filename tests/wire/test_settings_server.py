@@ -1,6 +1,7 @@
 """Every key of monitoring, resources, server, upstream, embedder, security and storage changes what it
 says it changes."""
 
+import concurrent.futures
 import json
 import threading
 
@@ -239,8 +240,63 @@ def test_queue(start_server, key):
         thread.start()
     for thread in threads:
         thread.join()
-    assert {answer.status_code for answer in answers} <= {200, 503}
-    assert server.metrics()["embed_failures_total"] > 0
+    assert {answer.status_code for answer in answers} == {200}
+    assert "embedder_overloaded" in {answer.json().get("reason") for answer in answers}
+    metrics = server.metrics()
+    assert metrics["embed_overloads_total"] > 0 and metrics["embed_failures_total"] == 0
+    assert metrics['cache_decisions_total{reason="embedder_overloaded"}'] > 0
+
+
+def at_once(server, key, path, bodies):
+    """The answers to requests that are sent together."""
+
+    def ask(body):
+        bearer = {"Authorization": f"Bearer {key}"}
+        return harness.requests.post(server.url + path, timeout=60, json=body, headers=bearer)
+
+    with concurrent.futures.ThreadPoolExecutor(len(bodies)) as pool:
+        return list(pool.map(ask, bodies))
+
+
+@pytest.mark.timing
+@changes("embedder.overload")
+def test_overload(start_server, key, standin):
+    """With the embedder far behind, questions go upstream or are shed; exact hits are served either way."""
+    server = start_server({"EGPTC_EMBEDDER__QUEUE_MAX": 1, "EGPTC_EMBEDDER__THREADS": 1,
+                           "EGPTC_EMBEDDER__PRECISION": "fp32", "EGPTC_EMBEDDER__KERNEL": "scalar"})
+    known = "Which bird is the fastest?"
+    assert server.chat(known, key).status_code == 200
+    text = "a long question about many different things " * 20
+
+    def rush(name):
+        questions = [f"{text}{name} {number}" for number in range(24)] + [known]
+        bodies = [{"model": "stand-in-1", "messages": [{"role": "user", "content": q}]} for q in questions]
+        before = len(standin.requests())
+        *answers, exact = at_once(server, key, "/v1/chat/completions", bodies)
+        assert exact.status_code == 200 and exact.headers["X-Cache"] == "HIT"
+        return answers, len(standin.requests()) - before
+
+    answers, calls = rush("upstream")
+    assert {answer.status_code for answer in answers} == {200} and calls == len(answers)
+    overloaded = [a for a in answers if a.headers["X-Cache-Reason"] == "embedder_overloaded"]
+    assert overloaded
+    # What was learned meanwhile is there for who asks the same.
+    assert server.chat(f"{text}upstream 0", key).headers["X-Cache"] == "HIT"
+
+    with setting(server, embedder__overload="shed"):
+        answers, calls = rush("shed")
+        shed = [answer for answer in answers if answer.status_code == 503]
+        assert shed and calls == len(answers) - len(shed)
+        for answer in shed:
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.headers["X-Cache-Reason"] == "embedder_overloaded"
+            error = answer.json()["error"]
+            assert (error["type"], error["code"]) == ("server_error", "embedder_overloaded")
+        lookups = [{"query": f"{text}native {number}"} for number in range(24)]
+        server.post("/cache/entries", {"query": "Is anybody there?", "response": "Yes."}, key)
+        shed = [a for a in at_once(server, key, "/cache/lookup", lookups) if a.status_code != 200]
+        assert shed and {(a.status_code, a.headers["Retry-After"]) for a in shed} == {(503, "1")}
+    assert server.metrics()["embed_failures_total"] == 0
 
 
 # --- security and storage ----------------------------------------------------------------------
