@@ -130,7 +130,9 @@ size_t GraphIndex::search_breadth() const {
 
 void GraphIndex::search(const PreparedQuery& query, size_t k, float similarity_min, Best& best) const {
   if (size() == 0) return;
-  for (const ScoredRow& scored : walk(query, std::max(search_breadth(), 4 * k), std::max(kRefined, 4 * k))) {
+  const size_t breadth = search_breadth();
+  const size_t refined = kRefined * breadth / kSearchBreadth;
+  for (const ScoredRow& scored : walk(query, std::max(breadth, 4 * k), std::max(refined, 4 * k))) {
     if (scored.similarity < similarity_min) break;
     const uint64_t label = rows_.label(scored.row);
     // Rounding to bytes may pass 1 a little; callers are promised [-1, 1].
