@@ -22,8 +22,8 @@ struct ComponentState {
 
 struct ConfigurationState {
   bool valid = true;  ///< the settings in force are valid (they always are: an invalid file changes nothing)
-  std::string last_error;   ///< of the last reload that was refused; empty when the last one worked
-  std::string environment;  ///< production, staging or development; empty: not said
+  std::string last_error;     ///< of the last reload that was refused; empty when the last one worked
+  std::string environment{};  ///< production, staging or development; empty: not said
 };
 
 struct HealthInputs {
