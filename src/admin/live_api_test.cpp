@@ -66,13 +66,13 @@ class LiveApiTest : public testing::Test {
     hooks.stream_life_ms = 3000;
     LiveApi(std::move(hooks)).register_routes(server_);
     server_.on_request([](const http::ExchangePtr& exchange) {
-      if (!exchange->request().has("x-caller")) return true;
+      if (!exchange->request().has("x-caller")) return false;
       auto who = std::make_shared<security::Identity>();
       who->id = std::string(exchange->request().header("x-caller"));
       auto pass = std::make_shared<security::Pass>();
       pass->identity = std::move(who);
       exchange->pass = std::move(pass);
-      return true;
+      return false;
     });
     EXPECT_TRUE(server_.start());
   }
