@@ -94,10 +94,10 @@ wire_tests() { # PRESET [pytest options]
 # Three at a time: alerts and rollbacks mostly wait.
 deploy_tests() { # [pytest options]
   local folder status=0 group number=0 groups=(
-    "tests/deploy/test_monitoring.py"
+    "tests/deploy/test_monitoring.py tests/deploy/test_rollback_failures.py"
     "tests/deploy/test_rollback.py tests/docs"
     "tests/deploy/test_files.py tests/deploy/test_validate_deployment.py tests/deploy/test_vocabulary.py
-     tests/deploy/test_sbom.py tests/deploy/test_guide_files.py")
+     tests/deploy/test_sbom.py tests/deploy/test_guide_files.py tests/deploy/test_maintenance_state.py")
   folder=$(mktemp -d)
   for group in "${groups[@]}"; do
     number=$((number + 1))
@@ -186,7 +186,7 @@ default_run() { # pytest options
   run "unit tests" 900 unit_tests release
   run "ARM kernels" 300 arm_tests
   run "wire tests" 900 wire_tests release "$@"
-  run "deployment and document tests" 600 deploy_tests "$@"
+  run "deployment and document tests" 900 deploy_tests "$@"
   run "node packages" 300 node_environment tests/node console tests/console
   run "node tests" 180 node_tests
   run "console tests" 300 console_tests
