@@ -184,7 +184,8 @@ def test_an_encrypted_backup(start_server, tmp_path, key, source):
     refused = run("restore", str(archive), "--root", str(root), given=["--storage.sync=os"])
     assert refused.returncode == 1 and "--backup-key-file" in refused.stderr, refused.stderr
     whole, opened = archive.read_bytes(), ["--backup-key-file", str(keys)]
-    damaged = {"cut": whole[:-1], "more": whole + b"x", "flipped": whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]}
+    flipped = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
+    damaged = {"cut": whole[:-1], "more": whole + b"x", "flipped": flipped}
     for name, content in {**damaged, "short": whole[:20]}.items():
         bad = tmp_path / f"{name}.tar.gz.enc"
         bad.write_bytes(content)
