@@ -162,7 +162,10 @@ class Loading {
     if (!values) return;
     // Values given by a request are not in the file yet.
     const std::string place = request_.admin_values ? std::string(kRequestPlace) : loaded_->admin_path;
-    for (const auto& [name, text] : *values) {
+    for (const auto& change : *values) {
+      // By name: clang 14 does not let a lambda capture a structured binding.
+      const auto& name = change.first;
+      const auto& text = change.second;
       // Before anything is done with the value: no file that it names is looked for.
       if (find_key(name) != kNoKey && !may_be_admin_change(name)) {
         ProblemSink(place, out_.errors).add(0, name, "", std::string(kNotOverNetwork));
